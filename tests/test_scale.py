@@ -1,0 +1,118 @@
+"""Print is measured on pages drawn to a known height, whatever is written, shaded or drawn beside it."""
+
+import cv2
+import numpy as np
+import pytest
+
+from dehw.scale import print_height, working_scale
+
+PAPER, INK = 235, 40
+
+
+def glyph(rng, height, width):
+    """A printed character: strokes that reach all four sides of its box and hang together."""
+    drawn = np.zeros((height, width), np.uint8)
+    pen = max(1, height // 10)
+    cv2.rectangle(drawn, (0, 0), (width - 1, height - 1), 255, pen)
+    side = rng.integers(1, 4)
+    drawn[pen:-pen, side * width // 4 : side * width // 4 + pen] = 255
+    return drawn
+
+
+def print_page(height=30, letters=False, size=(1400, 1000), gap=None):
+    """A page of lines of square characters, or of Latin letters whose capitals are `height` tall."""
+    rng = np.random.default_rng(0)
+    page = np.full((*size, 3), PAPER, np.uint8)
+    x_height = round(height / 1.4)
+    gap = gap or max(3, height // 7)
+    for foot in range(3 * height, size[0] - height, 2 * height):
+        left = 2 * height
+        while left < size[1] - 3 * height:
+            tall = height if not letters or rng.random() < 0.35 else x_height
+            width = tall if not letters else rng.integers(x_height // 2, x_height)
+            box = page[foot - tall : foot, left : left + width]
+            box[glyph(rng, tall, width) > 0] = INK
+            left += width + gap
+            left += 2 * gap if rng.random() < 0.15 else 0
+    return page
+
+
+def scribble(page, count=250, ink=(50, 50, 50)):
+    """Write over a page with a hand that keeps no line and no size."""
+    rng = np.random.default_rng(1)
+    for _ in range(count):
+        corner = rng.integers(0, (page.shape[1] - 90, page.shape[0] - 90))
+        points = corner + rng.integers(0, rng.integers(15, 90), (rng.integers(3, 9), 2))
+        cv2.polylines(page, [points.astype(np.int32)], False, ink, 3, cv2.LINE_AA)
+    return page
+
+
+def shade(page):
+    """Let the light fall off from one corner to the other."""
+    height, width = page.shape[:2]
+    light = np.add.outer(np.linspace(0.3, 0, height), np.linspace(0.3, 0, width)) + 0.4
+    return (page * light[..., None]).astype(np.uint8)
+
+
+@pytest.mark.parametrize("height", [12, 20, 30, 55])
+def test_square_characters_measure_what_they_are(height):
+    assert print_height(print_page(height)) == pytest.approx(height, rel=0.05)
+
+
+@pytest.mark.parametrize("height", [17, 28, 42])
+def test_latin_letters_measure_as_their_capitals(height):
+    assert print_height(print_page(height, letters=True)) == pytest.approx(height, rel=0.1)
+
+
+@pytest.mark.parametrize("ink", [(50, 50, 50), (200, 40, 40), (40, 60, 200)])
+def test_handwriting_does_not_count(ink):
+    assert print_height(scribble(print_page(30), ink=ink)) == pytest.approx(30, rel=0.1)
+
+
+def test_shadow_and_figures_do_not_count():
+    page = print_page(30)
+    cv2.circle(page, (500, 700), 200, (INK,) * 3, 4)
+    cv2.rectangle(page, (100, 100), (900, 400), (INK,) * 3, 3)
+    assert print_height(shade(page)) == pytest.approx(30, rel=0.1)
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.7, 1.4, 3.0])
+def test_height_follows_the_page_s_size(factor):
+    page = scribble(print_page(30))
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    resized = cv2.resize(page, None, fx=factor, fy=factor, interpolation=method)
+    assert print_height(resized) == pytest.approx(30 * factor, rel=0.1)
+
+
+@pytest.mark.parametrize("degrees", [-8, 3, 8])
+def test_tilted_pages_measure_alike(degrees):
+    page = print_page(30)
+    turn = cv2.getRotationMatrix2D((500, 700), degrees, 1)
+    tilted = cv2.warpAffine(page, turn, (1000, 1400), borderValue=(PAPER,) * 3)
+    assert print_height(tilted) == pytest.approx(30, rel=0.2)  # a tilted square's box is taller
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 300), (300, 5), (600, 600), (1, 20000)])
+def test_pages_without_print_have_no_height(size):
+    assert print_height(np.full((*size, 3), PAPER, np.uint8)) is None
+
+
+def test_handwriting_alone_has_no_height():
+    page = np.full((1400, 1000, 3), PAPER, np.uint8)
+    assert print_height(scribble(page, count=60)) is None
+
+
+def test_working_scale_brings_print_to_the_target():
+    page = print_page(30)
+    assert working_scale(page, 15) == pytest.approx(0.5, rel=0.05)
+    assert working_scale(page, 45) == pytest.approx(1.5, rel=0.05)
+    assert working_scale(page, 2) == 0.25
+    assert working_scale(page, 300) == 2
+    assert working_scale(page, 300, high=4) == 4
+
+
+def test_working_scale_leaves_pages_alone_that_need_none():
+    page = print_page(30)
+    assert working_scale(page, None) == 1
+    assert working_scale(page, 32) == 1
+    assert working_scale(np.full((100, 100, 3), PAPER, np.uint8), 15) == 1

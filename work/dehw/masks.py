@@ -1,0 +1,72 @@
+"""Handwriting masks: made from a page and its ground truth, thresholded, grown, filed.
+
+A mask is 1 (True) where there is handwriting and 0 elsewhere. Files hold 255 and 0; this module alone knows.
+"""
+
+import cv2
+import numpy as np
+
+
+def difference(image: np.ndarray, gt: np.ndarray) -> np.ndarray:
+    """Measure how far a page is from its ground truth.
+
+    image, gt: (H, W, 3) uint8 RGB. Returns the mean over RGB of |image - gt|: (H, W) float32, 0 .. 255.
+    """
+    apart = cv2.absdiff(image, gt)
+    return apart.sum(2, dtype=np.uint16).astype(np.float32) / 3
+
+
+def soft_mask(image: np.ndarray, gt: np.ndarray, ceiling: float = 20.0) -> np.ndarray:
+    """Grade every pixel by its difference, full from `ceiling` grey levels on.
+
+    image, gt: (H, W, 3) uint8 RGB. Returns (H, W) float32 in [0, 1]. Source: the second seed.
+    """
+    return np.minimum(difference(image, gt) / ceiling, 1)
+
+
+def hard_mask(image: np.ndarray, gt: np.ndarray, threshold: float) -> np.ndarray:
+    """Mark pixels that differ by more than `threshold` grey levels.
+
+    image, gt: (H, W, 3) uint8 RGB. Returns (H, W) bool.
+    """
+    return difference(image, gt) > threshold
+
+
+def dilate(mask: np.ndarray, k: int) -> np.ndarray:
+    """Grow a mask by a k x k rectangle; k of 1 or less leaves it as it is.
+
+    mask: (H, W) bool or float32 in [0, 1]. Returns the same dtype; a soft mask takes the rectangle's highest
+    value.
+    """
+    if k <= 1:
+        return mask
+    pixels = mask.astype(np.uint8) if mask.dtype == bool else mask
+    return cv2.dilate(pixels, np.ones((k, k), np.uint8)).astype(mask.dtype)
+
+
+def threshold(prob: np.ndarray, t: float) -> np.ndarray:
+    """Mark pixels of probability t and more. (H, W) float in [0, 1] -> (H, W) bool."""
+    return prob >= t
+
+
+def clean_gt(image: np.ndarray, gt: np.ndarray, threshold: float, dilation: int = 3) -> np.ndarray:
+    """Make the ground truth identical to the page wherever the two hardly differ.
+
+    What compression and resampling change all over the page is no handwriting; a network should not learn to
+    reproduce it. image, gt: (H, W, 3) uint8 RGB; threshold: grey levels; dilation: pixels. Returns (H, W, 3)
+    uint8: gt where the dilated hard mask is set, image elsewhere. Source: the first seed.
+    """
+    mask = dilate(hard_mask(image, gt, threshold), dilation)
+    return np.where(mask[..., None], gt, image)
+
+
+def to_file(mask: np.ndarray) -> np.ndarray:
+    """Turn a mask, bool or float in [0, 1], into what its file holds: uint8, 255 = handwriting."""
+    if mask.dtype == bool:
+        return mask.astype(np.uint8) * 255
+    return np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8)
+
+
+def from_file(stored: np.ndarray) -> np.ndarray:
+    """Turn a mask file's uint8 pixels into a mask in [0, 1]: (H, W) uint8 -> (H, W) float32."""
+    return stored.astype(np.float32) / 255

@@ -1,0 +1,118 @@
+"""Square windows over a page of any size: where they lie, what they read, how their answers are joined."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice, pairwise, product
+from typing import TypeVar
+
+import numpy as np
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A square window of a page.
+
+    top, left: the corner in page coordinates; it may lie outside the page, which is then mirrored. size: side
+    in pixels. keep: the page's rows and columns that this tile answers for.
+    """
+
+    top: int
+    left: int
+    size: int
+    keep: tuple[slice, slice]
+
+    @property
+    def inner(self) -> tuple[slice, slice]:
+        """The rows and columns of `keep` in the tile's own coordinates."""
+        rows, columns = self.keep
+        return (
+            slice(rows.start - self.top, rows.stop - self.top),
+            slice(columns.start - self.left, columns.stop - self.left),
+        )
+
+
+def tiles(height: int, width: int, size: int, stride: int, margin: int = 0) -> list[Tile]:
+    """Cover a page with square tiles, row by row.
+
+    margin 0: overlapping windows whose results are to be averaged, as PaddleSeg's slide_inference lays them:
+    the last one is shifted back to the page's end, and each keeps all of the page it sees. margin > 0:
+    keep-the-centre tiles over the mirrored page (second seed): neighbours overlap by twice the margin at
+    least, and every pixel is kept by exactly one tile, at least a margin away from that tile's ends. A side
+    no longer than a tile gets one tile with the page in its middle, mirrored all around.
+
+    All arguments are pixels. Raises ValueError for sizes below 1 and for a stride that would leave pixels
+    out.
+    """
+    if min(height, width, size, stride) < 1 or margin < 0:
+        raise ValueError(f"page {height}x{width}, tile {size}, stride {stride} or margin {margin} too small")
+    if stride > size - 2 * margin:
+        raise ValueError(f"stride {stride} leaves gaps: tiles of {size} keep {size - 2 * margin} pixels")
+    rows, columns = (_lay(length, size, stride, margin) for length in (height, width))
+    return [Tile(top, left, size, (down, across)) for (top, down), (left, across) in product(rows, columns)]
+
+
+def _lay(length: int, size: int, stride: int, margin: int) -> list[tuple[int, slice]]:
+    """Lay tiles along one axis: the start and the kept pixels of each.
+
+    The last tile is shifted back to end one margin beyond the page. What it keeps then lies further towards
+    the page's end within the tile, and still a margin away from the tile's own end.
+    """
+    if length <= size:
+        return [((length - size) // 2, slice(0, length))]
+    core = size - 2 * margin
+    count = 1 + math.ceil((length - core) / stride)
+    begins = [i * stride for i in range(count)]
+    cores = [min(begin, length - core) for begin in begins]
+    if margin:
+        keeps = [slice(*ends) for ends in pairwise([*begins, length])]
+    else:
+        keeps = [slice(core_start, core_start + size) for core_start in cores]
+    return [(core_start - margin, keep) for core_start, keep in zip(cores, keeps, strict=True)]
+
+
+def read_tile(page: np.ndarray, tile: Tile) -> np.ndarray:
+    """Copy a tile out of a page, mirrored beyond the page's edges.
+
+    page: (H, W) or (H, W, C), any dtype. Returns (size, size) or (size, size, C), same dtype. The mirror does
+    not repeat the edge (reflect-101) and goes back and forth as often as a small page needs.
+    """
+    rows = _mirror(tile.top, tile.size, page.shape[0])
+    columns = _mirror(tile.left, tile.size, page.shape[1])
+    return page.take(rows, axis=0).take(columns, axis=1)
+
+
+def _mirror(start: int, size: int, length: int) -> np.ndarray:
+    """Return the indices of `size` pixels from `start` on, reflected into 0 .. length - 1."""
+    index = np.arange(start, start + size)
+    if length == 1:
+        return np.zeros_like(index)
+    index = np.abs(index) % (2 * length - 2)
+    return np.minimum(index, 2 * length - 2 - index)
+
+
+def batches(items: Iterable[Item], n: int) -> Iterator[list[Item]]:
+    """Yield the items in lists of n, the last one shorter."""
+    rest = iter(items)
+    while batch := list(islice(rest, n)):
+        yield batch
+
+
+class Average:
+    """The mean of overlapping tiles' values on a page of (height, width)."""
+
+    def __init__(self, height: int, width: int):
+        self._sum = np.zeros((height, width), np.float32)
+        self._count = np.zeros((height, width), np.uint16)
+
+    def add(self, tile: Tile, values: np.ndarray) -> None:
+        """Add what a tile says of the pixels it keeps; values: (size, size), float."""
+        self._sum[tile.keep] += values[tile.inner]
+        self._count[tile.keep] += 1
+
+    def result(self) -> np.ndarray:
+        """Return the mean of all that was added: (height, width) float32; nan where no tile answered."""
+        with np.errstate(invalid="ignore"):
+            return self._sum / self._count
