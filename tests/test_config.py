@@ -1,0 +1,202 @@
+"""Strict configurations: what is accepted, and what a refused one is told."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+
+from dehw import config
+from dehw.errors import ConfigError, ExitCode
+
+
+@dataclass
+class Optimizer:
+    lr: float = 1e-3
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+
+
+@dataclass
+class Training:
+    iters: int
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    amp: bool = False
+    resume: str | None = None
+    mask: Literal["pipeline", "gt", "none"] = "gt"
+    args: dict = field(default_factory=dict)
+    stages: list[Optimizer] = field(default_factory=list)
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def file(tmp_path):
+    return lambda text, name="a.yml": write(tmp_path / name, text)
+
+
+def refusal(path, *opts, schema=Training):
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, schema, opts)
+    assert str(path) in str(caught.value)
+    assert caught.value.exit_code == ExitCode.USAGE
+    return str(caught.value)
+
+
+def test_values_reach_nested_dataclasses(file):
+    loaded = config.load(
+        file("iters: 5\noptimizer: {lr: 1e-4, betas: [0, 1]}\nstages: [{lr: 2}]\n"), Training
+    )
+    assert loaded == Training(5, Optimizer(1e-4, [0.0, 1.0]), stages=[Optimizer(2.0)])
+    assert isinstance(loaded.stages[0].lr, float)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1e-4", 1e-4), ("1E+3", 1e3), ("2.5e-5", 2.5e-5), ("-3e2", -300.0), ("7", 7.0), (".5", 0.5)],
+)
+def test_numbers_read_as_people_write_them(file, text, number):
+    assert config.load(file(f"iters: 1\noptimizer: {{lr: {text}}}"), Training).optimizer.lr == number
+
+
+def test_base_is_merged_key_by_key_and_lists_are_replaced(file):
+    file("iters: 1\namp: true\noptimizer: {lr: 0.5, betas: [1, 2, 3]}\nargs: {a: 1, b: 2}", "base.yml")
+    file("_base_: base.yml\niters: 2\noptimizer: {betas: [4]}\nargs: {b: 3}", "middle.yml")
+    loaded = config.load(file("_base_: middle.yml\nresume: x"), Training)
+    assert loaded == Training(2, Optimizer(0.5, [4.0]), True, "x", args={"a": 1, "b": 3})
+
+
+def test_base_is_looked_for_beside_the_file_that_names_it(file, tmp_path, monkeypatch):
+    (tmp_path / "deep").mkdir()
+    file("iters: 1", "base.yml")
+    path = write(tmp_path / "deep" / "a.yml", "_base_: ../base.yml")
+    monkeypatch.chdir("/")
+    assert config.load(path, Training).iters == 1
+
+
+def test_bases_in_a_circle_are_refused(file):
+    file("_base_: a.yml", "b.yml")
+    assert "_base_" in refusal(file("_base_: b.yml\niters: 1"))
+
+
+def test_a_missing_base_is_named(file):
+    with pytest.raises(ConfigError, match="gone.yml.*cannot be read"):
+        config.load(file("_base_: gone.yml\niters: 1"), Training)
+
+
+def test_overrides_set_any_value(file):
+    opts = [
+        "optimizer.lr=1e-5",
+        "amp=true",
+        "args.new.deep=[1, 2]",
+        "stages.1.lr=9",
+        "resume=null",
+        "optimizer.betas.0=0",
+    ]
+    loaded = config.load(
+        file("iters: 1\nresume: x\noptimizer: {betas: [7, 8]}\nstages: [{lr: 1}, {lr: 2}]"), Training, opts
+    )
+    assert loaded.optimizer == Optimizer(1e-5, [0.0, 8.0])
+    assert loaded.amp and loaded.resume is None
+    assert loaded.args == {"new": {"deep": [1, 2]}}
+    assert [stage.lr for stage in loaded.stages] == [1, 9]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("iters: 1\nitres: 2", ["itres", "iters"]),
+        ("iters: 1\noptimizer: {lrr: 1}", ["optimizer.lrr", "'lr'"]),
+        ("iters: 1\nstages: [{lr: 1}, {beta: [1]}]", ["stages.1.beta", "'betas'"]),
+        ("amp: true", ["iters", "missing"]),
+        ("iters: many", ["iters", "whole number", "'many'"]),
+        ("iters: 1.5", ["iters", "whole number"]),
+        ("iters: true", ["iters", "whole number"]),
+        ("iters:", ["iters", "nothing"]),
+        ("iters: 1\namp: 1", ["amp", "true or false"]),
+        ("iters: 1\nresume: 3", ["resume", "text"]),
+        ("iters: 1\noptimizer: {lr: true}", ["optimizer.lr", "a number"]),
+        ("iters: 1\noptimizer: {betas: 0.9}", ["optimizer.betas", "a list"]),
+        ("iters: 1\noptimizer: {betas: [a]}", ["optimizer.betas.0", "a number"]),
+        ("iters: 1\noptimizer: adam", ["optimizer", "lr, betas", "'adam'"]),
+        ("iters: 1\nmask: pipelin", ["mask", "'pipeline'", "gt, none"]),
+        ("iters: 1\niters: 2", ["iters", "twice"]),
+        ("iters: [1", ["YAML"]),
+        ("- 1", ["key: value"]),
+        ("", ["key: value"]),
+    ],
+)
+def test_a_refusal_names_file_key_and_cure(file, text, words):
+    message = refusal(file(text))
+    assert [word for word in words if word not in message] == []
+
+
+@pytest.mark.parametrize(
+    ("opt", "words"),
+    [
+        ("optimiser.lr=1", ["optimiser", "'optimizer'"]),
+        ("iters=x", ["iters", "whole number"]),
+        ("iters", ["key.key=value"]),
+        ("iters.deep=1", ["iters.deep", "1 (int)"]),
+        ("stages.5.lr=1", ["stages.5.lr"]),
+        ("iters=[1", ["YAML"]),
+    ],
+)
+def test_a_refused_override_is_named(file, opt, words):
+    message = refusal(file("iters: 1\nstages: [{lr: 1}]"), opt)
+    assert [word for word in [opt, *words] if word not in message] == []
+
+
+def test_a_missing_file_is_named(tmp_path):
+    assert "cannot be read" in refusal(tmp_path / "none.yml")
+
+
+def test_shipped_pipelines_are_read_by_name():
+    lite, full = config.load_pipeline("lite"), config.load_pipeline("erasenet")
+    assert (lite.name, full.name) == ("lite", "erasenet")
+    assert full.segment.network.type == "segformer_b2"
+    assert (full.segment.window, full.segment.stride) == (512, 256)
+    # seed 001: windows of 512 answer for their 300 px centre, each also mirrored
+    assert full.erase.tile - 2 * full.erase.margin == 300
+    assert full.erase.views == full.segment.views == ["identity", "hflip"]
+    assert full.erase.cmp and lite.erase.cmp
+    assert lite.print_height and full.print_height is None
+    assert all(pipeline.train.startswith("sh train.sh") for pipeline in (lite, full))
+
+
+def test_a_pipeline_is_read_from_any_file_and_overridden(file):
+    path = file("erase: {networks: [{type: erasenet, weights: w.pdparams}]}", "own.yml")
+    pipeline = config.load_pipeline(path, ["erase.networks.0.args.width=0.5", "print_height=20"])
+    assert pipeline.name == "own"
+    assert pipeline.segment is None
+    assert pipeline.erase.networks == [config.NetworkConfig("erasenet", "w.pdparams", {"width": 0.5})]
+    assert pipeline.print_height == 20.0
+    assert pipeline.mask == config.Mask()
+
+
+def test_an_unknown_pipeline_is_told_the_known_ones():
+    with pytest.raises(ConfigError, match="'lite'.*erasenet, lite"):
+        config.load_pipeline("lit")
+
+
+@pytest.mark.parametrize(
+    ("opt", "word"),
+    [
+        ("segment.stride=600", "segment.stride"),
+        ("segment.views=[hflp]", "'hflip'"),
+        ("erase.views=[]", "erase.views"),
+        ("erase.margin=256", "erase.margin"),
+        ("erase.networks=[]", "erase.networks"),
+        ("erase.networks.0.weight=0", "erase.networks.0.weight"),
+        ("erase.networks.0.weights=a/b.pdparams", "bare file name"),
+        ("mask.threshold=1.5", "mask.threshold"),
+        ("mask.dilate=-1", "mask.dilate"),
+        ("print_height=0", "print_height"),
+        ("segment.batch=0", "segment.batch"),
+    ],
+)
+def test_values_that_cannot_work_are_refused(opt, word):
+    with pytest.raises(ConfigError) as caught:
+        config.load_pipeline("lite", [opt])
+    assert word in str(caught.value)

@@ -1,0 +1,134 @@
+"""The engine: numpy in, numpy out, the device chosen by what it can do."""
+
+import logging
+
+import numpy as np
+import paddle
+import pytest
+
+from dehw import engine, weights
+from dehw.config import NetworkConfig
+from dehw.errors import DeviceError, ExitCode, WeightsError
+from dehw.models.erasenet import EraseNet
+from dehw.models.layers import fold_spectral_norm
+
+
+class Echo(paddle.nn.Layer):
+    """Gives back tile + 2 * mask, scaled by a parameter; dropout tells train from eval mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = self.create_parameter([1], default_initializer=paddle.nn.initializer.Constant(3.0))
+        self.dropout = paddle.nn.Dropout(0.9)
+
+    def infer(self, tile, mask):
+        return self.dropout(self.scale * (tile + 2 * mask)).astype("float64")
+
+
+def rand(*shape):
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+def test_a_layer_is_called_with_every_input_in_eval_mode():
+    tile, mask = rand(2, 3, 4, 5), rand(2, 1, 4, 5)
+    result = engine.PaddleNetwork(Echo())(tile, mask)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, 3 * (tile + 2 * mask), rtol=1e-6)
+
+
+def test_nothing_is_kept_for_gradients():
+    network = engine.PaddleNetwork(Echo())
+    seen = []
+    network.layer.dropout.register_forward_post_hook(
+        lambda layer, _, output: seen.append(output.stop_gradient)
+    )
+    network(rand(1, 3, 4, 4), rand(1, 1, 4, 4))
+    assert seen == [True]
+
+
+@pytest.mark.parametrize("args", [{"width": 0.0625}, {"width": 0.0625, "spectral_norm": False}])
+def test_a_built_network_computes_what_the_trained_one_did(tmp_path, args):
+    trained = EraseNet(**args)
+    weights.save(trained, tmp_path / "net.pdparams", dtype="float32")
+    trained.eval()
+    network = engine.build(NetworkConfig("erasenet", "net.pdparams", args), tmp_path / "net.pdparams")
+    page, mask = rand(1, 3, 32, 64), rand(1, 1, 32, 64)
+    expected = trained(paddle.to_tensor(page))[3].numpy()
+    np.testing.assert_allclose(network(page, mask), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_built_network_carries_no_spectral_norm(tmp_path):
+    weights.save(EraseNet(0.0625), tmp_path / "net.pdparams")
+    network = engine.build(NetworkConfig("erasenet", "", {"width": 0.0625}), tmp_path / "net.pdparams")
+    plain = set(fold_spectral_norm(EraseNet(0.0625)).state_dict())
+    assert set(network.layer.state_dict()) == plain
+
+
+def test_weights_of_another_width_are_refused(tmp_path):
+    weights.save(EraseNet(0.125), tmp_path / "net.pdparams")
+    with pytest.raises(WeightsError, match="net.pdparams"):
+        engine.build(NetworkConfig("erasenet", "", {"width": 0.25}), tmp_path / "net.pdparams")
+
+
+def gpu_build(monkeypatch, count, convolve):
+    """A Paddle built for GPUs, on a machine with `count` of them."""
+    monkeypatch.setattr(paddle.device, "is_compiled_with_cuda", lambda: True)
+    monkeypatch.setattr(paddle.device.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(engine, "_convolve", convolve)
+
+
+def no_kernel(device):
+    raise OSError(
+        "C++ Traceback\n(External) CUDA error(209), no kernel image is available for execution on the device"
+    )
+
+
+def test_a_gpu_that_computes_is_taken(monkeypatch):
+    tried = []
+    gpu_build(monkeypatch, 1, tried.append)
+    assert engine.pick_device("auto") == engine.pick_device("gpu") == "gpu:0"
+    assert tried == ["gpu:0", "gpu:0"]
+
+
+def test_the_cpu_is_taken_when_asked_for_without_trying_the_gpu(monkeypatch):
+    gpu_build(monkeypatch, 1, no_kernel)
+    assert engine.pick_device("cpu") == "cpu"
+
+
+def test_a_gpu_this_paddle_cannot_drive_is_left_with_a_warning(monkeypatch, caplog):
+    gpu_build(monkeypatch, 1, no_kernel)
+    with caplog.at_level(logging.WARNING):
+        assert engine.pick_device("auto") == "cpu"
+    assert "no kernel image" in caplog.text
+    assert engine.INSTALL_GUIDE in caplog.text
+
+
+def test_a_gpu_asked_for_that_cannot_be_driven_is_an_error(monkeypatch):
+    gpu_build(monkeypatch, 1, no_kernel)
+    with pytest.raises(DeviceError) as caught:
+        engine.pick_device("gpu")
+    words = ("no kernel image", engine.INSTALL_GUIDE, "--device cpu")
+    assert [word for word in words if word not in str(caught.value)] == []
+    assert caught.value.exit_code == ExitCode.DEVICE
+
+
+@pytest.mark.parametrize(("compiled", "word"), [(False, "for the CPU only"), (True, "sees no GPU")])
+def test_without_a_gpu_auto_is_silent_and_gpu_an_error(monkeypatch, caplog, compiled, word):
+    gpu_build(monkeypatch, 0, no_kernel)
+    monkeypatch.setattr(paddle.device, "is_compiled_with_cuda", lambda: compiled)
+    with caplog.at_level(logging.WARNING):
+        assert engine.pick_device("auto") == "cpu"
+    assert caplog.text == ""
+    with pytest.raises(DeviceError, match=word):
+        engine.pick_device("gpu")
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(DeviceError, match="'tpu'.*auto, cpu, gpu"):
+        engine.pick_device("tpu")
+
+
+def test_the_trial_operation_runs_and_leaves_the_device_as_it_was():
+    before = paddle.device.get_device()
+    engine._convolve("cpu")
+    assert paddle.device.get_device() == before

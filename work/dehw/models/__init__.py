@@ -1,0 +1,46 @@
+"""The networks, by name. They know tensors only: nothing of files, tiles or colour order."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+
+import paddle
+
+from dehw.config import NetworkConfig, nearest
+from dehw.errors import ConfigError
+from dehw.models.erasenet import EraseNet
+from dehw.models.segformer import segformer_b0, segformer_b2
+
+MODELS: dict[str, Callable[..., paddle.nn.Layer]] = {
+    "segformer_b0": segformer_b0,
+    "segformer_b2": segformer_b2,
+    "erasenet": EraseNet,
+}
+
+
+def build(network: NetworkConfig) -> paddle.nn.Layer:
+    """A fresh network of the type and arguments named. Raises ConfigError for ones nobody knows."""
+    if network.type not in MODELS:
+        raise ConfigError(
+            f"there is no network type {network.type!r}{nearest(network.type, MODELS)}; "
+            f"known: {', '.join(MODELS)}."
+        )
+    try:
+        return MODELS[network.type](**network.args)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"network {network.type} cannot be built with args {network.args}: {error}."
+        ) from error
+
+
+def summary(layer: paddle.nn.Layer, size: int = 512) -> tuple[int, float]:
+    """Count a network's learnable parameters, and its GMACs on one `size` x `size` page.
+
+    A multiply-add counts once; attention's matrix products are not counted (paddle.flops does not see them).
+    """
+    parameters = sum(int(p.size) for p in layer.parameters() if not p.stop_gradient)
+    with contextlib.redirect_stdout(io.StringIO()):  # paddle.flops prints its table whatever one asks
+        macs = paddle.flops(layer, [1, 3, size, size])
+    return parameters, macs / 1e9
