@@ -1,0 +1,93 @@
+"""Turn pre-trained PyTorch weights into Paddle ones, and check that both networks say the same.
+
+    python work/pretrain/convert.py segformer_b0 output/pretrain/segformer_b0.pt work/dehw/weights/lite_segformer.pdparams \\
+        --crops DIR [--facts facts.json]
+
+The float32 networks must agree within 1e-4 on real crops before anything is written; then the file is written in
+float16 and its own largest difference is told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import cv2  # noqa: F401  before paddle, which Paddle 2.6.2 needs
+import numpy as np
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from dehw import models, weights  # noqa: E402
+from dehw.config import NetworkConfig  # noqa: E402
+from pretrain.pages import Pages  # noqa: E402
+from pretrain.train import NETWORKS  # noqa: E402
+
+RENAMED = {"running_mean": "_mean", "running_var": "_variance"}
+ARGUMENTS = {"segformer_b0": {"embedding_dim": 128}, "erasenet": {"width": 0.25, "spectral_norm": False}}
+TOLERANCE = 1e-4
+
+
+def paddle_state(network: nn.Module) -> dict[str, np.ndarray]:
+    """A PyTorch network's arrays under Paddle's names and in its layouts (linear weights are transposed)."""
+    linear = {f"{name}.weight" for name, module in network.named_modules() if isinstance(module, nn.Linear)}
+    state = {}
+    for name, value in network.state_dict().items():
+        stem, _, last = name.rpartition(".")
+        if last == "num_batches_tracked":
+            continue
+        array = value.float().numpy()
+        state[f"{stem}.{RENAMED.get(last, last)}"] = array.T.copy() if name in linear else array
+    return state
+
+
+def answers(network: nn.Module, crops: torch.Tensor) -> list[np.ndarray]:
+    """What the PyTorch network gives for (N, 3, H, W) crops, as `infer` of the Paddle one does."""
+    with torch.no_grad():
+        output = network(crops)
+    return output.softmax(1)[:, 1:].numpy() if torch.is_tensor(output) else output[3].numpy()
+
+
+def difference(layer, crops: torch.Tensor, wanted: np.ndarray) -> float:
+    """Largest difference between a Paddle network's output and the wanted one."""
+    import paddle
+
+    layer.eval()
+    tiles = paddle.to_tensor(crops.numpy())
+    mask = paddle.ones([len(crops), 1, *crops.shape[2:]])
+    with paddle.no_grad():
+        got = layer.infer(tiles) if wanted.shape[1] == 1 else layer.infer(tiles, mask)
+    return float(np.abs(got.numpy() - wanted).max())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("network", choices=NETWORKS)
+    parser.add_argument("source", type=Path, help="the .pt file of train.py")
+    parser.add_argument("target", type=Path, help="the .pdparams file to write")
+    parser.add_argument("--crops", type=Path, required=True, help="folder of .npy pages to compare the networks on")
+    parser.add_argument("--facts", type=Path, help="JSON of what the manifest shall say (sources, hours, scores)")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    network = NETWORKS[args.network][0]().eval()
+    state = torch.load(args.source, map_location="cpu")
+    network.load_state_dict(state["network"])
+    crops = Pages([(args.crops, 1.0)], 512, seed=1).batch(2)[:, :3].contiguous()
+    wanted = answers(network, crops)
+    config = NetworkConfig(type=args.network, weights=args.target.name, args=ARGUMENTS[args.network])
+    layer = models.build(config)
+    weights.assign(layer, paddle_state(network), args.source)
+    exact = difference(layer, crops, wanted)
+    if exact > TOLERANCE:
+        sys.exit(f"{args.source}: the two networks differ by {exact:.2e}, more than {TOLERANCE}; nothing was written")
+    facts = json.loads(args.facts.read_text()) if args.facts else {}
+    weights.save(layer, args.target, type=args.network, args=config.args, steps=state["step"],
+                 hours=round(state["seconds"] / 3600, 2), **facts)
+    weights.load(layer, args.target)
+    print(f"{args.target}: PyTorch and Paddle agree within {exact:.1e}; in float16 within {difference(layer, crops, wanted):.1e}")
+
+
+if __name__ == "__main__":
+    main()

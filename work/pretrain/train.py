@@ -1,0 +1,142 @@
+"""Pre-train one network of the lite pipeline on made-up pages and pairs, on a CPU with bfloat16 or a GPU.
+
+    python work/pretrain/train.py segformer_b0 --pages DIR --pairs DIR --minutes 90 --output FOLDER
+
+Run again with the same output folder to go on where it stopped. `convert.py` turns the result into Paddle weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from pretrain.erasenet import EraseNet  # noqa: E402
+from pretrain.pages import Pages, stream  # noqa: E402
+from pretrain.segformer import SegFormer  # noqa: E402
+
+PRINT_WEIGHT = 3.0  # a lost letter is worse than a stroke left
+
+
+def dice(prob: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    prob, target = prob * valid, target * valid
+    return 1 - (2 * (prob * target).sum() + 1) / ((prob**2).sum() + (target**2).sum() + 1)
+
+
+def split(batch: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(N, 8, H, W) -> image, gt (N, 3, H, W), mask of 0 and 1, valid (N, 1, H, W)."""
+    return batch[:, :3], batch[:, 3:6], (batch[:, 6:7] > 0.4).float(), (batch[:, 7:8] > 0.9).float()
+
+
+def print_pixels(gt: Tensor, mask: Tensor) -> Tensor:
+    """Where the print is: darker than the paper about it, and no handwriting over it."""
+    darkness = gt.min(1, keepdim=True).values
+    paper = F.avg_pool2d(darkness, 31, 1, 15)
+    return ((paper - darkness > 0.15) & (mask == 0)).float()
+
+
+def segmentation_loss(network, batch: Tensor) -> tuple[Tensor, dict[str, float]]:
+    image, gt, mask, valid = split(batch)
+    logits = network(image).float()
+    weight = valid * (1 + (PRINT_WEIGHT - 1) * print_pixels(gt, mask))
+    cross_entropy = (F.cross_entropy(logits, mask[:, 0].long(), reduction="none")[:, None] * weight).sum() / weight.sum()
+    prob = logits.softmax(1)[:, 1:]
+    overlap = dice(prob, mask, valid)
+    return 2 * cross_entropy + overlap, {"ce": cross_entropy.item(), "dice": overlap.item()}
+
+
+def erasing_loss(network, batch: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """EraseNet's stage 1: dice on its mask, L1 inside (10) and outside (2) the handwriting, coarse outputs too."""
+    image, gt, mask, valid = split(batch)
+    quarter, half, coarse, final, logits = (o.float() for o in network(image))
+    hole = F.max_pool2d(mask, 5, 1, 2)
+
+    def l1(output: Tensor, factor: int, inside: float, outside: float) -> Tensor:
+        target, where, trust = (F.interpolate(t, scale_factor=1 / factor) if factor > 1 else t for t in (gt, hole, valid))
+        return ((output - target).abs() * trust * (inside * where + outside * (1 - where))).mean()
+
+    overlap = dice(logits.mean(1, keepdim=True).sigmoid(), mask, valid)
+    fine = l1(final, 1, 10, 2)
+    loss = fine + overlap + l1(coarse, 1, 8, 0.8) + l1(half, 2, 6, 1) + l1(quarter, 4, 5, 0.8)
+    error = ((final - gt).abs() * hole * valid).sum() / (3 * (hole * valid).sum() + 1)
+    return loss, {"l1": fine.item(), "hole": error.item(), "dice": overlap.item()}
+
+
+NETWORKS = {
+    "segformer_b0": (lambda: SegFormer("segformer_b0", embedding_dim=128), segmentation_loss, 6e-4),
+    "erasenet": (lambda: EraseNet(width=0.25), erasing_loss, 1e-3),
+}
+
+
+def learning_rate(progress: float, step: int, peak: float) -> float:
+    """Warm-up over 300 steps, then a cosine down to 2 % at the end of the hours given."""
+    return peak * min(1.0, step / 300) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+def save(path: Path, **state) -> None:
+    torch.save(state, path.with_suffix(".part"))
+    os.replace(path.with_suffix(".part"), path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("network", choices=NETWORKS)
+    parser.add_argument("--pages", type=Path, required=True, help="folder of made-up pages (.npy)")
+    parser.add_argument("--pairs", type=Path, help="folder of real pairs at the same print height (.npy)")
+    parser.add_argument("--pair-share", type=float, default=0.3)
+    parser.add_argument("--minutes", type=float, default=60, help="training time in all, over all runs")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--crop", type=int, default=320)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    build, loss_of, peak = NETWORKS[args.network]
+    torch.manual_seed(0)
+    network = build().to(device)
+    if args.network == "erasenet":
+        network = network.to(memory_format=torch.channels_last)  # measured: a third faster; SegFormer is slower with it
+    optimizer = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=0.01)
+    args.output.mkdir(parents=True, exist_ok=True)
+    path, step, seconds = args.output / f"{args.network}.pt", 0, 0.0
+    if path.exists():
+        state = torch.load(path, map_location=device)
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, seconds = state["step"], state["seconds"]
+    folders = [(args.pages, 1 - args.pair_share)] + ([(args.pairs, args.pair_share)] if args.pairs else [])
+    batches = stream(Pages(folders, args.crop, seed=step), args.batch)
+    means: dict[str, float] = {}
+    while seconds < args.minutes * 60:
+        start = time.time()
+        rate = learning_rate(seconds / (args.minutes * 60), step, peak)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        batch = next(batches).to(device)
+        with torch.autocast(device, dtype=torch.bfloat16):
+            loss, parts = loss_of(network, batch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        step, seconds = step + 1, seconds + time.time() - start
+        means = {k: 0.98 * means.get(k, v) + 0.02 * v for k, v in parts.items()}
+        if step % 50 == 0:
+            print(f"step {step} {seconds / 60:.1f} min lr {rate:.1e} " + " ".join(f"{k} {v:.4f}" for k, v in means.items()), flush=True)
+        if step % 200 == 0 or seconds >= args.minutes * 60:
+            save(path, network=network.state_dict(), optimizer=optimizer.state_dict(), step=step, seconds=seconds)
+
+
+if __name__ == "__main__":
+    main()
