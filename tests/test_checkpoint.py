@@ -115,9 +115,7 @@ def test_another_network_is_refused_and_left_unchanged(tmp_path):
 
 def test_a_part_the_file_lacks_is_named(tmp_path):
     training = Training()
-    checkpoint.save(
-        tmp_path / "a.pdckpt", model=training.model, optimizer=training.optimizer, config={}, step=0
-    )
+    checkpoint.save(tmp_path / "a.pdckpt", model=training.model, optimizer=training.optimizer, config={}, step=0)
     with pytest.raises(WeightsError, match="a.pdckpt was written without a scheduler"):
         training.load(tmp_path / "a.pdckpt")
 

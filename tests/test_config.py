@@ -45,9 +45,7 @@ def refusal(path, *opts, schema=Training):
 
 
 def test_values_reach_nested_dataclasses(file):
-    loaded = config.load(
-        file("iters: 5\noptimizer: {lr: 1e-4, betas: [0, 1]}\nstages: [{lr: 2}]\n"), Training
-    )
+    loaded = config.load(file("iters: 5\noptimizer: {lr: 1e-4, betas: [0, 1]}\nstages: [{lr: 2}]\n"), Training)
     assert loaded == Training(5, Optimizer(1e-4, [0.0, 1.0]), stages=[Optimizer(2.0)])
     assert isinstance(loaded.stages[0].lr, float)
 

@@ -39,9 +39,7 @@ def test_a_layer_is_called_with_every_input_in_eval_mode():
 def test_nothing_is_kept_for_gradients():
     network = engine.PaddleNetwork(Echo())
     seen = []
-    network.layer.dropout.register_forward_post_hook(
-        lambda layer, _, output: seen.append(output.stop_gradient)
-    )
+    network.layer.dropout.register_forward_post_hook(lambda layer, _, output: seen.append(output.stop_gradient))
     network(rand(1, 3, 4, 4), rand(1, 1, 4, 4))
     assert seen == [True]
 
@@ -78,9 +76,7 @@ def gpu_build(monkeypatch, count, convolve):
 
 
 def no_kernel(device):
-    raise OSError(
-        "C++ Traceback\n(External) CUDA error(209), no kernel image is available for execution on the device"
-    )
+    raise OSError("C++ Traceback\n(External) CUDA error(209), no kernel image is available for execution on the device")
 
 
 def test_a_gpu_that_computes_is_taken(monkeypatch):

@@ -135,9 +135,7 @@ def test_cross_entropy_leaves_ignored_pixels_out():
 
 def test_cross_entropy_of_nothing_but_ignored_pixels_is_0():
     logits, labels = labelled()
-    loss = losses.DehwCrossEntropyLoss()(
-        paddle.to_tensor(logits), paddle.to_tensor(np.full_like(labels, 255))
-    )
+    loss = losses.DehwCrossEntropyLoss()(paddle.to_tensor(logits), paddle.to_tensor(np.full_like(labels, 255)))
     assert number(loss) == 0
 
 

@@ -44,9 +44,7 @@ def slow_msssim(out, gt):
                 term = term * (2 * mx * my + 0.01**2) / (mx * mx + my * my + 0.01**2)
             product *= term.mean() ** weight
             height, width = (side // 2 * 2 for side in x.shape)
-            x, y = (
-                p[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3)) for p in (x, y)
-            )
+            x, y = (p[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3)) for p in (x, y))
         scores.append(product)
     return np.mean(scores)
 

@@ -42,9 +42,9 @@ def test_erasenet_has_the_published_parameters_part_by_part(erasenet):
         "mask": (1_954_595, tuple(name for name, _ in erasenet.named_children() if name.startswith("mask_"))),
         "refinement and its skips": (1_702_627 + 10_432, ("refine",)),
     }
-    assert {
-        part: sum(learnable(getattr(erasenet, name)) for name in names) for part, (_, names) in parts.items()
-    } == {part: count for part, (count, _) in parts.items()}
+    assert {part: sum(learnable(getattr(erasenet, name)) for name in names) for part, (_, names) in parts.items()} == {
+        part: count for part, (count, _) in parts.items()
+    }
     assert learnable(erasenet) == 19_737_615
     assert learnable(erasenet.refine.skip1) + learnable(erasenet.refine.skip2) == 10_432
 
@@ -55,9 +55,7 @@ def test_erasenet_costs_what_is_published(erasenet):
     """
     outputs = {ConvAct: [], DeconvAct: []}
     hooks = [
-        layer.register_forward_post_hook(
-            lambda layer, _, output: outputs[type(layer)].append(int(output.size))
-        )
+        layer.register_forward_post_hook(lambda layer, _, output: outputs[type(layer)].append(int(output.size)))
         for layer in erasenet.sublayers()
         if type(layer) in outputs
     ]

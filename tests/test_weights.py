@@ -145,9 +145,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 def test_the_manifest_gathers_the_facts_of_every_file(saved):
     path = saved[1]
-    weights.save(
-        small(), path.with_name("second.pdparams"), type="other", args={"width": 0.25}, scores={"psnr": 30.5}
-    )
+    weights.save(small(), path.with_name("second.pdparams"), type="other", args={"width": 0.25}, scores={"psnr": 30.5})
     listed = json.loads((path.parent / "manifest.json").read_text(encoding="utf-8"))["networks"]
     assert listed["net.pdparams"]["type"] == "small"
     assert listed["net.pdparams"]["steps"] == 7

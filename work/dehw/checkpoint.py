@@ -78,9 +78,7 @@ def load(
     state = _read(path)
     for name, part in (("scheduler", scheduler), ("scaler", scaler)):
         if part is not None and state[name] is None:
-            raise WeightsError(
-                f"{path} was written without a {name}; resume with the config it was trained with."
-            )
+            raise WeightsError(f"{path} was written without a {name}; resume with the config it was trained with.")
     weights.assign(model, state["model"], path)
     if scheduler is not None:
         scheduler.set_state_dict(state["scheduler"])
@@ -114,13 +112,9 @@ def _age(path: Path) -> tuple[int, float]:
 
 def _read(path: str | Path) -> dict[str, Any]:
     state = weights.read(path)
-    missing = {"model", "optimizer", "scheduler", "scaler", "config", "step", "best", "rng", "random"} - set(
-        state
-    )
+    missing = {"model", "optimizer", "scheduler", "scaler", "config", "step", "best", "rng", "random"} - set(state)
     if missing:
-        raise WeightsError(
-            f"{path} is not a checkpoint (no {', '.join(sorted(missing))}); name a {SUFFIX} file."
-        )
+        raise WeightsError(f"{path} is not a checkpoint (no {', '.join(sorted(missing))}); name a {SUFFIX} file.")
     return state
 
 
@@ -150,9 +144,7 @@ def _heads(name: str) -> list[str]:
     return ["_".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
 
 
-def _named(
-    neutral: dict[str, Any], model: paddle.nn.Layer, optimizer: paddle.optimizer.Optimizer
-) -> dict[str, Any]:
+def _named(neutral: dict[str, Any], model: paddle.nn.Layer, optimizer: paddle.optimizer.Optimizer) -> dict[str, Any]:
     """The inverse of `_neutral`, with the names this process gives the same parameters."""
     own = {key: parameter.name for key, parameter in model.named_parameters()}
     # an optimizer that has stepped knows its names; a fresh one will number them 0

@@ -35,9 +35,7 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         _require(self.weight > 0, f"weight must be above 0, got {self.weight}")
-        _require(
-            Path(self.weights).name == self.weights, f"weights must be a bare file name, got {self.weights!r}"
-        )
+        _require(Path(self.weights).name == self.weights, f"weights must be a bare file name, got {self.weights!r}")
 
 
 @dataclass
@@ -87,9 +85,7 @@ class Erase:
 
     def __post_init__(self) -> None:
         _require(bool(self.networks), "networks must name at least one generator")
-        _require(
-            0 <= self.margin < self.tile / 2, f"margin must lie in 0..tile/2 ({self.tile}), got {self.margin}"
-        )
+        _require(0 <= self.margin < self.tile / 2, f"margin must lie in 0..tile/2 ({self.tile}), got {self.margin}")
         _require(self.batch >= 1, f"batch must be at least 1, got {self.batch}")
         _check_views(self.views)
 
@@ -152,9 +148,7 @@ class _Loader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = [key for key in keys if keys.count(key) > 1]
         if twice:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {twice[0]!r} is given twice", node.start_mark
-            )
+            raise yaml.constructor.ConstructorError(None, None, f"key {twice[0]!r} is given twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -218,9 +212,7 @@ def _child(node: Any, part: str, key: str, source: str) -> Any:
         return node[part]
     if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
         return node[int(part)]
-    raise ConfigError(
-        f"{source}: {key} steps into {_describe(node)} at {part!r}; there is nothing of that name."
-    )
+    raise ConfigError(f"{source}: {key} steps into {_describe(node)} at {part!r}; there is nothing of that name.")
 
 
 def _instance(tree: Any, schema: type[T], source: str, key: str) -> T:

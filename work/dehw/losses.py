@@ -63,9 +63,7 @@ def erasenet_stage1(
     return loss + multiscale_l1(early, gt, mask) if multiscale else loss
 
 
-def erasenet_stage2(
-    outputs: Sequence[paddle.Tensor], gt: paddle.Tensor, mask: paddle.Tensor
-) -> paddle.Tensor:
+def erasenet_stage2(outputs: Sequence[paddle.Tensor], gt: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
     """The second seed's fine-tuning: L1 of the final image. `mask` is there for likeness with stage 1."""
     return (outputs[3].astype("float32") - gt).abs().mean()
 

@@ -70,9 +70,7 @@ def read(path: str | Path) -> dict[str, Any]:
     try:
         state = paddle.load(str(path), return_numpy=True)
     except Exception as error:  # a damaged pickle may raise nearly anything
-        raise WeightsError(
-            f"{path}: damaged ({type(error).__name__}: {error}); get or train it anew."
-        ) from error
+        raise WeightsError(f"{path}: damaged ({type(error).__name__}: {error}); get or train it anew.") from error
     if not isinstance(state, dict):
         raise WeightsError(f"{path}: holds a {type(state).__name__}, not named arrays; is it a weight file?")
     return state
@@ -121,9 +119,7 @@ def manifest(folder: str | Path) -> dict[str, dict[str, Any]]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8"))["networks"])
     except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(
-            f"{path}: not a manifest ({error}); restore it, or delete it to go unchecked."
-        ) from error
+        raise WeightsError(f"{path}: not a manifest ({error}); restore it, or delete it to go unchecked.") from error
 
 
 def _check_sum(path: Path) -> None:
@@ -148,9 +144,7 @@ def _misfits(shapes: dict[str, tuple[int, ...]], state: dict[str, Any]) -> list[
     if missing:
         problems.append(f"missing {_some([f'{key}{nearest(key, extra)}' for key in missing])}")
     if extra:
-        problems.append(
-            f"not part of the network {_some([f'{key}{nearest(key, missing)}' for key in extra])}"
-        )
+        problems.append(f"not part of the network {_some([f'{key}{nearest(key, missing)}' for key in extra])}")
     if unlike:
         problems.append(f"of another shape: {_some(unlike)}")
     return problems

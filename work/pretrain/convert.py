@@ -1,7 +1,7 @@
 """Turn pre-trained PyTorch weights into Paddle ones, and check that both networks say the same.
 
-    python work/pretrain/convert.py segformer_b0 output/pretrain/segformer_b0.pt work/dehw/weights/lite_segformer.pdparams \\
-        --crops DIR [--facts facts.json]
+    python work/pretrain/convert.py segformer_b0 output/pretrain/segformer_b0.pt \\
+        work/dehw/weights/lite_segformer.pdparams --crops DIR [--facts facts.json]
 
 The float32 networks must agree within 1e-4 on real crops before anything is written; then the file is written in
 float16 and its own largest difference is told.
@@ -83,10 +83,18 @@ def main() -> None:
     if exact > TOLERANCE:
         sys.exit(f"{args.source}: the two networks differ by {exact:.2e}, more than {TOLERANCE}; nothing was written")
     facts = json.loads(args.facts.read_text()) if args.facts else {}
-    weights.save(layer, args.target, type=args.network, args=config.args, steps=state["step"],
-                 hours=round(state["seconds"] / 3600, 2), **facts)
+    weights.save(
+        layer,
+        args.target,
+        type=args.network,
+        args=config.args,
+        steps=state["step"],
+        hours=round(state["seconds"] / 3600, 2),
+        **facts,
+    )
     weights.load(layer, args.target)
-    print(f"{args.target}: PyTorch and Paddle agree within {exact:.1e}; in float16 within {difference(layer, crops, wanted):.1e}")
+    rounded = difference(layer, crops, wanted)
+    print(f"{args.target}: PyTorch and Paddle agree within {exact:.1e}; in float16 within {rounded:.1e}")
 
 
 if __name__ == "__main__":

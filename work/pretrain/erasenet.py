@@ -97,7 +97,11 @@ class EraseNet(nn.Module):
         self.res4, self.res5, self.res6 = Residual(c128, c128), Residual(c128, c256, 2), Residual(c256, c256)
         self.res7, self.res8, self.conv2 = Residual(c256, c512, 2), Residual(c512, c512), ConvAct(c512, c512, 1, 1, 0)
         self.lateral1, self.lateral2, self.lateral3, self.lateral4 = (Lateral(c) for c in (c256, c128, c64, c32))
-        self.deconv1, self.deconv2, self.deconv3 = DeconvAct(c512, c256), DeconvAct(2 * c256, c128), DeconvAct(2 * c128, c64)
+        self.deconv1, self.deconv2, self.deconv3 = (
+            DeconvAct(c512, c256),
+            DeconvAct(2 * c256, c128),
+            DeconvAct(2 * c128, c64),
+        )
         self.deconv4, self.deconv5 = DeconvAct(2 * c64, c32), DeconvAct(2 * c32, 3)
         self.out1, self.out2 = nn.Conv2d(c64, 3, 1), nn.Conv2d(c32, 3, 1)
         self.mask_deconv_a, self.mask_conv_a = DeconvAct(2 * c256, c256), ConvAct(c256, c128)

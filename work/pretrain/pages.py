@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 import torch
 
-
-NOISE = np.random.default_rng(0).normal(0, 1, (1024, 1024)).astype(np.float32)  # drawing it anew would cost more than a crop
+NOISE = (
+    np.random.default_rng(0).normal(0, 1, (1024, 1024)).astype(np.float32)
+)  # drawing it anew would cost more than a crop
 
 
 def tone_curves(rng: np.random.Generator) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""PyTorch twin of PaddleSeg's SegFormer: the same parameters under the same names (Xie et al. 2021, arXiv 2105.15203)."""
+"""PyTorch twin of PaddleSeg's SegFormer, parameters named alike (Xie et al. 2021, arXiv 2105.15203)."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -112,9 +112,9 @@ class Embed(nn.Module):
         return self.proj(x.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(n, -1, height, width)
 
 
-@lru_cache(maxsize=None)
+@cache
 def interpolation(length: int, target: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Bilinear resizing of one axis as a matrix (target, length): a matrix product is what bfloat16 units are fast at."""
+    """Bilinear resizing of one axis as a matrix (target, length): bfloat16 units are fast at matrix products."""
     identity = torch.eye(length, device=device)[None]
     return F.interpolate(identity, target, mode="linear", align_corners=False)[0].T.contiguous().to(dtype)
 

@@ -48,7 +48,9 @@ def segmentation_loss(network, batch: Tensor) -> tuple[Tensor, dict[str, float]]
     image, gt, mask, valid = split(batch)
     logits = network(image).float()
     weight = valid * (1 + (PRINT_WEIGHT - 1) * print_pixels(gt, mask))
-    cross_entropy = (F.cross_entropy(logits, mask[:, 0].long(), reduction="none")[:, None] * weight).sum() / weight.sum()
+    cross_entropy = (
+        F.cross_entropy(logits, mask[:, 0].long(), reduction="none")[:, None] * weight
+    ).sum() / weight.sum()
     prob = logits.softmax(1)[:, 1:]
     overlap = dice(prob, mask, valid)
     return 2 * cross_entropy + overlap, {"ce": cross_entropy.item(), "dice": overlap.item()}
@@ -61,7 +63,9 @@ def erasing_loss(network, batch: Tensor) -> tuple[Tensor, dict[str, float]]:
     hole = F.max_pool2d(mask, 5, 1, 2)
 
     def l1(output: Tensor, factor: int, inside: float, outside: float) -> Tensor:
-        target, where, trust = (F.interpolate(t, scale_factor=1 / factor) if factor > 1 else t for t in (gt, hole, valid))
+        target, where, trust = (
+            F.interpolate(t, scale_factor=1 / factor) if factor > 1 else t for t in (gt, hole, valid)
+        )
         return ((output - target).abs() * trust * (inside * where + outside * (1 - where))).mean()
 
     overlap = dice(logits.mean(1, keepdim=True).sigmoid(), mask, valid)
@@ -133,7 +137,11 @@ def main() -> None:
         step, seconds = step + 1, seconds + time.time() - start
         means = {k: 0.98 * means.get(k, v) + 0.02 * v for k, v in parts.items()}
         if step % 50 == 0:
-            print(f"step {step} {seconds / 60:.1f} min lr {rate:.1e} " + " ".join(f"{k} {v:.4f}" for k, v in means.items()), flush=True)
+            print(
+                f"step {step} {seconds / 60:.1f} min lr {rate:.1e} "
+                + " ".join(f"{k} {v:.4f}" for k, v in means.items()),
+                flush=True,
+            )
         if step % 200 == 0 or seconds >= args.minutes * 60:
             save(path, network=network.state_dict(), optimizer=optimizer.state_dict(), step=step, seconds=seconds)
 

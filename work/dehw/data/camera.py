@@ -22,17 +22,23 @@ def bend(rng: np.random.Generator, arrays: list[np.ndarray], border: list[float]
     y, x = np.indices((height, width), np.float32)
     w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
     curl = 0.004 * min(height, width) * rng.random()
-    map_x = ((matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / w + curl * field(rng, height, width, 2)).astype(np.float32)
-    map_y = ((matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / w + curl * field(rng, height, width, 2)).astype(np.float32)
+    map_x = ((matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / w + curl * field(rng, height, width, 2)).astype(
+        np.float32
+    )
+    map_y = ((matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / w + curl * field(rng, height, width, 2)).astype(
+        np.float32
+    )
     return [cv2.remap(a, map_x, map_y, cv2.INTER_LINEAR, borderValue=(b, b, b)) for a, b in zip(arrays, border)]
 
 
 def light(rng: np.random.Generator, height: int, width: int, strength: float) -> np.ndarray:
     """Illumination (H, W, 3) float32, 1 = white paper: a cast of colour, a slope, and at times the edge of a shadow."""
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j].astype(np.float32)
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)
     slope = (x - 0.5) * rng.normal(0, 0.25) + (y - 0.5) * rng.normal(0, 0.25) + 0.1 * field(rng, height, width, 2)
     if rng.random() < 0.3:
-        edge = (x - rng.random()) * rng.normal() + (y - rng.random()) * rng.normal() + 0.03 * field(rng, height, width, 4)
+        edge = (
+            (x - rng.random()) * rng.normal() + (y - rng.random()) * rng.normal() + 0.03 * field(rng, height, width, 4)
+        )
         slope = slope - rng.uniform(0.2, 0.6) / (1 + np.exp(-edge * rng.uniform(15, 120)))
     level = np.clip(rng.uniform(0.75, 1.0) + strength * slope, 0.25, 1.0)
     cast = 1 - np.abs(rng.normal(0, 0.05, 3)) * strength
@@ -59,7 +65,9 @@ def photograph(rng: np.random.Generator, image: np.ndarray, gt: np.ndarray, mask
     if kind == "photo":
         shade = light(rng, height, width, rng.uniform(0.3, 1.0))
     else:
-        shade = np.float32(1 - 0.08 * rng.random() * np.array([rng.random() * 0.5, rng.random() * 0.7, 1])) * np.ones_like(pages[0])
+        shade = np.float32(
+            1 - 0.08 * rng.random() * np.array([rng.random() * 0.5, rng.random() * 0.7, 1])
+        ) * np.ones_like(pages[0])
     if kind == "born-digital":
         shade = np.ones_like(shade)
     fade = rng.uniform(0, 0.35) if kind == "photo" else rng.uniform(0, 0.12)  # black ink is never black in a photo

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Sequence
 
 import cv2
 import numpy as np
@@ -49,7 +49,7 @@ def load_families(folder: Path) -> list[Family]:
     families: dict[str, Family] = {}
     for path in sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in FONT_SUFFIXES):
         font = TTCollection(path).fonts[0] if path.suffix.lower() == ".ttc" else TTFont(path, lazy=True)
-        name = f'{font["name"].getDebugName(1)} {font["name"].getDebugName(2)}'
+        name = f"{font['name'].getDebugName(1)} {font['name'].getDebugName(2)}"
         family = families.setdefault(name, Family(name))
         for code in font.getBestCmap() or {}:
             family.files.setdefault(code, str(path))
@@ -90,7 +90,8 @@ def cut_ink(image: np.ndarray, gt: np.ndarray, mask: np.ndarray, reach: int = 25
     """Cut connected handwriting (words, formulae) out of a page as opacity patches.
 
     image, gt: (H, W, 3) uint8, page with and without handwriting. mask: (H, W) bool, True = handwriting.
-    reach: strokes nearer than this many px stay together. Returns (h, w) float32 in [0, 1], 1 = full ink. Source: seed 000.
+    reach: strokes nearer than this many px stay together. Returns (h, w) float32 in [0, 1], 1 = full ink.
+    Source: seed 000.
     """
     near = cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(near)

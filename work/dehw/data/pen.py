@@ -12,11 +12,48 @@ from dehw.data.materials import Glyph, InkBank
 SUPERSAMPLING = 2  # strokes are drawn at twice the size and averaged: smooth edges and widths between pixels
 HERSHEY = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX)
 FORMULAE = (
-    "y = 2x + 1", "x^2 - 4 = 0", "S = ab", "= 36", "12.5 cm", "f(x) = 0", "v = s/t", "3/4", "(a+b)(a-b)", "x = -1",
-    "n! / k!", "1 + 1/2", "= 0.25", "sin a", "lim = e", "AB = CD", "7 x 8 = 56", "P(A) = 1/3", "60 km/h", "dx",
-    "F = ma", "[0, 1]", "R = 10", "x > 5", "A", "B", "C", "D", "ABD", "T", "F", "-3", "100", "y'", "C = 2", "ok", "28",
+    "y = 2x + 1",
+    "x^2 - 4 = 0",
+    "S = ab",
+    "= 36",
+    "12.5 cm",
+    "f(x) = 0",
+    "v = s/t",
+    "3/4",
+    "(a+b)(a-b)",
+    "x = -1",
+    "n! / k!",
+    "1 + 1/2",
+    "= 0.25",
+    "sin a",
+    "lim = e",
+    "AB = CD",
+    "7 x 8 = 56",
+    "P(A) = 1/3",
+    "60 km/h",
+    "dx",
+    "F = ma",
+    "[0, 1]",
+    "R = 10",
+    "x > 5",
+    "A",
+    "B",
+    "C",
+    "D",
+    "ABD",
+    "T",
+    "F",
+    "-3",
+    "100",
+    "y'",
+    "C = 2",
+    "ok",
+    "28",
 )
-HANZI = "解答因为所以设已知得证明则由于可以求函数方程面积体积长度三角形直线力速度电流压质量的了是我们在有他这中大来上国个到说"
+HANZI = (
+    "解答因为所以设已知得证明则由于可以求函数方程面积体积长度三角形直线"
+    "力速度电流压质量的了是我们在有他这中大来上国个到说"
+)
 WORDS = (
     "the answer is because we can see that from and a list of apples my name yesterday school they went river light"
     " energy therefore given point line angle cell water force true false not enough return while int print"
@@ -54,7 +91,9 @@ def warp(alpha: np.ndarray, rng: np.random.Generator, amount: float, grain: floa
     """Bend a patch by a smooth random field: `amount` px far, varying over about `grain` px."""
     h, w = alpha.shape
     cells = (2, max(2, int(h / grain) + 2), max(2, int(w / grain) + 2))
-    field = [cv2.resize(f, (w, h), interpolation=cv2.INTER_CUBIC) for f in rng.normal(0, amount, cells).astype(np.float32)]
+    field = [
+        cv2.resize(f, (w, h), interpolation=cv2.INTER_CUBIC) for f in rng.normal(0, amount, cells).astype(np.float32)
+    ]
     y, x = np.indices((h, w), np.float32)
     return cv2.remap(alpha, x + field[0], y + field[1], cv2.INTER_LINEAR, borderValue=0)
 
@@ -72,8 +111,13 @@ def glyph_line(rng: np.random.Generator, glyphs: list[Glyph], height: float, wid
         drawn = []
         for stroke in glyph:
             # a slow wave over the glyph bends neighbouring strokes alike, as a hand does
-            wave = np.stack([bend[0, 0] * np.sin(5 * stroke[:, 1] + 9 * bend[0, 1]),
-                             bend[1, 0] * np.sin(5 * stroke[:, 0] + 9 * bend[1, 1])], 1)
+            wave = np.stack(
+                [
+                    bend[0, 0] * np.sin(5 * stroke[:, 1] + 9 * bend[0, 1]),
+                    bend[1, 0] * np.sin(5 * stroke[:, 0] + 9 * bend[1, 1]),
+                ],
+                1,
+            )
             moved = stroke + wave + rng.normal(0, 0.018, 2) + rng.normal(0, 0.008, stroke.shape)
             drawn.append((moved @ shape.T * size + pen).astype(np.float32))
         if cursive:
@@ -131,8 +175,13 @@ def writing(rng: np.random.Generator, bank: InkBank, height: float, width: float
 
     height: px of a written character. width: px of the pen.
     """
-    kinds = {"hanzi": 3.0 * bool(bank.hanzi), "piece": 4.0 * bool(bank.pieces), "font": 2.5 * bool(bank.fonts),
-             "hershey": 2.0, "scribble": 0.7 * bool(bank.scribbles)}
+    kinds = {
+        "hanzi": 3.0 * bool(bank.hanzi),
+        "piece": 4.0 * bool(bank.pieces),
+        "font": 2.5 * bool(bank.fonts),
+        "hershey": 2.0,
+        "scribble": 0.7 * bool(bank.scribbles),
+    }
     weights = np.array(list(kinds.values()))
     kind = rng.choice(list(kinds), p=weights / weights.sum())
     if kind == "piece":
@@ -141,7 +190,9 @@ def writing(rng: np.random.Generator, bank: InkBank, height: float, width: float
         source = bank.hanzi if kind == "hanzi" else bank.scribbles
         count = int(rng.integers(1, 12 if kind == "hanzi" else 4))
         finer = 0.75 if kind == "hanzi" else 1  # dense characters are written larger than letters, with the same pen
-        return glyph_line(rng, [source[i] for i in rng.integers(len(source), size=count)], height / finer, width * finer)
+        return glyph_line(
+            rng, [source[i] for i in rng.integers(len(source), size=count)], height / finer, width * finer
+        )
     text = phrase(rng)
     line = font_line(rng, bank, text, height) if kind == "font" or not text.isascii() else None
     return line if line is not None else hershey_line(rng, str(rng.choice(FORMULAE)), height, width)
@@ -160,7 +211,7 @@ def phrase(rng: np.random.Generator) -> str:
 
 
 def mark(rng: np.random.Generator, size: float, width: float) -> np.ndarray:
-    """A teacher's or pupil's mark about `size` px wide: tick, cross, circle, underline, wave, strike-out, arrow, score."""
+    """A mark about `size` px wide: tick, cross, circle, underline, wave, strike-out, arrow, bracket or score."""
     t = np.linspace(0, 1, 24, dtype=np.float32)
     wavy = np.stack([t * 4, 0.08 * np.sin(t * rng.uniform(20, 60))], 1)
     turn = t * rng.uniform(5.8, 7.0) + rng.uniform(0, 6)

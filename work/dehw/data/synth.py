@@ -62,7 +62,13 @@ class Paper:
 
 def ink_colour(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, float]:
     """RGB of a pen and its opacity."""
-    base = {"black": (25, 25, 30), "blue": (30, 50, 150), "red": (200, 30, 40), "pencil": (95, 95, 98), "green": (20, 120, 60)}[kind]
+    base = {
+        "black": (25, 25, 30),
+        "blue": (30, 50, 150),
+        "red": (200, 30, 40),
+        "pencil": (95, 95, 98),
+        "green": (20, 120, 60),
+    }[kind]
     colour = np.clip(np.array(base) + rng.normal(0, 15, 3), 0, 235).astype(np.float32)
     return colour, float(rng.uniform(0.55, 0.85) if kind == "pencil" else rng.uniform(0.75, 1.0))
 
@@ -91,7 +97,9 @@ def write_on(rng: np.random.Generator, paper: Paper, bank: InkBank, print_height
         if below and rng.random() < 0.6:  # the next line of the same working
             spot = paper.inside(below, alpha.shape) or spot
         if spot:
-            colour, opacity = ink_colour(rng, pupil if rng.random() < 0.93 else rng.choice(["red", "blue", "green", "black"]))
+            colour, opacity = ink_colour(
+                rng, pupil if rng.random() < 0.93 else rng.choice(["red", "blue", "green", "black"])
+            )
             paper.add(alpha, colour, spot, opacity)
             below = spot[0] + round(hand * rng.uniform(1.2, 1.7)), spot[1]
     teacher = "red" if rng.random() < 0.75 else pupil
@@ -106,7 +114,12 @@ def write_on(rng: np.random.Generator, paper: Paper, bank: InkBank, print_height
         alpha = stain(rng, max(4, round(print_height * rng.uniform(0.4, 5))))
         spot = paper.place(rng, alpha.shape, rng.random() < 0.5)
         if spot:
-            paper.add(alpha, np.float32([150, 110, 60]) + rng.normal(0, 25, 3).astype(np.float32), spot, rng.uniform(0.25, 0.7))
+            paper.add(
+                alpha,
+                np.float32([150, 110, 60]) + rng.normal(0, 25, 3).astype(np.float32),
+                spot,
+                rng.uniform(0.25, 0.7),
+            )
 
 
 def make_page(rng: np.random.Generator, printed: np.ndarray, bank: InkBank, print_height: float) -> Triple:

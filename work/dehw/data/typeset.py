@@ -2,38 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 CHINESE = (
-    "下列说法正确的是", "如图所示", "求函数的最大值", "请将正确答案填在括号内", "阅读下面的短文", "已知直线与圆相交于两点",
-    "选择题（每小题三分，共三十分）", "填空题", "计算题", "小明从家到学校需要走", "根据材料回答问题", "证明这两个三角形全等",
-    "写出下列反应的化学方程式", "某工厂生产的零件", "设随机变量服从正态分布", "质量为的物体静止在水平面上", "看图写词语",
-    "用竖式计算并验算", "下面哪个字的读音是正确的", "甲乙两地相距", "判断题，对的打勾，错的打叉", "简述其工作原理并画出示意图",
+    "下列说法正确的是",
+    "如图所示",
+    "求函数的最大值",
+    "请将正确答案填在括号内",
+    "阅读下面的短文",
+    "已知直线与圆相交于两点",
+    "选择题（每小题三分，共三十分）",
+    "填空题",
+    "计算题",
+    "小明从家到学校需要走",
+    "根据材料回答问题",
+    "证明这两个三角形全等",
+    "写出下列反应的化学方程式",
+    "某工厂生产的零件",
+    "设随机变量服从正态分布",
+    "质量为的物体静止在水平面上",
+    "看图写词语",
+    "用竖式计算并验算",
+    "下面哪个字的读音是正确的",
+    "甲乙两地相距",
+    "判断题，对的打勾，错的打叉",
+    "简述其工作原理并画出示意图",
 )
 ENGLISH = (
-    "Choose the correct answer.", "Fill in the blanks with the proper words.", "Read the passage and answer the questions.",
-    "What is the value of x in the equation below?", "Explain your reasoning in one sentence.", "True or false?",
-    "The train leaves the station at half past nine.", "Find the area of the shaded region.", "Show all your work.",
-    "Which of the following statements is not correct?", "Translate the sentences into English.", "Complete the table.",
-    "A ball is thrown upwards with a speed of 12 m/s.", "Write a function that returns the sum of a list.",
+    "Choose the correct answer.",
+    "Fill in the blanks with the proper words.",
+    "Read the passage and answer the questions.",
+    "What is the value of x in the equation below?",
+    "Explain your reasoning in one sentence.",
+    "True or false?",
+    "The train leaves the station at half past nine.",
+    "Find the area of the shaded region.",
+    "Show all your work.",
+    "Which of the following statements is not correct?",
+    "Translate the sentences into English.",
+    "Complete the table.",
+    "A ball is thrown upwards with a speed of 12 m/s.",
+    "Write a function that returns the sum of a list.",
 )
-SYMBOLS = ("f(x)=x²+2x−1", "∫ x dx", "a²+b²=c²", "lim n→∞", "Σ k=1", "√(x+1)", "y=sin(2x)", "∂u/∂t", "A∩B=∅", "x≤3", "α+β=π",
-           "2×(3+4)=", "ΔH<0", "P(X≥2)", "∠ABC=60°", "15÷3=", "x₁+x₂", "e^{-t}", "|x−1|<2", "v=s/t")
-CODE = ("int main() {", "  for (i = 0; i < n; i++)", "    printf(\"%d\\n\", a[i]);", "  return 0;", "}", "def f(x):", "    return x * 2")
+SYMBOLS = (
+    "f(x)=x²+2x−1",
+    "∫ x dx",
+    "a²+b²=c²",
+    "lim n→∞",
+    "Σ k=1",
+    "√(x+1)",
+    "y=sin(2x)",
+    "∂u/∂t",
+    "A∩B=∅",
+    "x≤3",
+    "α+β=π",
+    "2×(3+4)=",
+    "ΔH<0",
+    "P(X≥2)",
+    "∠ABC=60°",
+    "15÷3=",
+    "x₁+x₂",
+    "e^{-t}",
+    "|x−1|<2",
+    "v=s/t",
+)
+CODE = (
+    "int main() {",
+    "  for (i = 0; i < n; i++)",
+    '    printf("%d\\n", a[i]);',
+    "  return 0;",
+    "}",
+    "def f(x):",
+    "    return x * 2",
+)
 
 
 class Sheet:
     """A white page being typeset from top to bottom.
 
-    height, width: px. print_height: px of a printed character. fonts: files of printing fonts by role (cjk, latin, mono).
+    height, width: px. print_height: px of a printed character. fonts: printing fonts by role, see typeset.
     """
 
-    def __init__(self, rng: np.random.Generator, height: int, width: int, print_height: float, fonts: dict[str, list[str]]):
+    def __init__(
+        self, rng: np.random.Generator, height: int, width: int, print_height: float, fonts: dict[str, list[str]]
+    ):
         self.rng, self.size, self.fonts = rng, max(7, round(print_height * 1.1)), fonts
         self.image = Image.new("RGB", (width, height), "white")
         self.pen = ImageDraw.Draw(self.image)
@@ -58,7 +115,9 @@ class Sheet:
     # the elements of an exam page -----------------------------------------------------------------------------------
 
     def title(self) -> None:
-        text = self.rng.choice(["期末考试试卷（A卷）", "Midterm Examination", "第三单元测试卷", "Homework 4", "高等数学期中试题"])
+        text = self.rng.choice(
+            ["期末考试试卷（A卷）", "Midterm Examination", "第三单元测试卷", "Homework 4", "高等数学期中试题"]
+        )
         role = "cjk" if not str(text).isascii() else "latin"
         width = self.font(role, 1.6).getlength(str(text))
         self.text(max(self.left, (self.left + self.right - width) / 2), str(text), role, 1.6)
@@ -75,9 +134,16 @@ class Sheet:
             if words < 0.2:
                 text, role = str(self.rng.choice(SYMBOLS)), "math"
             elif words < 0.35:
-                text, role = str(self.rng.choice(["（    ）", "________", "(      )", "□", "______ ", "○", "【   】"])), "cjk"
+                text, role = (
+                    str(self.rng.choice(["（    ）", "________", "(      )", "□", "______ ", "○", "【   】"])),
+                    "cjk",
+                )
             else:
-                text, role = (str(self.rng.choice(CHINESE)) + "，", "cjk") if chinese else (str(self.rng.choice(ENGLISH)) + " ", "latin")
+                text, role = (
+                    (str(self.rng.choice(CHINESE)) + "，", "cjk")
+                    if chinese
+                    else (str(self.rng.choice(ENGLISH)) + " ", "latin")
+                )
             for word in text if role == "cjk" else text.split(" "):
                 piece = word if role == "cjk" else word + " "
                 if x + self.size * len(piece) * (1 if role == "cjk" else 0.5) > self.right:
@@ -103,12 +169,19 @@ class Sheet:
         base = self.y
         for _ in range(int(self.rng.integers(1, 4))):
             x = self.text(x, str(self.rng.choice(SYMBOLS)) + " ", "italic")
-            top, bottom = str(self.rng.choice(["x+1", "1", "dy", "n", "2ab"])), str(self.rng.choice(["2", "dx", "x²−1", "n!", "c"]))
+            top, bottom = (
+                str(self.rng.choice(["x+1", "1", "dy", "n", "2ab"])),
+                str(self.rng.choice(["2", "dx", "x²−1", "n!", "c"])),
+            )
             self.y = base - int(self.size * 0.6)
             end = self.text(x + 3, top, "italic")
             self.y = base + int(self.size * 0.65)
             end = max(end, self.text(x + 3, bottom, "italic"))
-            self.pen.line([x, base + self.size * 0.6, end + 3, base + self.size * 0.6], fill=(20,) * 3, width=max(1, self.size // 14))
+            self.pen.line(
+                [x, base + self.size * 0.6, end + 3, base + self.size * 0.6],
+                fill=(20,) * 3,
+                width=max(1, self.size // 14),
+            )
             x, self.y = end + self.size * 0.4, base
         self.feed(1.6)
 
@@ -116,12 +189,14 @@ class Sheet:
         rows, columns = int(self.rng.integers(2, 6)), int(self.rng.integers(2, 9))
         height, width = int(self.size * 1.8), (self.right - self.left) // columns
         line = max(1, self.size // 16)
-        for i in range(rows):
+        for _ in range(rows):
             for j in range(columns):
                 x = self.left + j * width
                 self.pen.rectangle([x, self.y, x + width, self.y + height], outline=(30,) * 3, width=line)
                 if self.rng.random() < 0.6:
-                    label = str(self.rng.choice(["得分", "题号", "x", "10", "3.5", "总分", "评卷人", "y", "一", "二", "甲"]))
+                    label = str(
+                        self.rng.choice(["得分", "题号", "x", "10", "3.5", "总分", "评卷人", "y", "一", "二", "甲"])
+                    )
                     self.y += height // 5
                     self.text(x + width * 0.2, label, "cjk", 0.9)
                     self.y -= height // 5
@@ -130,7 +205,11 @@ class Sheet:
 
     def figure(self) -> None:
         size = int(self.size * self.rng.uniform(5, 11))
-        x, y, line = int(self.rng.integers(self.left, max(self.left + 1, self.right - size))), self.y, max(1, self.size // 12)
+        x, y, line = (
+            int(self.rng.integers(self.left, max(self.left + 1, self.right - size))),
+            self.y,
+            max(1, self.size // 12),
+        )
         ink = (int(self.rng.integers(0, 70)),) * 3
         kind = self.rng.integers(6)
         points = [(x + int(a), y + int(b)) for a, b in self.rng.integers(0, size, (int(self.rng.integers(3, 6)), 2))]
@@ -148,7 +227,11 @@ class Sheet:
         elif kind == 3:
             for _ in range(int(self.rng.integers(3, 8))):  # coloured drawings: tangrams, picture tables
                 a = self.rng.integers(0, size, (int(self.rng.integers(3, 5)), 2))
-                self.pen.polygon([(x + int(u), y + int(v)) for u, v in a], fill=tuple(int(c) for c in self.rng.integers(40, 255, 3)), outline=ink)
+                self.pen.polygon(
+                    [(x + int(u), y + int(v)) for u, v in a],
+                    fill=tuple(int(c) for c in self.rng.integers(40, 255, 3)),
+                    outline=ink,
+                )
         elif kind == 4:
             bars = np.cumsum(self.rng.integers(1, 5, 60)) * max(1, self.size // 12)
             for a, b in zip(bars[::2], bars[1::2]):
@@ -157,8 +240,14 @@ class Sheet:
         else:
             for i in range(int(self.rng.integers(2, 5))):
                 step = size // 4
-                self.pen.rectangle([x + i * step, y + step, x + i * step + step // 2, y + step * 2], outline=ink, width=line)
-                self.pen.line([x + i * step + step // 2, y + step * 3 // 2, x + (i + 1) * step, y + step * 3 // 2], fill=ink, width=line)
+                self.pen.rectangle(
+                    [x + i * step, y + step, x + i * step + step // 2, y + step * 2], outline=ink, width=line
+                )
+                self.pen.line(
+                    [x + i * step + step // 2, y + step * 3 // 2, x + (i + 1) * step, y + step * 3 // 2],
+                    fill=ink,
+                    width=line,
+                )
         self.text(x + size // 3, str(self.rng.choice(["A", "B", "O", "图1", "x", "R"])), "cjk", 0.9)
         self.y += size
         self.feed(0.8)
@@ -178,13 +267,24 @@ class Sheet:
         self.feed(self.rng.uniform(2, 7))
 
 
-def typeset(rng: np.random.Generator, height: int, width: int, print_height: float, fonts: dict[str, list[str]]) -> np.ndarray:
+def typeset(
+    rng: np.random.Generator, height: int, width: int, print_height: float, fonts: dict[str, list[str]]
+) -> np.ndarray:
     """Typeset one exam page: (H, W, 3) uint8, print about `print_height` px high on white.
 
     fonts: font files by role: cjk, latin, italic, math, mono (each at least one).
     """
     sheet = Sheet(rng, height, width, print_height, fonts)
-    elements = [sheet.question, sheet.choices, sheet.formula, sheet.table, sheet.figure, sheet.code, sheet.rules, sheet.space]
+    elements = [
+        sheet.question,
+        sheet.choices,
+        sheet.formula,
+        sheet.table,
+        sheet.figure,
+        sheet.code,
+        sheet.rules,
+        sheet.space,
+    ]
     weights = np.array([8, 3, 2, 0.8, 1.3, 0.5, 0.4, 2.5])
     if rng.random() < 0.5:
         sheet.title()
@@ -197,8 +297,21 @@ def system_fonts(folder: Path = Path("/usr/share/fonts")) -> dict[str, list[str]
     """Printing fonts found under `folder`, by role. Debian's fonts-noto-cjk, fonts-arphic-uming, fonts-dejavu,
     fonts-liberation and fonts-freefont-ttf serve all roles."""
     patterns = {
-        "cjk": ("NotoSerifCJK-Regular*", "NotoSansCJK-Regular*", "NotoSansCJK-Bold*", "NotoSerifCJK-Bold*", "uming*", "ukai*"),
-        "latin": ("LiberationSerif-Regular*", "LiberationSans-Regular*", "LiberationSerif-Bold.*", "FreeSerif.*", "DejaVuSerif.*"),
+        "cjk": (
+            "NotoSerifCJK-Regular*",
+            "NotoSansCJK-Regular*",
+            "NotoSansCJK-Bold*",
+            "NotoSerifCJK-Bold*",
+            "uming*",
+            "ukai*",
+        ),
+        "latin": (
+            "LiberationSerif-Regular*",
+            "LiberationSans-Regular*",
+            "LiberationSerif-Bold.*",
+            "FreeSerif.*",
+            "DejaVuSerif.*",
+        ),
         "italic": ("FreeSerifItalic*", "DejaVuSerif-Italic*", "DejaVuSans-Oblique*", "FreeSerif.*"),
         "math": ("DejaVuSans.*", "FreeSerif.*", "DejaVuSerif.*", "DejaVuMathTeXGyre*"),
         "mono": ("DejaVuSansMono.*", "LiberationMono-Regular*", "FreeMono.*"),
@@ -208,8 +321,10 @@ def system_fonts(folder: Path = Path("/usr/share/fonts")) -> dict[str, list[str]
     if missing:
         from dehw.errors import InputError
 
-        raise InputError(f"{folder}: no font for {', '.join(missing)}; install fonts-noto-cjk, fonts-dejavu, fonts-liberation, "
-                         "fonts-freefont-ttf or name a folder of fonts")
+        raise InputError(
+            f"{folder}: no font for {', '.join(missing)}; install fonts-noto-cjk, fonts-dejavu, fonts-liberation, "
+            "fonts-freefont-ttf or name a folder of fonts"
+        )
     return fonts
 
 

@@ -24,15 +24,12 @@ def build(network: NetworkConfig) -> paddle.nn.Layer:
     """A fresh network of the type and arguments named. Raises ConfigError for ones nobody knows."""
     if network.type not in MODELS:
         raise ConfigError(
-            f"there is no network type {network.type!r}{nearest(network.type, MODELS)}; "
-            f"known: {', '.join(MODELS)}."
+            f"there is no network type {network.type!r}{nearest(network.type, MODELS)}; known: {', '.join(MODELS)}."
         )
     try:
         return MODELS[network.type](**network.args)
     except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"network {network.type} cannot be built with args {network.args}: {error}."
-        ) from error
+        raise ConfigError(f"network {network.type} cannot be built with args {network.args}: {error}.") from error
 
 
 def summary(layer: paddle.nn.Layer, size: int = 512) -> tuple[int, float]:

@@ -106,9 +106,7 @@ class EraseNet(nn.Layer):
         deep = self.conv2(self.res8(self.res7(mid)))  # 1/32
         return (x1, x2, x3, x4), mid, deep
 
-    def _decode(
-        self, skips: Features, deep: paddle.Tensor
-    ) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor]:
+    def _decode(self, skips: Features, deep: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor]:
         """Features at 1/4 and 1/2 of the size, and the coarse image."""
         x1, x2, x3, x4 = skips
         x = self.deconv1(deep)
