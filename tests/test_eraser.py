@@ -1,0 +1,400 @@
+"""The pipeline with hand-made networks: numpy functions of (N, C, S, S) arrays."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dehw import eraser as eraser_module
+from dehw import scale
+from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment, load_pipeline
+from dehw.eraser import Eraser
+from dehw.errors import InputError
+
+WORK = Path(__file__).resolve().parents[1] / "work"
+TILE, MARGIN = 64, 13
+SIZES = [(1, 1), (1, 7), (5, 3), (38, 38), (39, 37), (64, 64), (65, 130), (200, 90)]
+
+
+def tiny(views=("identity",), cmp=True, batch=3, window=TILE, stride=TILE // 2, dilate=1, **pipeline):
+    network = NetworkConfig(type="erasenet", weights="tiny.pdparams")
+    return Pipeline(
+        name="tiny",
+        segment=Segment(network=network, window=window, stride=stride, views=list(views), batch=batch),
+        mask=Mask(threshold=0.5, dilate=dilate),
+        erase=Erase(networks=[network], tile=TILE, margin=MARGIN, views=list(views), batch=batch, cmp=cmp),
+        **pipeline,
+    )
+
+
+def everywhere(tiles):
+    return np.ones_like(tiles[:, :1])
+
+
+def dark(tiles):
+    """Ink is whatever is darker than half."""
+    return (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)
+
+
+def identity(tiles, mask):
+    return tiles
+
+
+def inverted(tiles, mask):
+    return 1 - tiles
+
+
+def constant(value):
+    return lambda tiles, mask: np.full_like(tiles, value)
+
+
+class Recorder:
+    """A network that passes its tiles on and remembers what it was called with."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, tiles, mask):
+        self.calls.append((tiles, mask))
+        return tiles
+
+    @property
+    def tiles(self):
+        return sum(len(tiles) for tiles, _ in self.calls)
+
+
+def random_page(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def eraser_with(*generators, segmenter=everywhere, pipeline=None, device="gpu:0", **settings):
+    pairs = [generator if isinstance(generator, tuple) else (generator, 1.0) for generator in generators]
+    return Eraser(pipeline or tiny(**settings), segmenter, pairs, device)
+
+
+@pytest.mark.parametrize("cmp", [True, False])
+@pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
+def test_identity_networks_under_a_full_mask_give_the_page_back(size, cmp):
+    page = random_page(*size)
+    erased = eraser_with(identity, cmp=cmp, views=["identity", "hflip", "vflip"])(page)
+    assert erased.page.dtype == np.uint8
+    np.testing.assert_array_equal(erased.page, page)
+    assert erased.mask.all() and erased.mask.shape == size and erased.share == 1.0
+    assert erased.seconds > 0
+
+
+@pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
+def test_only_masked_pixels_change_and_each_in_its_place(size):
+    page = random_page(*size)
+    mask = np.random.default_rng(1).random(size) < 0.3
+    mask[0, 0] = True
+    erase = eraser_with(inverted, views=["identity", "rot180"]).erase
+    np.testing.assert_array_equal(erase(page, mask), np.where(mask[..., None], 255 - page, page))
+
+
+def test_the_page_and_the_mask_given_stay_as_they_were():
+    page, mask = random_page(70, 80), np.ones((70, 80), bool)
+    before = page.copy()
+    page.flags.writeable = mask.flags.writeable = False
+    eraser_with(inverted).erase(page, mask)
+    np.testing.assert_array_equal(page, before)
+
+
+def test_from_ink_to_paper():
+    """All four steps together: a dark stroke on light paper is found, grown by one pixel and whitened."""
+    page = np.full((150, 100, 3), 230, np.uint8)
+    page[70:75, 20:80] = 40
+    erased = eraser_with(constant(1.0), segmenter=dark, dilate=3)(page)
+    expected = np.zeros((150, 100), bool)
+    expected[69:76, 19:81] = True
+    np.testing.assert_array_equal(erased.mask, expected)
+    np.testing.assert_array_equal(erased.page, np.where(expected[..., None], 255, page))
+    assert erased.share == pytest.approx(7 * 62 / 15000)
+
+
+@pytest.mark.parametrize("size", [(512, 512), (600, 1100), (1025, 513)], ids="{0[0]}x{0[1]}".format)
+def test_segment_agrees_with_paddleseg_slide_inference(size):
+    import paddle
+    from paddleseg.core.infer import slide_inference
+
+    paddle.seed(0)
+    convolution = paddle.nn.Conv2D(3, 1, 3, padding=1)  # zero padding: each window's border differs
+
+    @paddle.no_grad()
+    def probability(image):
+        return [paddle.nn.functional.sigmoid(8 * convolution(image))]
+
+    page = random_page(*size)
+    image = paddle.to_tensor(page.transpose(2, 0, 1)[None].astype("float32") / 255)
+    expected = slide_inference(probability, image, (512, 512), (256, 256)).numpy()[0, 0]
+    segmenter = lambda tiles: probability(paddle.to_tensor(tiles))[0].numpy()  # noqa: E731
+    prob = eraser_with(segmenter=segmenter, window=512, stride=256, batch=4).segment(page)
+    assert prob.dtype == np.float32 and prob.shape == size
+    assert expected.std() > 0.05
+    np.testing.assert_allclose(prob, expected, atol=1e-5)
+
+
+def test_what_a_network_does_in_the_margin_is_not_seen():
+    def wrong_at_the_border(tiles, mask):
+        out = np.zeros_like(tiles)
+        inside = slice(MARGIN, -MARGIN)
+        out[:, :, inside, inside] = tiles[:, :, inside, inside]
+        return out
+
+    for size in [(65, 130), (200, 90), (64 + 38, 64 + 39)]:  # smaller pages fit one tile, edge to edge
+        page = random_page(*size)
+        np.testing.assert_array_equal(eraser_with(wrong_at_the_border, cmp=False)(page).page, page)
+
+
+def test_tiles_without_ink_are_skipped_only_under_cmp():
+    page, mask = random_page(200, 200), np.zeros((200, 200), bool)
+    mask[100, 100] = True
+    skipping, thorough = Recorder(), Recorder()
+    eraser_with(skipping).erase(page, mask)
+    eraser_with(thorough, cmp=False).erase(page, mask)
+    assert skipping.tiles == 1
+    assert thorough.tiles == 6 * 6  # ceil(200 / (64 - 2 * 13)) a side
+
+
+def test_an_empty_mask_calls_no_generator():
+    page, recorder = random_page(90, 70), Recorder()
+    for cmp in (True, False):
+        out = eraser_with(recorder, cmp=cmp).erase(page, np.zeros((90, 70), bool))
+        np.testing.assert_array_equal(out, page)
+        assert not np.shares_memory(out, page)
+    assert recorder.tiles == 0
+
+
+def test_generators_are_called_with_tiles_and_their_mask():
+    page, mask = random_page(150, 100), np.zeros((150, 100), bool)
+    mask[:, :20] = True
+    recorder = Recorder()
+    eraser_with(recorder, batch=2).erase(page, mask)
+    for tiles, tile_mask in recorder.calls:
+        assert tiles.dtype == tile_mask.dtype == np.float32
+        assert tiles.shape[1:] == (3, TILE, TILE) and tile_mask.shape[1:] == (1, TILE, TILE)
+        assert len(tiles) == len(tile_mask) <= 2
+        assert 0 <= tiles.min() and tiles.max() <= 1 and set(np.unique(tile_mask)) == {0.0, 1.0}
+        assert tiles.flags.c_contiguous and tile_mask.flags.c_contiguous
+    # The first tile starts a margin before the page, which is mirrored there; page and mask lie alike in it.
+    tile, tile_mask = recorder.calls[0][0][0], recorder.calls[0][1][0, 0]
+    mirrored = np.pad(page, ((MARGIN, 0), (MARGIN, 0), (0, 0)), "reflect")[:TILE, :TILE]
+    np.testing.assert_array_equal(np.rint(tile * 255), mirrored.transpose(2, 0, 1))
+    mirrored = np.pad(mask, MARGIN, "reflect")[:TILE, :TILE]
+    np.testing.assert_array_equal(tile_mask, mirrored)
+
+
+def test_views_are_averaged():
+    ramp = np.linspace(0, 1, TILE, dtype=np.float32)
+
+    def by_column(tiles, mask):
+        return np.broadcast_to(ramp, tiles.shape)
+
+    page, mask = random_page(TILE, TILE), np.ones((TILE, TILE), bool)
+    plain = eraser_with(by_column).erase(page, mask)
+    both = eraser_with(by_column, views=["identity", "hflip"]).erase(page, mask)
+    np.testing.assert_array_equal(plain[0, :, 0], np.rint(ramp * 255))
+    np.testing.assert_allclose(both, 127.5, atol=0.5)
+
+
+def test_networks_are_fused_by_weight():
+    page, mask = random_page(40, 40), np.ones((40, 40), bool)
+    out = eraser_with((constant(0.0), 1.0), (constant(0.8), 3.0)).erase(page, mask)
+    assert np.unique(out).tolist() == [153]  # (0 * 1 + 0.8 * 3) / 4 * 255
+
+
+@pytest.mark.parametrize("value, level", [(1.7, 255), (-0.3, 0), (100.4 / 255, 100), (100.6 / 255, 101)])
+def test_network_outputs_are_clipped_and_rounded(value, level):
+    out = eraser_with(constant(value))(random_page(20, 20)).page
+    assert np.unique(out).tolist() == [level]
+
+
+def test_the_batch_changes_nothing():
+    def blur(tiles, mask):
+        return (tiles + np.roll(tiles, 1, 3) + np.roll(tiles, 1, 2)) / 3
+
+    page = random_page(150, 140)
+    pages = [eraser_with(blur, segmenter=dark, batch=batch)(page).page for batch in (1, 2, 50)]
+    np.testing.assert_array_equal(pages[0], pages[1])
+    np.testing.assert_array_equal(pages[0], pages[2])
+
+
+def test_a_cpu_takes_tiles_one_by_one():
+    page, recorder, windows = random_page(150, 140), Recorder(), []
+
+    def segmenter(tiles):
+        windows.append(len(tiles))
+        return everywhere(tiles)
+
+    eraser_with(recorder, segmenter=segmenter, device="cpu", batch=4)(page)
+    assert {len(tiles) for tiles, _ in recorder.calls} == set(windows) == {1}
+
+
+def test_without_a_segmenter_the_whole_page_is_erased():
+    pipeline = tiny(cmp=False)
+    pipeline.segment = None
+    page = random_page(80, 90)
+    erased = eraser_with(inverted, segmenter=None, pipeline=pipeline)(page)
+    assert erased.mask.all()
+    np.testing.assert_array_equal(erased.page, 255 - page)
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.3, 1.7])
+def test_networks_see_the_page_at_its_print_height(monkeypatch, factor):
+    monkeypatch.setattr(scale, "working_scale", lambda page, target: factor if target == 20 else 1.0)
+    page = np.full((101, 143, 3), 230, np.uint8)
+    page[40:60, 30:100] = 40
+    sizes, recorder = [], Recorder()
+
+    def segmenter(tiles):
+        sizes.append(tiles.shape)
+        return dark(tiles)
+
+    settings = {"segmenter": segmenter, "pipeline": tiny(print_height=20.0)}
+    eraser = eraser_with(recorder, **settings)
+    scaled = eraser.scaled(page)
+    assert scaled.shape == (round(101 * factor), round(143 * factor), 3)
+    prob = eraser.segment(page)
+    assert prob.shape == (101, 143) and prob.dtype == np.float32 and 0 <= prob.min() and prob.max() <= 1
+    mask = eraser.mask(prob)
+    truth = page[..., 0] < 128
+    assert (mask != truth).mean() < 0.03
+    erased = eraser_with(constant(1.0), **settings)(page)
+    np.testing.assert_array_equal(erased.mask, mask)
+    np.testing.assert_array_equal(erased.page, np.where(mask[..., None], 255, page))
+
+
+def test_at_print_height_the_mask_s_rim_shows_no_ink(monkeypatch):
+    """Pixels brought back to full size mix with neighbours: those must be the generators', not the ink's."""
+    monkeypatch.setattr(scale, "working_scale", lambda page, target: 0.4)
+    page = np.full((120, 120, 3), 255, np.uint8)
+    page[50:70, 50:70] = 0
+    mask = np.zeros((120, 120), bool)
+    mask[53:67, 53:67] = True  # the rim of the ink is missed
+    out = eraser_with(constant(1.0), pipeline=tiny(print_height=20.0)).erase(page, mask)
+    assert (out[mask] == 255).all()
+    np.testing.assert_array_equal(out[~mask], page[~mask])
+
+
+def test_print_height_is_measured_once_a_page(monkeypatch):
+    calls = []
+    monkeypatch.setattr(scale, "working_scale", lambda page, target: calls.append(target) or 0.5)
+    eraser_with(identity, pipeline=tiny(print_height=20.0))(random_page(60, 60))
+    assert calls == [20.0]
+
+
+@pytest.mark.parametrize(
+    "shape, dtype",
+    [((9, 9), np.uint8), ((9, 9, 4), np.uint8), ((9, 9, 3), np.float32), ((0, 9, 3), np.uint8)],
+    ids=["grey", "rgba", "float", "empty"],
+)
+def test_what_is_no_page_is_refused(shape, dtype):
+    with pytest.raises(InputError, match="uint8 RGB"):
+        eraser_with(identity)(np.zeros(shape, dtype))
+
+
+def test_a_mask_of_another_size_is_refused():
+    with pytest.raises(InputError, match="mask"):
+        eraser_with(identity).erase(random_page(9, 8), np.ones((8, 9), bool))
+
+
+def test_load_builds_the_parts_asked_for(monkeypatch, tmp_path):
+    pipeline = tiny()
+    pipeline.segment.network = NetworkConfig(type="segformer_b0", weights="seg.pdparams")
+    pipeline.erase.networks = [
+        NetworkConfig(type="erasenet", weights="a.pdparams", weight=2.0),
+        NetworkConfig(type="erasenet", weights="b.pdparams"),
+    ]
+    monkeypatch.setattr(eraser_module, "find", lambda network, folder, pipeline: folder / network.weights)
+    monkeypatch.setattr(eraser_module, "build", lambda network, path, device: (path, device))
+    monkeypatch.setattr(eraser_module, "pick_device", lambda device: f"{device}:0")
+    built = {name: (tmp_path / f"{name}.pdparams", "gpu:0") for name in ("seg", "a", "b")}
+    for parts in [("segment", "erase"), ("segment",), ("erase",)]:
+        loaded = Eraser.load(pipeline, "gpu", tmp_path, parts)
+        assert loaded.segmenter == (built["seg"] if "segment" in parts else None)
+        assert loaded.generators == ([(built["a"], 2.0), (built["b"], 1.0)] if "erase" in parts else [])
+        assert loaded.device == "gpu:0"
+
+
+def test_a_saved_pipeline_loads_and_erases(tmp_path):
+    """From two weight files and a YAML file to a page, with real networks (untrained)."""
+    from dehw import models, weights
+
+    path = tmp_path / "small.yml"
+    path.write_text(
+        "segment: {network: {type: segformer_b0, weights: s.pdparams, args: {embedding_dim: 32}},"
+        " window: 64, stride: 32}\n"
+        "mask: {threshold: 0.0}\n"
+        "erase: {networks: [{type: erasenet, weights: e.pdparams, args: {width: 0.03}}],"
+        " tile: 64, margin: 13}"
+    )
+    pipeline = load_pipeline(path)
+    for network in (pipeline.segment.network, *pipeline.erase.networks):
+        weights.save(models.build(network), tmp_path / network.weights)
+    page = random_page(50, 70)
+    erased = Eraser.load(path, "cpu", tmp_path)(page)
+    assert erased.page.shape == page.shape and erased.page.dtype == np.uint8 and erased.mask.all()
+    assert (erased.page != page).any()
+
+
+def test_importing_the_package_imports_no_paddle():
+    code = "import dehw, sys; print(any(name in sys.modules for name in ('paddle', 'cv2', 'numpy')))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=WORK, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
+
+
+def test_the_package_lends_eraser_and_load():
+    import dehw
+
+    assert dehw.Eraser is Eraser and dehw.load == Eraser.load
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = dehw.nothing
+
+
+MEMORY_PROBE = """
+import sys
+import numpy as np
+from pathlib import Path
+from dehw import scale
+from dehw.config import Erase, NetworkConfig, Pipeline, Segment
+from dehw.eraser import Eraser
+from dehw.pages import read_image, write_image
+
+factor = float(sys.argv[2])
+scale.working_scale = lambda page, target: factor
+network = NetworkConfig(type="erasenet", weights="tiny.pdparams")
+views = ["identity", "hflip"]
+pipeline = Pipeline(
+    name="tiny",
+    segment=Segment(network=network, views=views),
+    erase=Erase(networks=[network], views=views),
+)
+eraser = Eraser(pipeline, lambda tiles: 1 - tiles[:, :1], [(lambda tiles, mask: tiles, 1.0)])
+
+def kib(name):
+    text = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in text.splitlines() if line.startswith(name + ":")))
+
+eraser(np.zeros((600, 600, 3), np.uint8))  # everything that loads late is loaded
+before = kib("VmRSS")
+erased = eraser(read_image(sys.argv[1]))
+write_image(sys.argv[1] + ".out.jpg", erased.page)
+print(kib("VmHWM") - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+def test_a_large_page_stays_under_one_gib(tmp_path, factor):
+    from dehw.pages import write_image
+
+    path = tmp_path / "page.jpg"
+    write_image(path, random_page(4628, 3300))
+    command = [sys.executable, "-c", MEMORY_PROBE, str(path), str(factor)]
+    run = subprocess.run(command, cwd=WORK, capture_output=True, text=True, check=True)
+    used = int(run.stdout.split()[-1])
+    print(f"scale {factor}: {used / 1024:.0f} MiB")
+    assert used < 1024 * 1024
