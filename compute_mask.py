@@ -1,0 +1,200 @@
+"""Handwriting masks from page pairs: how far each pixel of a page is from its ground truth.
+
+    python compute_mask.py data/dehw_train_dataset                    -> masks/*.png beside images/ and gts/
+    python compute_mask.py data/dehw_train_dataset --clean-gt 10      -> gts_clean/*.png too
+    python compute_mask.py --images A --gts B -o C --hard 25 --dilate 3
+
+Without --hard the mask is soft, min(difference / 20, 1). All pairs are checked before anything is written.
+"""
+
+import argparse
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "work"))  # runs from a bare clone too
+
+from dehw import masks  # noqa: E402  (found through the line above)
+from dehw.cli import guarded  # noqa: E402
+from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, MASK_FOLDER, datasets, match  # noqa: E402
+from dehw.errors import ExitCode, InputError, PageError  # noqa: E402
+from dehw.pages import read_image, write_image, write_mask  # noqa: E402
+
+CLEAN_FOLDER = "gts_clean"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One page pair, and where its mask and its cleaned ground truth (if asked for) go."""
+
+    image: Path
+    gt: Path
+    mask: Path
+    clean: Path | None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the masks of all pairs and return the exit code (dehw.errors.ExitCode)."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if mistake := _mistake(args):
+        parser.error(mistake)
+    return guarded(lambda: compute(args))
+
+
+def compute(args: argparse.Namespace) -> int:
+    """Check every pair, then write every mask.
+
+    Raises InputError that lists everything wrong with the input; nothing is written then. A page that cannot
+    be written is named, the others are done.
+    """
+    jobs, problems = _plan(args)
+    problems += filter(None, _parallel(_problem, jobs, args.workers, "checking"))
+    if problems:
+        listed = "\n  ".join(problems)
+        raise InputError(
+            f"{len(problems)} problem(s), no mask written:\n  {listed}\n"
+            "Every page needs an image and a ground truth, readable, of one stem and size: "
+            "add, replace or remove these files."
+        )
+    if not jobs:
+        raise InputError("no page pairs found; name a folder that holds images/ and gts/.")
+    write = partial(_write, hard=args.hard, dilation=args.dilate, clean_threshold=args.clean_gt)
+    failures = [failure for failure in _parallel(write, jobs, args.workers, "writing") if failure]
+    for failure in failures:
+        print(f"dehw: {failure}", file=sys.stderr)
+    print(f"{len(jobs) - len(failures)} masks in {', '.join(sorted({str(job.mask.parent) for job in jobs}))}")
+    return ExitCode.FAILED if failures else ExitCode.OK
+
+
+def _plan(args: argparse.Namespace) -> tuple[list[Job], list[str]]:
+    """Pair the files and name the outputs: the jobs, and what is wrong, one line each."""
+    jobs, problems = [], []
+    for images, gts, home in _folders(args):
+        output = args.output or home / MASK_FOLDER
+        clean = (args.clean_output or home / CLEAN_FOLDER) if args.clean_gt is not None else None
+        pairs, wrong = match(images, gts)
+        problems += wrong
+        for pair in pairs:
+            name = f"{pair.stem}.png"
+            jobs.append(Job(pair.image, pair.gt, output / name, clean / name if clean else None))
+    return jobs, problems + _clashes(jobs)
+
+
+def _folders(args: argparse.Namespace) -> list[tuple[Path, Path, Path]]:
+    """List the folders to pair: images, ground truths, and the dataset that outputs go to by default."""
+    if args.images:
+        return [(args.images, args.gts, args.images.parent)]
+    found = datasets(args.data)
+    if not found:
+        raise InputError(f"{args.data}: no folder in it holds both images/ (or JPEGImages/) and gts/.")
+    inner = [next(home / name for name in IMAGE_FOLDERS if (home / name).is_dir()) for home in found]
+    return [(images, home / GT_FOLDER, home) for images, home in zip(inner, found, strict=True)]
+
+
+def _clashes(jobs: Iterable[Job]) -> list[str]:
+    """Outputs that would take the place of an input or of another output, one line each."""
+    inputs, writers = set(), defaultdict(list)
+    for job in jobs:
+        inputs.update({job.image.resolve(), job.gt.resolve()})
+        for target in filter(None, (job.mask, job.clean)):
+            writers[target.resolve()].append(job.image)
+    replaced = sorted(inputs & writers.keys())
+    overwritten = [f"{target}: an input, and an output would take its place" for target in replaced]
+    doubles = [
+        f"{target}: {', '.join(map(str, images))} would all be written here"
+        for target, images in writers.items()
+        if len(images) > 1
+    ]
+    return overwritten + doubles
+
+
+def _parallel(work: Callable[[Item], Result], items: Sequence[Item], workers: int, label: str) -> list[Result]:
+    """Run work on every item in threads (decoding and OpenCV release Python's lock) behind a progress bar."""
+    from tqdm.contrib.concurrent import thread_map
+
+    return thread_map(work, items, max_workers=workers, desc=label, unit="page", file=sys.stderr)
+
+
+def _problem(job: Job) -> str | None:
+    """Decode both files of a pair and say what is wrong with them."""
+    problems, sizes = [], {}
+    for path in (job.image, job.gt):
+        try:
+            sizes[path] = read_image(path).shape[:2]
+        except PageError as error:
+            problems.append(str(error))
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{path} {width}x{height}" for path, (height, width) in sizes.items())
+        problems.append(f"unequal sizes (width x height): {listed}")
+    return "\n  ".join(problems) or None
+
+
+def _write(job: Job, hard: float | None, dilation: int, clean_threshold: float | None) -> str | None:
+    """Write one pair's mask and cleaned ground truth; return what went wrong, if anything did."""
+    try:
+        image, gt = read_image(job.image), read_image(job.gt)
+        mask = masks.soft_mask(image, gt) if hard is None else masks.hard_mask(image, gt, hard)
+        write_mask(job.mask, masks.dilate(mask, dilation))
+        if job.clean:
+            write_image(job.clean, masks.clean_gt(image, gt, clean_threshold))
+    except PageError as error:
+        return str(error)
+    return None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add(
+        "data",
+        nargs="?",
+        type=Path,
+        help="folder with images/ (or JPEGImages/) and gts/, or one that holds such",
+    )
+    add("--images", type=Path, help="folder of pages, instead of DATA")
+    add("--gts", type=Path, help="folder of their ground truths")
+    add("-o", "--output", type=Path, help="folder for the masks (default: masks/ beside images/)")
+    add("--hard", type=float, metavar="T", help="0/255 mask of pixels that differ by more than T grey levels")
+    add("--dilate", type=int, default=0, metavar="K", help="grow the mask by a KxK rectangle")
+    add(
+        "--clean-gt",
+        type=float,
+        metavar="T",
+        help="also write ground truths that are identical to the page where the two differ by T or less",
+    )
+    add("--clean-output", type=Path, metavar="DIR", help=f"folder for these (default: {CLEAN_FOLDER}/)")
+    add(
+        "--workers",
+        type=int,
+        default=min(8, os.cpu_count() or 1),
+        help="pages at a time (default: %(default)s)",
+    )
+    return parser
+
+
+def _mistake(args: argparse.Namespace) -> str | None:
+    """Say what is wrong with the arguments' combination or values."""
+    if bool(args.images) != bool(args.gts) or bool(args.images) == bool(args.data):
+        return "name either DATA, or --images and --gts"
+    if args.clean_output and args.clean_gt is None:
+        return "--clean-output needs --clean-gt T"
+    if args.workers < 1 or args.dilate < 0:
+        return "--workers must be 1 or more, --dilate 0 or more"
+    if any(level is not None and not 0 <= level < 255 for level in (args.hard, args.clean_gt)):
+        return "--hard and --clean-gt are grey levels from 0 to 254"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
