@@ -1,0 +1,78 @@
+"""Measure how many training crops one worker cuts per second of its CPU's time, and print a table.
+
+python benchmarks/crops.py                     made-up pages of 3 and 15 megapixels
+python benchmarks/crops.py --data DIR          the pairs below DIR instead
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "work"))
+
+from dehw.data.crops import CropSettings, CropStream, decode  # noqa: E402
+from dehw.data.pairs import Pair, find_pairs  # noqa: E402
+from dehw.pages import image_size, write_image  # noqa: E402
+
+SIZES = ((2000, 1500), (4628, 3300))  # height, width: an ordinary page, and the largest
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", metavar="DIR", help="folder with images/ and gts/")
+    parser.add_argument("--crops", type=int, default=128, help="crops per measurement (default: %(default)s)")
+    args = parser.parse_args()
+    cv2.setNumThreads(1)  # as in a worker
+    print("| pages | decoding a pair, s | crops a page | buffer | crops/s a worker |\n|---|---|---|---|---|")
+    if args.data:
+        measure(find_pairs(args.data), args.crops)
+        return
+    for height, width in SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(make_pairs(Path(folder), 10, height, width), args.crops)
+
+
+def measure(pairs: list[Pair], crops: int) -> None:
+    """Print a row of the table for each of a few settings."""
+    height, width = image_size(pairs[0].image)
+    started = time.process_time()
+    decode(pairs[0])
+    decoding = time.process_time() - started
+    for per_page in (1, 8, 16):
+        settings = replace(CropSettings(), crops_per_page=per_page)
+        stream = CropStream(pairs, settings, seed=0)
+        for n in range(settings.buffer * per_page):  # until the buffer turns over as it does later on
+            stream[n]
+        started = time.process_time()
+        for n in range(settings.buffer * per_page, settings.buffer * per_page + crops):
+            stream[n]
+        rate = crops / (time.process_time() - started)
+        print(f"| {width}x{height} | {decoding:.2f} | {per_page} | {settings.buffer} | {rate:.1f} |", flush=True)
+
+
+def make_pairs(folder: Path, count: int, height: int, width: int) -> list[Pair]:
+    """Write pairs that cost about as much to decode as scans: print, strokes of ink, a little noise."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        gt = np.full((height, width, 3), 245, np.uint8)
+        for y in range(60, height, 48):
+            text = "".join(map(chr, rng.integers(33, 127, width // 20)))
+            cv2.putText(gt, text, (40, y), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (30, 30, 30), 2, cv2.LINE_AA)
+        image = gt.copy()
+        for _ in range(height * width // 30_000):
+            stroke = rng.integers(0, (width, height)) + np.cumsum(rng.integers(-15, 16, (12, 2)), 0)
+            cv2.polylines(image, [stroke.astype(np.int32)], False, (40, 40, 160), 3, cv2.LINE_AA)
+        noise = rng.integers(-3, 4, (height, width, 1), np.int16)
+        for name, page in ((f"images/{number}.jpg", image), (f"gts/{number}.png", gt)):
+            write_image(folder / name, (page + noise).clip(0, 255).astype(np.uint8))
+    return find_pairs(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Training crops straight from full pages, without decoding a page for every crop.
+
+Crop number n of a stream depends on the seed and n alone, so a training that was cut goes on with the very
+crops it would have had. A stream keeps `buffer` neighbouring pages of its shuffled order decoded and draws
+each crop from one of them; after every `crops_per_page` crops the oldest page makes room for the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from dehw import masks
+from dehw.data import augment
+from dehw.data.pairs import Pair
+from dehw.errors import InputError
+from dehw.pages import read_image, read_mask
+from dehw.scale import working_scale
+
+ORDER, CROP = 0, 1  # tell the seeds of a stream's two kinds of draw apart
+
+
+@dataclass
+class CropSettings:
+    """How crops are drawn. Sizes in pixels, hflip and rotate are probabilities (seed 001's values)."""
+
+    size: int = 512
+    hflip: float = 0.3
+    rotate: float = 0.3
+    degrees: float = 10.0
+    crops_per_page: int = 8  # crops drawn for every page decoded
+    buffer: int = 8  # pages held decoded, per worker: 90 MB each at 15 megapixels
+
+    def __post_init__(self) -> None:
+        for name in ("size", "crops_per_page", "buffer"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("hflip", "rotate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a probability, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Crop:
+    """image, gt: (S, S, 3) uint8 RGB; mask: (S, S) float32 in [0, 1], 1 = handwriting."""
+
+    image: np.ndarray
+    gt: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class DecodedPair:
+    """A pair in memory. image, gt: (H, W, 3) uint8 RGB; mask: (H, W) uint8, 255 = handwriting, or None."""
+
+    image: np.ndarray
+    gt: np.ndarray
+    mask: np.ndarray | None
+
+    def cut(self, window: augment.Window) -> Crop:
+        """One window of the pair; without a mask file its mask is the soft difference of its two images."""
+        image, gt = augment.cut(self.image, window), augment.cut(self.gt, window)
+        if self.mask is None:
+            return Crop(image, gt, masks.soft_mask(image, gt))
+        return Crop(image, gt, masks.from_file(augment.cut(self.mask, window, fill=0)))
+
+    def soft_mask(self) -> np.ndarray:
+        """The mask of the whole page, (H, W) float32 in [0, 1], 1 = handwriting."""
+        if self.mask is None:
+            return masks.soft_mask(self.image, self.gt)
+        return masks.from_file(self.mask)
+
+
+def decode(pair: Pair, print_height: float | None = None) -> DecodedPair:
+    """Read a pair, at the size that brings its print to `print_height` px, as the Eraser does, or as it is.
+
+    Raises PageError for a file that cannot be read, InputError for a pair of unequal sizes.
+    """
+    image, gt = read_image(pair.image), read_image(pair.gt)
+    mask = masks.to_file(read_mask(pair.mask)) if pair.mask else None
+    if image.shape != gt.shape or (mask is not None and mask.shape != image.shape[:2]):
+        raise InputError(f"{pair.image}, its gt and its mask differ in size; compute_mask.py lists these.")
+    factor = working_scale(image, print_height)
+    if factor == 1.0:
+        return DecodedPair(image, gt, mask)
+    return DecodedPair(*(None if array is None else _resize(array, factor) for array in (image, gt, mask)))
+
+
+class CropStream:
+    """An endless, reproducible sequence of crops: stream[n] for n = 0, 1, ... in about this order.
+
+    Streams of one seed and different lanes are independent of each other.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        settings: CropSettings,
+        seed: int,
+        lane: int = 0,
+        print_height: float | None = None,
+    ):
+        self.pairs = list(pairs)
+        self.settings = settings
+        self.print_height = print_height
+        self.lane = lane
+        self._seed = (seed, lane)
+        self._decoded: dict[int, DecodedPair] = {}  # by place in the endless order of pages
+        self._order = lru_cache(maxsize=2)(self._shuffled)
+
+    def __getitem__(self, n: int) -> Crop:
+        """Crop number n."""
+        oldest = n // self.settings.crops_per_page
+        rng = np.random.default_rng((*self._seed, CROP, n))
+        page = self._page(oldest + int(rng.integers(self.settings.buffer)), oldest)
+        s = self.settings
+        window = augment.draw(rng, *page.image.shape[:2], s.size, s.hflip, s.rotate, s.degrees)
+        return page.cut(window)
+
+    def _page(self, place: int, oldest: int) -> DecodedPair:
+        current = range(oldest, oldest + self.settings.buffer)
+        self._decoded = {at: page for at, page in self._decoded.items() if at in current}
+        if place not in self._decoded:
+            epoch, position = divmod(place, len(self.pairs))
+            pair = self.pairs[self._order(epoch)[position]]
+            self._decoded[place] = _padded(decode(pair, self.print_height), self.settings.size)
+        return self._decoded[place]
+
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng((*self._seed, ORDER, epoch)).permutation(len(self.pairs))
+
+
+class CropDataset:
+    """The crops of a whole training as a map-style dataset for paddle.io.DataLoader, in order.
+
+    Item i belongs to batch i // batch. Batches are dealt to `lanes` streams in turn, as a DataLoader with
+    that many workers deals them, so every worker decodes the pages of its own stream and no others.
+    An item is image, gt (3, S, S) and mask (1, S, S), float32 in [0, 1].
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        settings: CropSettings,
+        batch: int,
+        steps: int,
+        seed: int,
+        lanes: int = 1,
+        print_height: float | None = None,
+    ):
+        self.batch, self.steps = batch, steps
+        self.streams = [CropStream(pairs, settings, seed, lane, print_height) for lane in range(lanes)]
+
+    def __len__(self) -> int:
+        return self.batch * self.steps
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        step, place = divmod(index, self.batch)
+        turn, lane = divmod(step, len(self.streams))
+        crop = self.streams[lane][turn * self.batch + place]
+        return to_network(crop.image), to_network(crop.gt), crop.mask[None]
+
+
+class BatchesFrom:
+    """The batches of a CropDataset from `step` on, in order: a batch sampler for paddle.io.DataLoader."""
+
+    def __init__(self, dataset: CropDataset, step: int):
+        self.dataset, self.step = dataset, step
+
+    def __len__(self) -> int:
+        return self.dataset.steps - self.step
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batch = self.dataset.batch
+        return (list(range(at * batch, (at + 1) * batch)) for at in range(self.step, self.dataset.steps))
+
+
+def to_network(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 -> (3, H, W) float32 in [0, 1]."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / 255
+
+
+def prepare_workers(number: int) -> None:
+    """Call once before a DataLoader with `number` workers is made: OpenCV goes down to one thread.
+
+    The workers are the parallelism; and a process forked while OpenCV's threads exist hangs in it.
+    """
+    if number:
+        cv2.setNumThreads(1)
+
+
+def _padded(page: DecodedPair, size: int) -> DecodedPair:
+    arrays = (page.image, page.gt, page.mask)
+    return DecodedPair(*(None if array is None else augment.pad(array, size) for array in arrays))
+
+
+def _resize(array: np.ndarray, factor: float) -> np.ndarray:
+    height, width = (max(1, round(side * factor)) for side in array.shape[:2])
+    interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return cv2.resize(array, (width, height), interpolation=interpolation)

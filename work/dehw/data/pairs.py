@@ -1,0 +1,268 @@
+"""Page pairs in the contest's layout, and the contest's zips unpacked into it.
+
+A dataset is a folder that holds images/ (or JPEGImages/) and gts/, paired by stem, and perhaps masks/:
+
+    data/dehw_train_dataset/images/dehw_train_00000.jpg
+    data/dehw_train_dataset/gts/dehw_train_00000.png
+    data/dehw_train_dataset/masks/dehw_train_00000.png     255 = handwriting, from compute_mask.py
+"""
+
+import os
+import random
+import re
+import shutil
+import stat
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from dehw.errors import InputError, PageError
+from dehw.pages import SUFFIXES, find_pages, image_size
+
+IMAGE_FOLDERS = ("images", "JPEGImages")
+GT_FOLDER = "gts"
+MASK_FOLDER = "masks"
+ZIP_FOLDER = "data126591"  # the name AI Studio mounts the contest's zips under
+SAMPLE_FOLDER = "sample"
+# B, the later one, first.
+TEST_SETS = ("dehw_testB_dataset", "dehw_testB", "dehw_testA_dataset", "dehw_testA")
+MAX_DEPTH = 3  # folders between what the user names and images/
+
+# Seed 000's zips hold tiles cut from pages, named PAGE_ROW_COLUMN.
+TILE_STEM = re.compile(r"(dehw_train_\d+)_\d+_\d+")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A page with handwriting, the same page without, and its handwriting mask if there is one."""
+
+    stem: str
+    image: Path
+    gt: Path
+    mask: Path | None = None
+
+
+def find_pairs(roots: str | Path | Sequence[str | Path]) -> list[Pair]:
+    """List the pairs of every dataset at or below the folders `roots`, in order of path.
+
+    Raises InputError that lists all problems: no dataset, files without partner, two files of one stem.
+    """
+    pairs, problems = _scan(roots)
+    if problems:
+        raise _pairing_error(problems)
+    return pairs
+
+
+def pairs_problems(roots: str | Path | Sequence[str | Path]) -> list[str]:
+    """Everything wrong with the pairs at or below `roots`, a line each: pairing, unreadable files, sizes."""
+    pairs, problems = _scan(roots)
+    return problems + size_problems(pairs)
+
+
+def match(images: str | Path, gts: str | Path, masks: str | Path | None = None) -> tuple[list[Pair], list[str]]:
+    """Pair the files of two folders by stem: the pairs in order, and what is wrong, one line each.
+
+    masks: folder whose file of the same stem becomes the pair's mask; a missing one is no problem.
+    """
+    images, gts = Path(images), Path(gts)
+    image_files, problems = _by_stem(images)
+    gt_files, gt_problems = _by_stem(gts)
+    mask_files, mask_problems = _by_stem(Path(masks)) if masks and Path(masks).is_dir() else ({}, [])
+    problems += gt_problems + mask_problems
+    problems += [f"{image_files[s]}: no {s}.* in {gts}" for s in sorted(image_files.keys() - gt_files.keys())]
+    problems += [f"{gt_files[s]}: no {s}.* in {images}" for s in sorted(gt_files.keys() - image_files.keys())]
+    stems = sorted(image_files.keys() & gt_files.keys())
+    return [Pair(s, image_files[s], gt_files[s], mask_files.get(s)) for s in stems], problems
+
+
+def size_problems(pairs: Iterable[Pair]) -> list[str]:
+    """Files that are no images and pairs of unequal size, one line each. Only the files' headers are read."""
+    problems = []
+    for pair in pairs:
+        sizes = {}
+        for path in filter(None, (pair.image, pair.gt, pair.mask)):
+            try:
+                sizes[path] = image_size(path)
+            except PageError as error:
+                problems.append(str(error))
+        if len(set(sizes.values())) > 1:
+            listed = ", ".join(f"{path} {width}x{height}" for path, (height, width) in sizes.items())
+            problems.append(f"unequal sizes (width x height): {listed}")
+    return problems
+
+
+def datasets(roots: str | Path | Sequence[str | Path]) -> list[Path]:
+    """The folders at or below `roots` that hold both images/ (or JPEGImages/) and gts/.
+
+    The project's own samples are passed over unless they are named: they are not for training.
+    """
+    found = []
+    for root in _listed(roots):
+        found += _datasets_below(root, MAX_DEPTH)
+    return list(dict.fromkeys(found))
+
+
+def split(pairs: Sequence[Pair], count: int = 81, seed: int = 2022) -> tuple[list[Pair], list[Pair]]:
+    """Divide pairs into (train, val) by a fixed seed, each in the order given.
+
+    `count` pages go to val (81 of the contest's 1081, seed 001), from fewer than ten times as many a tenth,
+    at least one. Tiles cut from one page stay together. Raises InputError for fewer than two pages.
+    """
+    groups: dict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        tile = TILE_STEM.fullmatch(pair.stem)
+        groups[tile[1] if tile else str(pair.image)].append(pair)
+    if len(groups) < 2:
+        raise InputError(
+            f"{len(groups)} page pair(s) cannot be divided into training and validation; two are needed. "
+            "Name a folder with more pairs by --data."
+        )
+    number = min(count, max(1, len(groups) // 10))
+    chosen = set(random.Random(seed).sample(sorted(groups), number))
+    val = {id(pair) for name in chosen for pair in groups[name]}
+    return [p for p in pairs if id(p) not in val], [p for p in pairs if id(p) in val]
+
+
+def test_pages(root: str | Path = "data") -> list[Path]:
+    """Pages of the contest's test set below `root`, unpacked if need be; B before A; [] if there is none."""
+    root = Path(root)
+    unpack(root / ZIP_FOLDER, root, only=TEST_SETS)
+    for name in TEST_SETS:
+        for folder in [root / name / inner for inner in IMAGE_FOLDERS] + [root / name]:
+            if folder.is_dir() and any(file.suffix.lower() in SUFFIXES for file in folder.rglob("*")):
+                return [page.path for page in find_pages([folder])]
+    return []
+
+
+def unpack(folder: str | Path, destination: str | Path, only: Sequence[str] | None = None) -> list[Path]:
+    """Unpack each zip of `folder` once to destination/STEM, and return those folders in order of name.
+
+    only: the stems to unpack, all if None. A zip whose one top folder wraps everything loses that folder.
+    Only images are written; links, hidden files and other kinds are left out. The folder appears when
+    complete, so a cut run is redone and an existing folder, unpacked by hand too, is left alone. Raises
+    InputError for a damaged zip, a name that would leave the folder, or too little room on the disk.
+    """
+    zips = sorted(Path(folder).glob("*.zip")) if Path(folder).is_dir() else []
+    unpacked = []
+    for path in zips:
+        if only is not None and path.stem not in only:
+            continue
+        target = Path(destination) / path.stem
+        if not target.exists():
+            _unpack_one(path, target)
+        unpacked.append(target)
+    return unpacked
+
+
+def contest_datasets(root: str | Path = "data") -> list[Path]:
+    """The datasets below `root`, the contest's zips unpacked first if need be; [] if there are none."""
+    unpack(Path(root) / ZIP_FOLDER, root)
+    return datasets(root)
+
+
+def _listed(roots: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(roots)] if isinstance(roots, str | os.PathLike) else [Path(root) for root in roots]
+
+
+def _datasets_below(folder: Path, depth: int) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    if _image_folder(folder) and (folder / GT_FOLDER).is_dir():
+        return [folder]
+    if depth == 0:
+        return []
+    below = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name != SAMPLE_FOLDER)
+    return [found for path in below for found in _datasets_below(path, depth - 1)]
+
+
+def _image_folder(folder: Path) -> Path | None:
+    return next((folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), None)
+
+
+def _scan(roots: str | Path | Sequence[str | Path]) -> tuple[list[Pair], list[str]]:
+    pairs, problems = [], []
+    for root in _listed(roots):
+        found = datasets(root)
+        if not found:
+            problems.append(f"{root}: no folder in it holds both images/ (or JPEGImages/) and gts/")
+        for folder in found:
+            new, wrong = match(_image_folder(folder), folder / GT_FOLDER, folder / MASK_FOLDER)
+            pairs += new
+            problems += wrong or ([] if new else [f"{folder}: it holds no pages"])
+    return pairs, problems
+
+
+def _pairing_error(problems: Sequence[str]) -> InputError:
+    listed = "\n  ".join(problems)
+    return InputError(
+        f"{len(problems)} problem(s) with the page pairs:\n  {listed}\n"
+        "Every page needs one file in images/ and one of the same stem in gts/: add or remove these."
+    )
+
+
+def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """The image files of a folder by stem, and a line for each stem that two files share."""
+    if not folder.is_dir():
+        return {}, [f"{folder}: no such folder"]
+    files: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+            files[path.stem].append(path)
+    doubles = [f"{', '.join(map(str, paths))}: one stem" for paths in files.values() if len(paths) > 1]
+    return {stem: paths[0] for stem, paths in files.items()}, doubles
+
+
+def _unpack_one(path: Path, target: Path) -> None:
+    """Unpack a zip beside `target` and rename it into place."""
+    temporary = target.with_name(f".{target.name}.unpacking")
+    shutil.rmtree(temporary, ignore_errors=True)  # what a cut run left
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _image_members(path, archive)
+            _check_room(path, target, sum(info.file_size for info in members.values()))
+            for name, info in members.items():
+                file = temporary / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(info) as source, open(file, "xb") as sink:
+                    shutil.copyfileobj(source, sink, 1 << 20)
+        temporary.rename(target)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise InputError(
+            f"{path} cannot be unpacked: {error}. Fetch it again, or unpack it by hand to {target}."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _image_members(path: Path, archive: zipfile.ZipFile) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    """What to write, by its place below the target folder."""
+    members = {}
+    for info in archive.infolist():
+        name = PurePosixPath(info.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts or ":" in info.filename:
+            raise InputError(f"{path} names '{info.filename}', outside its folder; do not trust it.")
+        hidden = any(part.startswith((".", "__MACOSX")) for part in name.parts)
+        if not info.is_dir() and not _is_link(info) and not hidden and name.suffix.lower() in SUFFIXES:
+            members[name] = info
+    if not members:
+        raise InputError(f"{path} holds no images.")
+    wrappers = {name.parts[0] if len(name.parts) > 1 else "" for name in members}
+    if len(wrappers) == 1 and not wrappers & {"", *IMAGE_FOLDERS, GT_FOLDER, MASK_FOLDER}:
+        return {PurePosixPath(*name.parts[1:]): info for name, info in members.items()}
+    return members
+
+
+def _is_link(info: zipfile.ZipInfo) -> bool:
+    return stat.S_ISLNK(info.external_attr >> 16)  # the upper half holds Unix's mode
+
+
+def _check_room(path: Path, target: Path, needed: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(target.parent).free
+    if needed > free:
+        raise InputError(
+            f"{path} unpacks to {needed / 2**30:.1f} GiB, and {target.parent} has {free / 2**30:.1f} GiB "
+            "left. Make room there."
+        )
