@@ -1,0 +1,101 @@
+"""The PyTorch twin says what the Paddle networks say. Without PyTorch, which is optional, they are skipped."""
+
+import numpy as np
+import pytest
+
+from dehw import models
+from dehw.config import NetworkConfig
+
+torch = pytest.importorskip("torch")
+
+from pretrain.convert import answers, difference, paddle_state  # noqa: E402
+from pretrain.erasenet import EraseNet  # noqa: E402
+from pretrain.pages import Pages  # noqa: E402
+from pretrain.segformer import SegFormer, resize  # noqa: E402
+from pretrain.train import erasing_loss, learning_rate, print_pixels, segmentation_loss  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    ("twin", "config"),
+    [
+        (lambda: SegFormer("segformer_b0", 32), NetworkConfig("segformer_b0", "", {"embedding_dim": 32})),
+        (lambda: EraseNet(0.125), NetworkConfig("erasenet", "", {"width": 0.125, "spectral_norm": False})),
+    ],
+)
+def test_twin_and_paddle_agree(twin, config):
+    from dehw import weights
+
+    torch.manual_seed(0)
+    network = twin().eval()
+    for buffer in network.buffers():  # fresh batch norms would hide swapped means and variances
+        if buffer.is_floating_point():
+            buffer.copy_(torch.rand_like(buffer) + 0.5)
+    crops = torch.rand(2, 3, 96, 64)
+    layer = models.build(config)
+    weights.assign(layer, paddle_state(network), "twin")
+    assert difference(layer, crops, answers(network, crops)) < 1e-4
+
+
+def test_resize_is_bilinear_interpolation():
+    x = torch.rand(2, 3, 5, 7)
+    expected = torch.nn.functional.interpolate(x, (20, 13), mode="bilinear", align_corners=False)
+    assert torch.allclose(resize(x, 20, 13), expected, atol=1e-6)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    page = np.full((100, 90, 7), 255, np.uint8)
+    page[20:40, 20:60, :3] = 30
+    page[..., 6] = 0
+    page[20:40, 20:60, 6] = 255
+    page[60:64, 10:80, :6] = 0
+    np.save(tmp_path / "a.npy", page)
+    return tmp_path
+
+
+def test_crops_keep_page_and_mask_together(folder):
+    batch = Pages([(folder, 1.0)], 64, seed=0, inked=1.0).batch(16).numpy()
+    assert batch.shape == (16, 8, 64, 64) and batch.dtype == np.float32
+    assert 0 <= batch.min() and batch.max() <= 1
+    inked = batch[:, 6] > 0.95
+    drop = batch[:, 3:6].mean(axis=1) - batch[:, :3].mean(axis=1)
+    assert inked.any(axis=(1, 2)).mean() > 0.9
+    assert drop[inked].mean() > 0.3 and abs(drop[batch[:, 6] < 0.01]).mean() < 0.05
+
+
+def test_crops_repeat_with_the_seed(folder):
+    one, two, other = (Pages([(folder, 1.0)], 48, seed=s).batch(3) for s in (1, 1, 2))
+    assert torch.equal(one, two) and not torch.equal(one, other)
+
+
+def test_losses_fall_on_a_few_steps(folder):
+    torch.manual_seed(0)
+    batch = Pages([(folder, 1.0)], 64, seed=0, inked=1.0).batch(2)
+    for network, loss_of in (
+        (SegFormer("segformer_b0", 16), segmentation_loss),
+        (EraseNet(0.125), erasing_loss),
+    ):
+        optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+        values = []
+        for _ in range(8):
+            loss, _ = loss_of(network, batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            values.append(loss.item())
+        assert min(values[-2:]) < 0.9 * values[0]
+
+
+def test_print_is_told_from_paper_and_ink():
+    gt = torch.ones(1, 3, 64, 64)
+    gt[..., 10:14, 5:60] = 0
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 10:14, 30:60] = 1
+    found = print_pixels(gt, mask)[0, 0]
+    assert found[10:14, 5:30].all() and not found[10:14, 30:].any() and not found[30:].any()
+
+
+def test_learning_rate_warms_up_and_falls():
+    assert learning_rate(0, 150, 1.0) == pytest.approx(0.5)
+    assert learning_rate(0, 300, 1.0) == pytest.approx(1.0)
+    assert learning_rate(1.0, 9999, 1.0) == pytest.approx(0.02)

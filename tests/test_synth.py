@@ -1,0 +1,127 @@
+"""Made-up pages: what is written is in the mask, what is printed stays in the ground truth."""
+
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+import pytest
+
+from dehw.data import pen
+from dehw.data.camera import photograph
+from dehw.data.materials import InkBank, cut_ink, load_families
+from dehw.data.synth import Paper, ink_colour, make_page
+from dehw.data.typeset import system_fonts, typeset
+from dehw.errors import InputError
+
+FONT_FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+FONTS = {role: [str(FONT_FOLDER / "DejaVuSans.ttf")] for role in ("cjk", "latin", "italic", "math", "mono")}
+
+
+@pytest.fixture(scope="module")
+def printed() -> np.ndarray:
+    return typeset(np.random.default_rng(3), 420, 320, 14, FONTS)
+
+
+def test_typeset_prints_dark_text_of_the_size_asked_for(printed):
+    ink = (printed.min(axis=2) < 128).astype(np.uint8)
+    heights = cv2.connectedComponentsWithStats(ink)[2][1:, cv2.CC_STAT_HEIGHT]
+    assert printed.shape == (420, 320, 3) and 0.01 < ink.mean() < 0.3
+    assert 5 <= np.median(heights) <= 18
+
+
+def test_page_is_reproducible_from_its_seed(printed):
+    one, two = (make_page(np.random.default_rng(5), printed, InkBank(), 14) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, two))
+    other = make_page(np.random.default_rng(6), printed, InkBank(), 14)
+    assert not np.array_equal(one.image, other.image)
+
+
+def test_handwriting_darkens_the_page_inside_the_mask_alone(printed):
+    darker_inside = outside = inside = 0
+    for seed in range(8):
+        page = make_page(np.random.default_rng(seed), printed, InkBank(), 14)
+        drop = page.gt.astype(int).mean(axis=2) - page.image.astype(int).mean(axis=2)
+        far = ~cv2.dilate(page.mask.astype(np.uint8), np.ones((25, 25), np.uint8)).astype(bool)
+        inside += page.mask.sum()
+        darker_inside += (drop > 5)[page.mask].sum()
+        outside = max(outside, np.abs(drop[far]).max(initial=0))
+    assert inside > 500 and darker_inside / inside > 0.75
+    assert outside < 40  # JPEG of two different pages alone
+
+
+def test_ink_over_print_leaves_black_black():
+    sheet = np.full((40, 40, 3), 255, np.uint8)
+    sheet[:, 20:] = 0
+    paper = Paper(sheet)
+    paper.add(np.ones((10, 40), np.float32), np.float32([200, 0, 0]), (5, 0), 1.0)
+    assert np.allclose(paper.page[10, 5], [200, 0, 0]) and np.allclose(paper.page[10, 30], 0)
+    assert paper.mask[10].all() and not paper.mask[20].any()
+
+
+def test_place_avoids_print_or_seeks_it():
+    sheet = np.full((200, 200, 3), 255, np.uint8)
+    sheet[:, 100:] = 0
+    paper, rng = Paper(sheet), np.random.default_rng(0)
+    for _ in range(20):
+        free, over = paper.place(rng, (20, 20), False), paper.place(rng, (20, 20), True)
+        assert free is None or free[1] + 20 <= 101
+        assert over[1] > 60
+    assert paper.place(rng, (300, 20), False) is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_marks_and_writing_are_opacities(seed):
+    rng = np.random.default_rng(seed)
+    for patch in (pen.mark(rng, 20, 2), pen.writing(rng, InkBank(), 20, 2)):
+        assert patch.dtype == np.float32 and patch.ndim == 2
+        assert 0 <= patch.min() and patch.max() <= 1 and patch.max() > 0.5
+
+
+def test_draw_hits_the_points_with_the_width():
+    line = pen.draw([np.float32([[0, 0], [60, 0]])], 4, np.random.default_rng(0))
+    column = line[:, line.shape[1] // 2]
+    assert 2.5 <= column.sum() <= 5.5
+
+
+def test_glyph_strokes_are_written_with_a_bank():
+    cross = [np.float32([[0, 0.5], [1, 0.5]]), np.float32([[0.5, 0], [0.5, 1]])]
+    line = pen.glyph_line(np.random.default_rng(1), [cross] * 3, 30, 2)
+    assert line.shape[1] > 1.5 * line.shape[0] > 30
+
+
+def test_fonts_are_gathered_by_family_and_refused_where_missing(tmp_path):
+    families = {family.name: family for family in load_families(FONT_FOLDER)}
+    assert families["DejaVu Sans Book"].covers("Ab 12") and not families["DejaVu Sans Book"].covers("汉")
+    bank = InkBank(fonts=[families["DejaVu Sans Book"]])
+    assert pen.font_line(np.random.default_rng(0), bank, "x = 2", 20).max() > 0.9
+    with pytest.raises(InputError, match="no font file"):
+        load_families(tmp_path)
+    with pytest.raises(InputError, match="cjk"):
+        system_fonts(tmp_path)
+
+
+def test_real_ink_is_cut_out_as_opacity():
+    gt = np.full((80, 120, 3), 200, np.uint8)
+    image, mask = gt.copy(), np.zeros((80, 120), bool)
+    mask[20:40, 10:40] = True
+    image[mask] = 50
+    (piece,) = cut_ink(image, gt, mask, reach=5)
+    assert piece.max() == pytest.approx(0.75) and np.count_nonzero(piece) == 600
+
+
+def test_camera_moves_image_gt_and_mask_together():
+    page = np.full((160, 160, 3), 255, np.uint8)
+    page[60:90, 50:110] = 0
+    mask = np.zeros((160, 160), np.float32)
+    mask[60:90, 50:110] = 1
+    for seed in range(12):
+        image, gt, moved = photograph(np.random.default_rng(seed), page, page, mask)
+        assert np.abs(image.astype(int) - gt).max() == 0
+        inside, outside = moved > 0.9, moved < 0.1
+        assert image[inside].mean() + 30 < image[outside].mean()
+
+
+def test_pencil_is_paler_than_ink():
+    rng = np.random.default_rng(0)
+    assert ink_colour(rng, "pencil")[0].mean() > ink_colour(rng, "black")[0].mean()
