@@ -1,8 +1,7 @@
 """The printing press: lines of marked-up text, formulas, tables and drawings set on a Sheet.
 
 Marks inside a text: $formula$, ~chemical formula~, **bold**, `code`, [[answer]] or [[answer|width in em]]
-on a
-line, ((answer)) in brackets, <<answer|width>> in plain room; the pupil's pen over print: <o>circled</o>,
+on a line, ((answer)) in brackets, <<answer|width>> in plain room; the pupil's pen over print: <o>circled</o>,
 <u>underlined</u>, <w>underlined by a wave</w>, <s>struck out</s>.
 """
 
