@@ -11,11 +11,15 @@ ROOT=$(cd "$(dirname "$0")" && pwd -P)
 help_asked "$@"
 cd "$ROOT"
 
+option=
 for argument; do # paths as seen from where the command was given
     shift
+    case $option in --pipeline | --device) path=-f ;; *) path=-e ;; esac # a folder may bear a pipeline's name
+    option=$argument
     case $argument in
+    --o* | --m*) die "$argument: test.sh writes to segoutput/ and submit/; for other folders see work/pre_and_submit" ;;
     -* | /*) ;;
-    *) if [ -e "$CALLER/$argument" ]; then argument=$CALLER/$argument; fi ;;
+    *) if [ $path "$CALLER/$argument" ]; then argument=$CALLER/$argument; fi ;;
     esac
     set -- "$@" "$argument"
 done

@@ -58,10 +58,11 @@ def exif_of(**tags):
     return exif
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])  # Pillow turns TIFF by itself
 @pytest.mark.parametrize("orientation", STORED)
-def test_exif_rotation_gives_the_upright_page(tmp_path, page, orientation):
+def test_exif_rotation_gives_the_upright_page(tmp_path, page, orientation, suffix):
     stored = np.ascontiguousarray(STORED[orientation](page))
-    path = saved(tmp_path / "turned.png", stored, exif=exif_of(tags={ORIENTATION: orientation}))
+    path = saved(tmp_path / f"turned{suffix}", stored, exif=exif_of(tags={ORIENTATION: orientation}))
     np.testing.assert_array_equal(read_image(path), page)
     assert image_size(path) == (7, 11)
 
@@ -140,7 +141,7 @@ def test_jpeg_is_444_and_close(tmp_path, smooth):
 def test_metadata_is_kept_without_orientation_and_preview(tmp_path, smooth):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exif = exif_of(tags={ORIENTATION: 6, MAKE: "Camera"})
-    exif.get_ifd(0x8769)[0x9003] = "2024:01:02 03:04:05"
+    exif[0x8769] = {0x9003: "2024:01:02 03:04:05"}
     source = saved(tmp_path / "in.jpg", smooth, exif=exif, icc_profile=profile, dpi=(300, 300))
     target = tmp_path / "out.jpg"
     write_image(target, read_image(source), metadata=read_metadata(source))
@@ -183,6 +184,49 @@ def exif_with_preview(preview: bytes) -> bytes:
 
     first = directory([make], 8 + 2 + 12 + 4)
     return b"Exif\0\0II*\0" + (8).to_bytes(4, "little") + first + directory(second, 0) + preview
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's, of what it found
+def test_damaged_exif_costs_no_page(tmp_path, smooth):
+    """Any byte of it wrong: the page is read and written again, without EXIF at worst."""
+    exif = exif_of(tags={ORIENTATION: 1, MAKE: "Camera", 0x011A: 72.0})
+    exif[0x8769] = {0x9003: "2024:01:02 03:04:05", 0x829A: 0.01, 0x8827: 100}
+    good, lost = exif.tobytes(), 0
+    path = tmp_path / "in.png"
+    for place in range(6, len(good)):  # behind "Exif\0\0"
+        for value in (0, 2, 255):
+            saved(path, smooth[:3, :5], exif=good[:place] + bytes([value]) + good[place + 1 :], compress_level=1)
+            assert sorted(read_image(path).shape[:2]) == [3, 5]
+            metadata = read_metadata(path)
+            lost += metadata.exif is None
+    assert lost  # some damage was more than Pillow could read
+
+
+@pytest.mark.parametrize("dpi", [(0, 0), (-1, 300), (1e9, 300), (float("nan"), 1), (300,), "x", None])
+def test_a_resolution_that_makes_no_sense_is_dropped(tmp_path, page, monkeypatch, dpi):
+    path = saved(tmp_path / "page.png", page)
+    opened = Image.open
+
+    def with_dpi(path):
+        image = opened(path)
+        image.info["dpi"] = dpi
+        return image
+
+    monkeypatch.setattr(Image, "open", with_dpi)
+    assert read_metadata(path).dpi is None
+
+
+@pytest.mark.parametrize("error", [TypeError, KeyError, OverflowError, Image.DecompressionBombError])
+def test_whatever_a_decoder_raises_names_the_page(tmp_path, page, monkeypatch, error):
+    path = saved(tmp_path / "page.png", page)
+
+    def load(image):
+        raise error("damaged")
+
+    monkeypatch.setattr(Image.Image, "load", load)
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
+    with pytest.raises(PageError, match="page.png"):
+        read_image(path)
 
 
 def test_metadata_of_a_plain_file_is_empty(tmp_path, page):

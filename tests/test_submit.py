@@ -14,7 +14,7 @@ import pytest
 from dehw import config, submit
 from dehw.config import load_pipeline
 from dehw.eraser import Eraser
-from dehw.errors import ConfigError, ExitCode, InputError
+from dehw.errors import ConfigError, ExitCode, InputError, WeightsError
 from dehw.pages import find_pages, read_image, read_mask, write_image, write_mask
 from dehw.submit import Choice, choose_pipeline
 
@@ -121,6 +121,23 @@ def test_the_smoke_training_is_never_taken_unasked(project):
 def test_a_smoke_training_of_a_real_pipeline_is_not_that_pipeline(project):
     finish("smoke", pipeline="lite")
     assert choose_pipeline("output", "lite").weights is None
+
+
+def test_other_smoke_trainings_are_not_taken_either(project):
+    finish("smoke_lite", "2030-01-01T00:00:00", pipeline="lite")
+    assert choose_pipeline("output").weights is None
+
+
+def test_a_pipeline_s_own_file_is_kept_with_trained_weights(project):
+    """A file with other settings than those of configs/pipelines runs as it is written."""
+    trained = finish("big")
+    own = project / "big.yml"
+    own.write_text(PIPELINE.replace("NAME", "big").replace("dilate: 1", "dilate: 7"))
+    for weights in (None, trained, trained.parent):
+        choice = choose_pipeline("output", str(own), weights)
+        assert (choice.pipeline.mask.dilate, choice.weights) == (7, trained)
+    with pytest.raises(WeightsError, match="lite_seg"):
+        choose_pipeline("output", "lite", trained)
 
 
 def test_what_is_asked_for_is_taken(project):
@@ -252,6 +269,20 @@ def test_two_pages_of_one_stem_end_before_work_starts(chosen):
             step()
         assert "a.png" in str(error.value) and "a.jpg" in str(error.value) and "b.png" not in str(error.value)
     assert not Path("segoutput").exists() and not Path("submit").exists()
+
+
+def test_a_garbled_name_ends_before_work_starts_and_a_garbled_folder_does_not(chosen):
+    """As names in GBK look that were unpacked on Linux: no zip or JSON could hold them."""
+    eraser, folder = hand_made(chosen.pipeline), os.fsdecode(b"\xca\xd4\xbe\xed")
+    write_test_pages(folder, "good.png")
+    Path(folder, "bad.png").write_bytes(b"no image")
+    pages = find_pages([folder])
+    submit.write_masks(pages, chosen, eraser, Path("segoutput"))
+    failed = submit.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit"))
+    assert len(failed) == 1 and "bad.png" in Path("submit/readme.txt").read_text()
+    write_test_pages("pages", f"{folder}.png")
+    with pytest.raises(InputError, match="not UTF-8"):
+        submit.write_masks(find_pages(["pages"]), chosen, eraser, Path("segoutput"))
 
 
 def test_a_pipeline_without_segmenter_needs_no_masks(project, capsys):

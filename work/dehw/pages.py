@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from dehw import masks
 from dehw.errors import InputError, PageError
@@ -24,8 +24,18 @@ LOSSLESS = {
     ".tiff": {"compression": "tiff_lzw"},
     ".webp": {"lossless": True, "quality": 0, "method": 0},  # for lossless files quality means effort
 }
-# Everything Pillow's decoders raise on damaged or hostile files.
-DECODING_ERRORS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+# What to do with pixels stored in each EXIF orientation but 1, upright (EXIF 2.3, tag 274).
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = (5, 6, 7, 8)
+MAX_DPI = 65535  # the most that JPEG can hold; what lies beyond is damage
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,9 @@ def read_image(path: str | Path) -> np.ndarray:
     with _opened(path) as image:
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # MPO: a camera's JPEG with a preview
             raise ValueError(f"it holds {image.n_frames} pages; save each as a file of its own")
-        return np.array(_to_rgb(ImageOps.exif_transpose(image)))
+        image.load()  # Pillow turns TIFF by itself here, and then has no orientation for it any more
+        turn = TURNS.get(_orientation(image))
+        return np.array(_to_rgb(image if turn is None else image.transpose(turn)))
 
 
 def read_mask(path: str | Path) -> np.ndarray:
@@ -65,20 +77,17 @@ def read_mask(path: str | Path) -> np.ndarray:
 def image_size(path: str | Path) -> tuple[int, int]:
     """(height, width) in pixels as read_image gives them, without decoding the pixels. Raises PageError."""
     with _opened(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        return image.size if turned else image.size[::-1]
+        width, height = image.size
+        if image.format == "TIFF":  # its size is that of the turned page in some versions of Pillow
+            width, height = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
+        return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
 
 
 def read_metadata(path: str | Path) -> Metadata:
     """Resolution, colour profile (RGB ones only: pages are written as RGB) and EXIF. Raises PageError."""
     with _opened(path) as image:
-        dpi = image.info.get("dpi")
         icc = image.info.get("icc_profile") or b""
-        return Metadata(
-            dpi=(float(dpi[0]), float(dpi[1])) if dpi else None,
-            icc=icc if icc[16:20] == b"RGB " else None,
-            exif=_exif(image),
-        )
+        return Metadata(dpi=_dpi(image), icc=icc if icc[16:20] == b"RGB " else None, exif=_exif(image))
 
 
 def write_image(path: str | Path, image: np.ndarray, jpeg_quality: int = 95, metadata: Metadata | None = None) -> None:
@@ -156,7 +165,9 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             yield image
-    except DECODING_ERRORS as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged or hostile file makes Pillow raise nearly anything
         reason = "not an image, or damaged" if isinstance(error, Image.UnidentifiedImageError) else error
         raise PageError(f"{path} cannot be read: {reason}. Open it in a viewer and save it anew.") from error
 
@@ -180,13 +191,36 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation; 1, upright, where there is none or the EXIF is damaged: the pixels may be whole."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # as damaged files, damaged EXIF raises nearly anything
+        return 1
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    """Resolution across and down, None where there is none or it makes no sense."""
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 0 < across <= MAX_DPI and 0 < down <= MAX_DPI else None
+
+
 def _exif(image: Image.Image) -> bytes | None:
-    """EXIF without orientation and without the preview, which would still show the handwriting."""
+    """EXIF without orientation and without the preview, which would still show the handwriting.
+
+    None where there is none, and where it is damaged.
+    """
     if image.format == "TIFF":  # its EXIF is the file's own table of strips and offsets
         return None
-    exif = image.getexif()
-    exif.pop(ExifTags.Base.Orientation, None)
-    return exif.tobytes() if len(exif) else None
+    try:
+        exif = image.getexif()
+        exif.pop(ExifTags.Base.Orientation, None)
+        return exif.tobytes() if len(exif) else None
+    except Exception:  # as above
+        return None
 
 
 def _pages_in(folder: Path) -> list[Page]:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from dehw.eraser import Eraser
 
 SHIPPED = "lite"  # the pipeline whose weights come with the program
-SMOKE = "smoke"  # output/smoke holds a training that only proves the code
+SMOKE = "smoke"  # output/smoke* hold trainings that only prove the code
+RECORD = "finished.json"  # in a pipeline's training folder, once all of it is there
 RUN = "run.json"  # beside the masks: which networks made them, and how long each took
 
 
@@ -42,8 +43,9 @@ def choose_pipeline(output_root: str | Path, requested: str | None = None, weigh
     """Choose what to run: what is asked for, else the newest complete training, else the one that ships.
 
     output_root: where training writes a folder a pipeline, each with finished.json once it is complete.
-    requested: a pipeline's name or file. weights: a folder of weights; beside a finished.json it tells its
-    pipeline too. output/smoke is taken only where it is asked for. Raises ConfigError.
+    requested: a pipeline's name or file. weights: a folder of weights, or a training's folder; a finished.json
+    there tells the pipeline too. output/smoke* is taken only where it is asked for. Raises ConfigError,
+    InputError, WeightsError.
     """
     root = Path(output_root)
     if weights:
@@ -51,12 +53,12 @@ def choose_pipeline(output_root: str | Path, requested: str | None = None, weigh
     if requested:
         pipeline = load_pipeline(requested)
         try:
-            return read_training(root / pipeline.name)
+            return read_training(root / pipeline.name, pipeline)
         except DehwError as error:
             return Choice(pipeline, None, f"asked for, with the weights that ship, since {error}")
     trained, passed = [], []
-    for record in sorted(root.glob("*/finished.json")):
-        if record.parent.name == SMOKE:
+    for record in sorted(root.glob(f"*/{RECORD}")):
+        if record.parent.name.startswith(SMOKE):
             continue
         try:
             trained.append(read_training(record.parent))
@@ -68,12 +70,16 @@ def choose_pipeline(output_root: str | Path, requested: str | None = None, weigh
     return Choice(load_pipeline(SHIPPED), None, f"the pipeline that ships, since {why}")
 
 
-def read_training(folder: Path) -> Choice:
-    """Read the record that a finished training left in its folder. Raises InputError, WeightsError."""
-    record = folder / "finished.json"
+def read_training(folder: Path, pipeline: Pipeline | None = None) -> Choice:
+    """Read the record that a finished training left in its folder.
+
+    pipeline: what to run its weights in; the pipeline they were trained for, if None. Raises ConfigError,
+    InputError, WeightsError.
+    """
+    record = folder / RECORD
     try:
         facts = json.loads(record.read_text(encoding="utf-8"))
-        pipeline, finished = load_pipeline(facts["pipeline"]), str(facts["finished"])
+        pipeline, finished = pipeline or load_pipeline(facts["pipeline"]), str(facts["finished"])
     except FileNotFoundError as error:
         raise InputError(f"{folder} holds no finished training") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -88,7 +94,7 @@ def read_training(folder: Path) -> Choice:
 
 def write_masks(pages: Sequence[Page], choice: Choice, eraser: "Eraser", output: Path) -> list[Page]:
     """Write each page's handwriting mask to output/STEM.png, and run.json. Returns the pages that failed."""
-    require_distinct_stems(pages)
+    require_good_stems(pages)
     seconds: dict[str, float] = {}
 
     def work(page: Page) -> None:
@@ -109,7 +115,7 @@ def write_pages(pages: Sequence[Page], choice: Choice, eraser: "Eraser", masks: 
     The zip holds the pages of this call and the readme, flat, and nothing else that lies in the folder.
     Returns the pages that failed.
     """
-    require_distinct_stems(pages)
+    require_good_stems(pages)
     needs_masks = choice.pipeline.segment is not None
     run = _read_run(masks) if needs_masks else None
     seconds: dict[str, float] = {}
@@ -127,7 +133,7 @@ def write_pages(pages: Sequence[Page], choice: Choice, eraser: "Eraser", masks: 
     if old:
         readme += f"not of this run, and not in result.zip: {old} other PNG files in this folder\n"
     with atomic_path(output / "readme.txt") as temporary:
-        temporary.write_text(readme, encoding="utf-8")
+        temporary.write_text(readme, encoding="utf-8", errors="backslashreplace")  # paths may be garbled
     with atomic_path(output / "result.zip") as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name in [*(f"{stem}.png" for stem in seconds), "readme.txt"]:
             archive.write(output / name, name)
@@ -158,13 +164,24 @@ def describe(choice: Choice, device: str, seconds: dict[str, float], run: dict |
     return "\n".join(lines) + "\n"
 
 
-def require_distinct_stems(pages: Sequence[Page]) -> None:
-    """Raise InputError where two pages would end in one STEM.png."""
+def require_good_stems(pages: Sequence[Page]) -> None:
+    """Raise InputError where two pages would end in one STEM.png, or a stem is in no encoding a zip can hold."""
     counts = Counter(page.path.stem for page in pages)
-    twice = [str(page.path) for page in pages if counts[page.path.stem] > 1]
-    if twice:
-        listed = "\n  ".join(twice)
-        raise InputError(f"these pages would end in one STEM.png; rename them:\n  {listed}")
+    twice = [
+        f"{page.path}: another page ends in {page.path.stem}.png too" for page in pages if counts[page.path.stem] > 1
+    ]
+    garbled = [f"{page.path}: its name is not UTF-8" for page in pages if not _is_text(page.path.stem)]
+    if twice or garbled:
+        listed = "\n  ".join(twice + garbled)
+        raise InputError(f"rename these pages, then run this again:\n  {listed}")
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:  # Python's stand-ins for bytes that are no UTF-8
+        return False
+    return True
 
 
 def default_pages(data: str | Path = "data") -> list[Page]:
@@ -212,7 +229,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
 def _prepare(args: argparse.Namespace) -> tuple[list[Page], Choice]:
     """The pages and the pipeline to run, checked before any network is loaded; says which and why."""
     pages = find_pages(args.pages) if args.pages else default_pages()
-    require_distinct_stems(pages)
+    require_good_stems(pages)
     choice = choose_pipeline("output", args.pipeline, args.weights)
     print(f"dehw: {len(pages)} pages; pipeline {choice.pipeline.name}: {choice.why}", file=sys.stderr)
     return pages, choice
@@ -228,11 +245,12 @@ def _given(weights: Path, requested: str | None) -> Choice:
     """The choice for a folder of weights, or for the training folder around it."""
     if not weights.is_dir():
         raise InputError(f"{weights}: no such folder; give the one that holds the .pdparams files")
-    if requested:
-        return Choice(load_pipeline(requested), weights, f"asked for, with {weights}")
+    pipeline = load_pipeline(requested) if requested else None
     for folder in (weights, weights.parent):
-        if (folder / "finished.json").is_file():
-            return read_training(folder)
+        if (folder / RECORD).is_file():
+            return read_training(folder, pipeline)
+    if pipeline:
+        return Choice(pipeline, weights, f"asked for, with {weights}")
     return Choice(load_pipeline(SHIPPED), weights, f"the pipeline that ships, with {weights}")
 
 

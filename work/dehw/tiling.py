@@ -113,6 +113,9 @@ class Average:
         self._count[tile.keep] += 1
 
     def result(self) -> np.ndarray:
-        """Return the mean of all that was added: (height, width) float32; nan where no tile answered."""
+        """Return the mean of all that was added: (height, width) float32; nan where no tile answered.
+
+        Ends the adding: on large pages there is no room for the sum beside the mean.
+        """
         with np.errstate(invalid="ignore"):
-            return self._sum / self._count
+            return np.divide(self._sum, self._count, out=self._sum)

@@ -40,7 +40,10 @@ def find(network: NetworkConfig, directory: str | Path | None, pipeline: Pipelin
             if folder != folders[0]:
                 _log.warning("%s is not in %s; taking the one that ships.", network.weights, directory)
             return path
-    remedy = f"train it with `{pipeline.train}`" if pipeline.train else "put the file there"
+    trained = f"output/{pipeline.name}/weights"
+    remedy = (
+        f"train it with `{pipeline.train}`, which leaves it in {trained}" if pipeline.train else "put the file there"
+    )
     places = " nor in ".join(map(str, folders))
     raise WeightsError(
         f"pipeline {pipeline.name} needs {network.weights}, which is not in {places}; {remedy}, "
