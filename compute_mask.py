@@ -3,6 +3,8 @@
     python compute_mask.py data/dehw_train_dataset                    -> masks/*.png beside images/ and gts/
     python compute_mask.py data/dehw_train_dataset --clean-gt 10      -> gts_clean/*.png too
     python compute_mask.py --images A --gts B -o C --hard 25 --dilate 3
+    python compute_mask.py --figure data/dehw_train_dataset/images/dehw_train_00006.jpg
+                                                                     -> what thresholds of 1 to 25 take for handwriting
 
 Without --hard the mask is soft, min(difference / 20, 1). All pairs are checked before anything is written.
 """
@@ -21,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "work"))  # runs from a
 
 from dehw import masks  # noqa: E402  (found through the line above)
 from dehw.cli import guarded  # noqa: E402
+from dehw.data.figures import threshold_panel  # noqa: E402
 from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, MASK_FOLDER, datasets, match  # noqa: E402
 from dehw.errors import ExitCode, InputError, PageError  # noqa: E402
 from dehw.pages import read_image, write_image, write_mask  # noqa: E402
@@ -47,7 +50,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if mistake := _mistake(args):
         parser.error(mistake)
-    return guarded(lambda: compute(args))
+    return guarded(lambda: figure(args) if args.figure else compute(args))
+
+
+def figure(args: argparse.Namespace) -> int:
+    """Write one picture of a page, its ground truth, and what each threshold takes for handwriting."""
+    images = args.figure.parent
+    pairs, _ = match(images, args.gts or images.parent / GT_FOLDER)
+    pair = next((pair for pair in pairs if pair.image.name == args.figure.name), None)
+    if pair is None:
+        raise InputError(
+            f"{args.figure}: no such page, or no ground truth of its stem in {args.gts or images.parent / GT_FOLDER}; "
+            "name the folder by --gts."
+        )
+    if problem := _problem(Job(pair.image, pair.gt, Path(), None)):
+        raise InputError(f"{problem}\nReplace one of the two.")
+    target = args.output or Path(f"{pair.stem}_thresholds.png")
+    if target.resolve() in (pair.image.resolve(), pair.gt.resolve()):
+        raise InputError(f"{target} is an input; choose another file with -o.")
+    write_image(target, threshold_panel(read_image(pair.image), read_image(pair.gt)))
+    print(f"figure in {target}")
+    return ExitCode.OK
 
 
 def compute(args: argparse.Namespace) -> int:
@@ -164,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--images", type=Path, help="folder of pages, instead of DATA")
     add("--gts", type=Path, help="folder of their ground truths")
-    add("-o", "--output", type=Path, help="folder for the masks (default: masks/ beside images/)")
+    add("-o", "--output", type=Path, help="folder for the masks (default: masks/ beside images/), or --figure's PNG")
     add("--hard", type=float, metavar="T", help="0/255 mask of pixels that differ by more than T grey levels")
     add("--dilate", type=int, default=0, metavar="K", help="grow the mask by a KxK rectangle")
     add(
@@ -174,6 +197,12 @@ def _parser() -> argparse.ArgumentParser:
         help="also write ground truths that are identical to the page where the two differ by T or less",
     )
     add("--clean-output", type=Path, metavar="DIR", help=f"folder for these (default: {CLEAN_FOLDER}/)")
+    add(
+        "--figure",
+        type=Path,
+        metavar="PAGE",
+        help="write no masks, but one PNG of this page, its ground truth and thresholds 1, 5, 10, 15 and 25",
+    )
     add(
         "--workers",
         type=int,
@@ -185,6 +214,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _mistake(args: argparse.Namespace) -> str | None:
     """Say what is wrong with the arguments' combination or values."""
+    if args.figure:
+        return "--figure needs nothing but --gts and -o" if args.data or args.images else None
     if bool(args.images) != bool(args.gts) or bool(args.images) == bool(args.data):
         return "name either DATA, or --images and --gts"
     if args.clean_output and args.clean_gt is None:

@@ -2,6 +2,7 @@
 
 python benchmarks/crops.py                     made-up pages of 3 and 15 megapixels
 python benchmarks/crops.py --data DIR          the pairs below DIR instead
+python benchmarks/crops.py --recipes           the time of each step of the recipes, and of all of them at once
 """
 
 import argparse
@@ -17,25 +18,31 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "work"))
 
 from dehw.data.crops import CropSettings, CropStream, decode  # noqa: E402
+from dehw.data.materials import cut_pieces  # noqa: E402
 from dehw.data.pairs import Pair, find_pairs  # noqa: E402
+from dehw.data.recipes import STEPS, Recipes  # noqa: E402
 from dehw.pages import image_size, write_image  # noqa: E402
 
+SETTINGS = "| pages | decoding a pair, s | crops a page | buffer | crops/s a worker |\n|---|---|---|---|---|"
+RECIPES = "| pages | recipes, each with probability 1 | crops/s a worker |\n|---|---|---|"
 SIZES = ((2000, 1500), (4628, 3300))  # height, width: an ordinary page, and the largest
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", metavar="DIR", help="folder with images/ and gts/")
+    parser.add_argument("--recipes", action="store_true", help="measure the recipes, each at probability 1")
     parser.add_argument("--crops", type=int, default=128, help="crops per measurement (default: %(default)s)")
     args = parser.parse_args()
     cv2.setNumThreads(1)  # as in a worker
-    print("| pages | decoding a pair, s | crops a page | buffer | crops/s a worker |\n|---|---|---|---|---|")
+    title, row = (RECIPES, measure_recipes) if args.recipes else (SETTINGS, measure)
+    print(title)
     if args.data:
-        measure(find_pairs(args.data), args.crops)
+        row(find_pairs(args.data), args.crops)
         return
     for height, width in SIZES:
         with tempfile.TemporaryDirectory() as folder:
-            measure(make_pairs(Path(folder), 10, height, width), args.crops)
+            row(make_pairs(Path(folder), 10, height, width), args.crops)
 
 
 def measure(pairs: list[Pair], crops: int) -> None:
@@ -46,14 +53,34 @@ def measure(pairs: list[Pair], crops: int) -> None:
     decoding = time.process_time() - started
     for per_page in (1, 8, 16):
         settings = replace(CropSettings(), crops_per_page=per_page)
-        stream = CropStream(pairs, settings, seed=0)
-        for n in range(settings.buffer * per_page):  # until the buffer turns over as it does later on
-            stream[n]
-        started = time.process_time()
-        for n in range(settings.buffer * per_page, settings.buffer * per_page + crops):
-            stream[n]
-        rate = crops / (time.process_time() - started)
+        rate = crops_per_second(pairs, settings, crops)
         print(f"| {width}x{height} | {decoding:.2f} | {per_page} | {settings.buffer} | {rate:.1f} |", flush=True)
+
+
+def measure_recipes(pairs: list[Pair], crops: int) -> None:
+    """Print a row of the table for each step alone, for none and for all of them."""
+    height, width = image_size(pairs[0].image)
+    with tempfile.TemporaryDirectory() as folder:
+        page = decode(pairs[0])
+        for number, piece in enumerate(cut_pieces(page.image, page.gt, page.soft_mask() >= 0.5)):
+            write_image(Path(folder, f"{number}.png"), piece)
+        sets = {"none": [], **{name: [name] for name in STEPS}, "all": list(STEPS)}
+        for name, steps in sets.items():
+            recipes = Recipes(materials=folder, **dict.fromkeys(steps, 1.0))
+            rate = crops_per_second(pairs, CropSettings(recipes=recipes), crops)
+            print(f"| {width}x{height} | {name} | {rate:.1f} |", flush=True)
+
+
+def crops_per_second(pairs: list[Pair], settings: CropSettings, crops: int) -> float:
+    """Crops per second of CPU time, once the buffer turns over as it does later on."""
+    stream = CropStream(pairs, settings, seed=0)
+    first = settings.buffer * settings.crops_per_page
+    for n in range(first):
+        stream[n]
+    started = time.process_time()
+    for n in range(first, first + crops):
+        stream[n]
+    return crops / (time.process_time() - started)
 
 
 def make_pairs(folder: Path, count: int, height: int, width: int) -> list[Pair]:

@@ -75,6 +75,47 @@ def test_cleaned_ground_truth_is_the_page_outside_the_strokes(compute_mask, data
     assert (data / "masks" / "p1.png").exists()
 
 
+def test_a_cleaned_ground_truth_keeps_a_rim_of_one_pixel_around_each_stroke(compute_mask, tmp_path):
+    gt = np.full((12, 12, 3), 200, np.uint8)
+    image = gt - np.uint8(7)
+    image[5, 5] = 20
+    save(tmp_path / "images" / "p.png", image)
+    save(tmp_path / "gts" / "p.png", gt)
+    assert compute_mask.main([str(tmp_path), "--clean-gt", "10", "--clean-output", str(tmp_path / "out")]) == 0
+    expected = image.copy()
+    expected[4:7, 4:7] = 200
+    np.testing.assert_array_equal(load(tmp_path / "out" / "p.png"), expected)
+
+
+def test_the_figure_of_a_page_is_one_png_and_no_mask(compute_mask, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert compute_mask.main(["--figure", str(data / "images" / "p1.png")]) == 0
+    panel = load(tmp_path / "p1_thresholds.png")
+    image, gt = load(data / "images" / "p1.png"), load(data / "gts" / "p1.png")
+    np.testing.assert_array_equal(panel[40:49, :20], image)
+    np.testing.assert_array_equal(panel[40:49, 32:52], gt)
+    last = panel[49 + 12 + 40 :, 64:84]  # threshold 25: the stripe of 60 alone
+    assert (last[:, :15] == 0).all() and (last[:, 15:] == 255).all()
+    assert not (data / "masks").exists()
+    data.joinpath("gts").rename(tmp_path / "true")
+    options = ["--gts", str(tmp_path / "true"), "-o", str(tmp_path / "f" / "figure.png")]
+    assert compute_mask.main(["--figure", str(data / "images" / "p1.png"), *options]) == 0
+    np.testing.assert_array_equal(load(tmp_path / "f" / "figure.png"), panel)
+
+
+def test_a_figure_without_partner_or_over_an_input_is_refused(compute_mask, data, capsys):
+    before = snapshot(data)
+    page = data / "images" / "p1.png"
+    assert compute_mask.main(["--figure", str(page), "-o", str(data / "gts" / "p1.png")]) == 2
+    assert "is an input" in capsys.readouterr().err
+    assert compute_mask.main(["--figure", str(data / "images" / "p7.png")]) == 2
+    assert "name the folder by --gts" in capsys.readouterr().err
+    assert snapshot(data) == before
+    save(data / "gts" / "p1.png", np.zeros((5, 20, 3), np.uint8))
+    assert compute_mask.main(["--figure", str(page), "-o", str(data / "f.png")]) == 2
+    assert "p1.png 20x5" in capsys.readouterr().err and not (data / "f.png").exists()
+
+
 def test_jpegimages_and_several_datasets_keep_their_own_masks(compute_mask, data, tmp_path):
     other = tmp_path / "other"
     data.joinpath("images").rename(data / "JPEGImages")
@@ -135,6 +176,7 @@ def test_empty_and_missing_folders_are_errors(compute_mask, tmp_path):
         ["data", "--hard", "255"],
         ["data", "--dilate", "-1"],
         ["data", "--workers", "0"],
+        ["data", "--figure", "page.png"],
     ],
 )
 def test_contradictory_arguments_are_refused(compute_mask, arguments):

@@ -1,10 +1,12 @@
-"""The command line: dehw erase | evaluate | models. Libraries are imported where they are used."""
+"""The command line: dehw erase | evaluate | models | materials | recipes. Libraries are imported where used."""
 
 import argparse
 import math
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,9 @@ from dehw import __version__
 from dehw.errors import DehwError, ExitCode, InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from dehw.data.pairs import Pair
     from dehw.eraser import Eraser
     from dehw.metrics import Scores
     from dehw.pages import Page
@@ -23,6 +28,7 @@ COLUMNS = ("psnr", "msssim", "contest", "residual", "lost", "touched")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `dehw` with its arguments and return the exit code (dehw.errors.ExitCode)."""
     args = _parser().parse_args(argv)
+    warnings.filterwarnings("ignore", "No ccache found")  # Paddle looks for a compiler cache; nothing is compiled here
     return guarded(lambda: args.command(args))
 
 
@@ -85,9 +91,11 @@ def own_outputs(inputs: Sequence[Path], output: Path | None) -> Callable[[Path],
 def plan(pages: Sequence["Page"], output: Path | None, overwrite: bool) -> dict["Page", Path]:
     """Where each page goes: its relative path under `output`, or STEM.clean.SUFFIX beside it.
 
-    Raises InputError where two pages would end in one file, an original would be replaced, or, without
-    `overwrite`, any file.
+    Raises InputError where `output` is no folder, two pages would end in one file, an original would be
+    replaced, or, without `overwrite`, any file.
     """
+    if output and output.exists() and not output.is_dir():
+        raise InputError(f"{output} is a file, not a folder; choose another one with -o")
     targets = [
         output / page.relative if output else page.path.with_name(f"{page.path.stem}.clean{page.path.suffix}")
         for page in pages
@@ -109,15 +117,15 @@ def plan(pages: Sequence["Page"], output: Path | None, overwrite: bool) -> dict[
 
 def evaluate(args: argparse.Namespace) -> int:
     """Print the metrics of a folder of predictions, a row a page and their mean."""
-    from tqdm import tqdm
-
     from dehw import metrics
+    from dehw.pages import Page, for_each
 
+    files = {Page(each["image"], Path(each["image"].name)): each for each in partners(args)}
     rows = []
-    for files in tqdm(partners(args), desc="evaluating", unit="page", file=sys.stderr):
-        rows.append((files["image"].stem, judge(**files)))
-    print(table([*rows, ("mean", metrics.mean([scores for _, scores in rows]))]))
-    return ExitCode.OK
+    failed = for_each(list(files), lambda page: rows.append((page.path.stem, judge(**files[page]))), "evaluating")
+    if rows:
+        print(table([*rows, ("mean", metrics.mean([scores for _, scores in rows]))]))
+    return ExitCode.FAILED if failed else ExitCode.OK
 
 
 def partners(args: argparse.Namespace) -> list[dict[str, Path]]:
@@ -168,17 +176,96 @@ def table(rows: Sequence[tuple[str, "Scores"]]) -> str:
 
 def models(args: argparse.Namespace) -> int:
     """Print each network, or each network of a pipeline, with its size and its work on a 512x512 page."""
-    from dehw.config import NetworkConfig, load_pipeline
-    from dehw.models import MODELS, build, summary
+    from dehw.config import load_pipeline
+    from dehw.models import VARIANTS, build, learnable, summary
+    from dehw.models.discriminators import DISCRIMINATORS
 
-    networks = [NetworkConfig(type=name, weights="") for name in MODELS]
+    networks, discriminators = list(VARIANTS.items()), DISCRIMINATORS
     if args.pipeline:
         pipeline = load_pipeline(args.pipeline)
-        networks = [*([pipeline.segment.network] if pipeline.segment else []), *pipeline.erase.networks]
-    print(f"{'network':16} {'parameters':>12} {'GMACs':>8}  (learnable; one 512x512 page)")
-    for network in networks:
-        parameters, gmacs = summary(build(network), 512)
-        print(f"{network.type:16} {parameters:12,} {gmacs:8.1f}  {network.weights}".rstrip())
+        chosen = [*([pipeline.segment.network] if pipeline.segment else []), *pipeline.erase.networks]
+        networks, discriminators = [(network.type, network) for network in chosen], {}
+    print(f"{'network':24} {'parameters':>12} {'GMACs':>8}  (learnable; one 512x512 page)")
+    for name, network in networks:
+        parameters, gmacs = summary(build(network), 64)
+        gmacs *= (512 / 64) ** 2  # the work of every layer grows with the area
+        print(f"{name:24} {parameters:12,} {gmacs:8.1f}  {network.weights}".rstrip())
+    for name, discriminator in discriminators.items():
+        print(f"{name + '-discriminator':24} {learnable(discriminator()):12,} {'-':>8}")
+    return ExitCode.OK
+
+
+def materials(args: argparse.Namespace) -> int:
+    """Cut the handwriting of training pages, and of further scans, into a folder of pieces."""
+    from dehw.pages import for_each, write_image
+
+    if args.output.is_dir() and any(args.output.iterdir()):
+        raise InputError(f"{args.output} is not empty; choose another folder with -o, or remove this one.")
+    sources = ink_sources(args)
+    numbers = []
+
+    def work(page: "Page") -> None:
+        pieces = sources[page]()
+        for number, piece in enumerate(pieces):
+            write_image(args.output / page.relative.with_name(f"{page.relative.name}_{number}.png"), piece)
+        numbers.append(len(pieces))
+
+    failed = for_each(list(sources), work, "cutting")
+    summary = f"{sum(numbers)} pieces of {len(numbers)} pages in {args.output}, {len(failed)} pages failed"
+    print(f"dehw: {summary}", file=sys.stderr)
+    return ExitCode.FAILED if failed else ExitCode.OK
+
+
+def ink_sources(args: argparse.Namespace) -> dict["Page", Callable[[], "list[np.ndarray]"]]:
+    """What cuts the pieces of each page; its `relative` is the place and stem they get in the output.
+
+    Raises InputError where two pages would write the same files.
+    """
+    from dehw.data.crops import decode
+    from dehw.data.materials import PRINT_HEIGHT, REACH, cut_pieces, cut_scan
+    from dehw.data.pairs import find_pairs, split
+    from dehw.masks import threshold
+    from dehw.pages import Page, find_pages, read_image
+
+    reach = REACH if args.print_height is None else max(1, round(REACH * args.print_height / PRINT_HEIGHT))
+
+    def of_pair(pair: "Pair") -> "list[np.ndarray]":
+        page = decode(pair, args.print_height)
+        return cut_pieces(page.image, page.gt, threshold(page.soft_mask(), 0.5), reach)
+
+    def of_scan(path: Path) -> "list[np.ndarray]":
+        return cut_scan(read_image(path), args.ink_scale)
+
+    pairs = split(find_pairs(args.data), args.val_count)[0] if args.data else []
+    sources = [(Page(p.image, Path(p.image.parents[1].name, p.stem)), partial(of_pair, p)) for p in pairs]
+    for folder in args.ink:
+        for page in find_pages([folder]):
+            place = Path(folder.resolve().name, page.relative.with_suffix(""))
+            sources.append((Page(page.path, place), partial(of_scan, page.path)))
+    if not sources:
+        raise InputError("name DATA, folders with images/ and gts/, or --ink and folders of handwriting.")
+    counts = Counter(page.relative for page, _ in sources)
+    doubles = [f"{page.path}: another page is {page.relative} too" for page, _ in sources if counts[page.relative] > 1]
+    if doubles:
+        raise InputError("cut these in several runs, to folders of one parent:\n  " + "\n  ".join(doubles))
+    return dict(sources)
+
+
+def recipes(args: argparse.Namespace) -> int:
+    """Write the picture that shows what each step of the training crops' recipes does."""
+    from dehw.data.crops import CropSettings
+    from dehw.data.figures import recipe_sheet
+    from dehw.data.pairs import find_pairs
+    from dehw.data.recipes import Recipes
+    from dehw.pages import write_image
+
+    steps = Recipes(materials=args.materials, print_size=args.print_height or Recipes.print_size)
+    settings = CropSettings(size=args.size, recipes=steps)
+    pairs = find_pairs(args.data)
+    if args.output.resolve() in {path.resolve() for pair in pairs for path in (pair.image, pair.gt)}:
+        raise InputError(f"{args.output} is one of the pages; choose another file with -o.")
+    write_image(args.output, recipe_sheet(pairs, settings, args.seed, args.print_height))
+    print(f"dehw: {args.output}", file=sys.stderr)
     return ExitCode.OK
 
 
@@ -191,6 +278,8 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("models", help="list the networks, their parameters and GMACs")
     listing.add_argument("--pipeline", help="list this pipeline's networks only")
     listing.set_defaults(command=models)
+    _add_materials(commands.add_parser("materials", help="cut handwriting out of training pages, to paste elsewhere"))
+    _add_recipes(commands.add_parser("recipes", help="show on one picture what is done to training crops"))
     return parser
 
 
@@ -218,6 +307,58 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--masks", type=Path, metavar="DIR", help="handwriting = 255; else by difference")
     parser.add_argument("--valid", type=Path, metavar="DIR", help="trusted pixels = 255; else all")
     parser.set_defaults(command=evaluate)
+
+
+def _add_materials(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Cut the handwriting out of page pairs and of further scans: one PNG a word or line, its ink on white "
+        "paper, its mask as transparency. Trainings paste it by the keys recipes.materials and recipes.handwriting."
+    )
+    add = parser.add_argument
+    add("data", nargs="*", type=Path, metavar="DATA", help="folders with images/ and gts/, or that hold such")
+    add("--ink", nargs="+", type=Path, default=[], metavar="DIR", help="folders of handwriting without print")
+    add("--ink-scale", type=_at_least(0.01), default=1.0, metavar="F", help="factor to resize these by")
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the pieces, new or empty")
+    add(
+        "--val-count",
+        type=_at_least(0, int),
+        default=81,
+        metavar="N",
+        help="leave out the pages a training validates by",
+    )
+    add("--print-height", type=_at_least(1), metavar="PX", help="as the pipeline's that is trained; default: null")
+    parser.set_defaults(command=materials)
+
+
+def _add_recipes(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Show each step that a training's recipes (crops.recipes, train_dataset.recipes) may do to a crop: the "
+        "crop before it, and image, ground truth and mask after it."
+    )
+    add = parser.add_argument
+    add("data", nargs="+", type=Path, metavar="DATA", help="folders with images/ and gts/, or that hold such")
+    add("-o", "--output", type=Path, default=Path("recipes.png"), metavar="PNG", help="default: %(default)s")
+    add("--materials", metavar="DIR", help="what `dehw materials` wrote; without, no handwriting is pasted")
+    add("--size", type=_at_least(16, int), default=512, metavar="PX", help="side of the crops; default: %(default)s")
+    add("--print-height", type=_at_least(1), metavar="PX", help="as the pipeline's that is trained; default: null")
+    add("--seed", type=_at_least(0, int), default=0, help="default: %(default)s")
+    parser.set_defaults(command=recipes)
+
+
+def _at_least(least: float, kind: type = float) -> Callable[[str], float]:
+    """What reads an argument that must be a number of this kind and size, for argparse."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not value >= least:
+            word = "whole number" if kind is int else "number"
+            raise argparse.ArgumentTypeError(f"must be a {word} of at least {least}, got {text!r}")
+        return value
+
+    return read
 
 
 if __name__ == "__main__":

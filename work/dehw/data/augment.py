@@ -14,6 +14,19 @@ PAPER = 255  # what lies beyond a tilted page; black, as cv2 fills, would read a
 
 
 @dataclass(frozen=True)
+class Crop:
+    """image, gt: (S, S, 3) uint8 RGB; mask: (S, S) float32 in [0, 1], 1 = handwriting."""
+
+    image: np.ndarray
+    gt: np.ndarray
+    mask: np.ndarray
+
+    def mirrored(self) -> Crop:
+        """The crop with left and right exchanged."""
+        return Crop(*(cv2.flip(array, 1) for array in (self.image, self.gt, self.mask)))
+
+
+@dataclass(frozen=True)
 class Window:
     """A `size` px square of a page turned by `degrees` about its centre, then mirrored if `flip`.
 

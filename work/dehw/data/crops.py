@@ -1,14 +1,15 @@
 """Training crops straight from full pages, without decoding a page for every crop.
 
-Crop number n of a stream depends on the seed and n alone, so a training that was cut goes on with the very
-crops it would have had. A stream keeps `buffer` neighbouring pages of its shuffled order decoded and draws
-each crop from one of them; after every `crops_per_page` crops the oldest page makes room for the next.
+Crop number n of a stream, with all that the recipes do to it, depends on the seed and n alone, so a training
+that was cut goes on with the very crops it would have had. A stream keeps `buffer` neighbouring pages of its
+shuffled order decoded and draws each crop from one of them; after every `crops_per_page` crops the oldest page
+makes room for the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import cv2
@@ -16,17 +17,25 @@ import numpy as np
 
 from dehw import masks
 from dehw.data import augment
+from dehw.data.augment import Crop
+from dehw.data.materials import find_pieces
 from dehw.data.pairs import Pair
+from dehw.data.recipes import Kit, Recipes, follow
 from dehw.errors import InputError
 from dehw.pages import read_image, read_mask
 from dehw.scale import working_scale
 
-ORDER, CROP = 0, 1  # tell the seeds of a stream's two kinds of draw apart
+ORDER, CROP, RECIPE = 0, 1, 2  # tell the seeds of a stream's kinds of draw apart
+INK = 0.5  # soft mask from which a pixel counts as handwriting where crops without any are drawn again
 
 
 @dataclass
 class CropSettings:
-    """How crops are drawn. Sizes in pixels, hflip and rotate are probabilities (seed 001's values)."""
+    """How crops are drawn. Sizes in pixels, hflip and rotate are probabilities (seed 001's values).
+
+    clean_gt: grey levels up to which a page's ground truth is made identical to the page (masks.clean_gt, seed
+    000), None to leave it. recipes: what else happens to a crop, nothing by default.
+    """
 
     size: int = 512
     hflip: float = 0.3
@@ -34,6 +43,8 @@ class CropSettings:
     degrees: float = 10.0
     crops_per_page: int = 8  # crops drawn for every page decoded
     buffer: int = 8  # pages held decoded, per worker: 90 MB each at 15 megapixels
+    clean_gt: float | None = None
+    recipes: Recipes = field(default_factory=Recipes)
 
     def __post_init__(self) -> None:
         for name in ("size", "crops_per_page", "buffer"):
@@ -42,15 +53,8 @@ class CropSettings:
         for name in ("hflip", "rotate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a probability, got {getattr(self, name)}")
-
-
-@dataclass(frozen=True)
-class Crop:
-    """image, gt: (S, S, 3) uint8 RGB; mask: (S, S) float32 in [0, 1], 1 = handwriting."""
-
-    image: np.ndarray
-    gt: np.ndarray
-    mask: np.ndarray
+        if self.clean_gt is not None and not 0 <= self.clean_gt < 255:
+            raise ValueError(f"clean_gt must be a grey level in 0..254 or null, got {self.clean_gt}")
 
 
 @dataclass(frozen=True)
@@ -111,15 +115,30 @@ class CropStream:
         self._seed = (seed, lane)
         self._decoded: dict[int, DecodedPair] = {}  # by place in the endless order of pages
         self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._pieces = find_pieces(settings.recipes.materials) if settings.recipes.materials else []
 
     def __getitem__(self, n: int) -> Crop:
         """Crop number n."""
         oldest = n // self.settings.crops_per_page
-        rng = np.random.default_rng((*self._seed, CROP, n))
-        page = self._page(oldest + int(rng.integers(self.settings.buffer)), oldest)
+        crop, flip = self._drawn(np.random.default_rng((*self._seed, CROP, n)), oldest)
+        crop = self._changed(crop, np.random.default_rng((*self._seed, RECIPE, n)), oldest)
+        return crop.mirrored() if flip else crop
+
+    def _drawn(self, rng: np.random.Generator, oldest: int) -> tuple[Crop, bool]:
+        """A crop the right way round, and whether it is to be mirrored, once all that is added to it is there."""
         s = self.settings
-        window = augment.draw(rng, *page.image.shape[:2], s.size, s.hflip, s.rotate, s.degrees)
-        return page.cut(window)
+        for _ in range(1 + s.recipes.redraw):
+            page = self._page(oldest + int(rng.integers(s.buffer)), oldest)
+            window = augment.draw(rng, *page.image.shape[:2], s.size, s.hflip, s.rotate, s.degrees)
+            crop = page.cut(replace(window, flip=False))
+            if s.recipes.redraw and (crop.mask >= INK).mean() >= s.recipes.min_ink:
+                break
+        return crop, window.flip
+
+    def _changed(self, crop: Crop, rng: np.random.Generator, oldest: int) -> Crop:
+        size = self.print_height or self.settings.recipes.print_size
+        kit = Kit(size, another=lambda rng: self._drawn(rng, oldest)[0], pieces=self._pieces)
+        return follow(crop, rng, self.settings.recipes, kit)
 
     def _page(self, place: int, oldest: int) -> DecodedPair:
         current = range(oldest, oldest + self.settings.buffer)
@@ -127,7 +146,8 @@ class CropStream:
         if place not in self._decoded:
             epoch, position = divmod(place, len(self.pairs))
             pair = self.pairs[self._order(epoch)[position]]
-            self._decoded[place] = _padded(decode(pair, self.print_height), self.settings.size)
+            page = _cleaned(decode(pair, self.print_height), self.settings.clean_gt)
+            self._decoded[place] = _padded(page, self.settings.size)
         return self._decoded[place]
 
     def _shuffled(self, epoch: int) -> np.ndarray:
@@ -191,6 +211,10 @@ def prepare_workers(number: int) -> None:
     """
     if number:
         cv2.setNumThreads(1)
+
+
+def _cleaned(page: DecodedPair, threshold: float | None) -> DecodedPair:
+    return page if threshold is None else replace(page, gt=masks.clean_gt(page.image, page.gt, threshold))
 
 
 def _padded(page: DecodedPair, size: int) -> DecodedPair:

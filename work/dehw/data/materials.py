@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +14,16 @@ import cv2
 import numpy as np
 from PIL import ImageFont
 
+from dehw import masks
 from dehw.errors import InputError
+from dehw.pages import SUFFIXES
 
 FONT_SUFFIXES = {".ttf", ".otf", ".ttc", ".woff", ".woff2"}
+WHITE = 255
+LEAST_INK = 60  # px of full ink; what has less is dust, or a trace of compression
+PRINT_HEIGHT = 32.0  # px of the print on an ordinary page
+REACH = 25  # px; on such a page strokes nearer than this belong to one word or formula
+SCANNED_INK = 30  # grey levels that ink on a scan without ground truth is darker than its paper
 Glyph = list[np.ndarray]  # one (n, 2) float32 polyline a stroke, x and y (down) in [0, 1]
 
 
@@ -86,24 +93,81 @@ def load_omniglot(archive: Path) -> list[Glyph]:
     return [g for g in glyphs if g]
 
 
-def cut_ink(image: np.ndarray, gt: np.ndarray, mask: np.ndarray, reach: int = 25) -> list[np.ndarray]:
+def cut_ink(image: np.ndarray, gt: np.ndarray, mask: np.ndarray, reach: int = REACH) -> list[np.ndarray]:
     """Cut connected handwriting (words, formulae) out of a page as opacity patches.
 
     image, gt: (H, W, 3) uint8, page with and without handwriting. mask: (H, W) bool, True = handwriting.
     reach: strokes nearer than this many px stay together. Returns (h, w) float32 in [0, 1], 1 = full ink.
     Source: seed 000.
     """
-    near = cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(near)
     darkness = 1 - image.min(axis=2).astype(np.float32) / np.maximum(gt.min(axis=2), 1)
     pieces = []
+    for box, strokes in _regions(mask, reach):
+        alpha = np.where(strokes, darkness[box], 0).clip(0, 1)
+        if alpha.sum() > LEAST_INK and min(strokes.shape) > 8:
+            pieces.append(alpha.astype(np.float32))
+    return pieces
+
+
+def cut_pieces(image: np.ndarray, gt: np.ndarray, mask: np.ndarray, reach: int = REACH) -> list[np.ndarray]:
+    """Cut connected handwriting out of a page as pieces of a material bank: the ink alone, on white paper.
+
+    Ink on paper works as a filter, so image / gt is how it would look on white. Arguments as cut_ink's.
+    Returns (h, w, 4) uint8 RGBA, alpha 255 = handwriting, 0 and white elsewhere. Source: seed 000.
+    """
+    pieces = []
+    for box, strokes in _regions(mask, reach):
+        x, y, w, h = cv2.boundingRect(strokes.astype(np.uint8))
+        inner = np.s_[y : y + h, x : x + w]
+        ink, strokes = cv2.divide(image[box][inner], np.maximum(gt[box][inner], 1), scale=255), strokes[inner]
+        ink[~strokes] = WHITE
+        if (WHITE - ink.min(axis=2)).sum(dtype=np.int64) > LEAST_INK * WHITE:
+            pieces.append(np.dstack([ink, strokes.astype(np.uint8) * 255]))
+    return pieces
+
+
+def paper_under(image: np.ndarray) -> np.ndarray:
+    """Guess the paper under the ink of a scan that has no ground truth.
+
+    image: (H, W, 3) uint8 RGB, dark ink on lighter paper without print. Returns (H, W, 3) uint8.
+    """
+    height, width = image.shape[:2]
+    small = cv2.resize(image, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA)
+    paper = cv2.blur(cv2.dilate(small, np.ones((7, 7), np.uint8)), (7, 7))
+    return np.maximum(cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR), image)
+
+
+def cut_scan(image: np.ndarray, scale: float = 1.0) -> list[np.ndarray]:
+    """Cut the pieces, as cut_pieces does, out of a picture of handwriting without print.
+
+    image: (H, W, 3) uint8 RGB, ink on paper or, as some collections have it, light strokes on black.
+    scale: what its sides are multiplied by first.
+    """
+    if np.median(image) < 128:
+        image = WHITE - image
+    if scale != 1:
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation)
+    paper = paper_under(image)
+    return cut_pieces(image, paper, masks.hard_mask(image, paper, SCANNED_INK))
+
+
+def find_pieces(folder: str | Path) -> list[Path]:
+    """List the pieces below a folder that `dehw materials` wrote, in order of path. Raises InputError if none."""
+    found = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    if not found:
+        raise InputError(f"{folder}: no pieces of handwriting in it; `dehw materials DATA -o {folder}` cuts them.")
+    return found
+
+
+def _regions(mask: np.ndarray, reach: int) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+    """Groups of strokes at most `reach` px apart: each one's box in the page, and its strokes in it, (h, w) bool."""
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(near)
     for i in range(1, count):
         x, y, w, h = stats[i, :4]
         box = np.s_[y : y + h, x : x + w]
-        alpha = np.where(mask[box] & (labels[box] == i), darkness[box], 0).clip(0, 1)
-        if alpha.sum() > 60 and min(w, h) > 8:
-            pieces.append(alpha.astype(np.float32))
-    return pieces
+        yield box, mask[box] & (labels[box] == i)
 
 
 @dataclass
@@ -118,4 +182,4 @@ class InkBank:
     scribbles: Sequence[Glyph] = ()
     fonts: Sequence[Family] = ()
     pieces: Sequence[np.ndarray] = ()
-    piece_height: float = 32.0
+    piece_height: float = PRINT_HEIGHT

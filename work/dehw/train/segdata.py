@@ -13,7 +13,9 @@ from paddleseg.transforms import Compose
 
 from dehw.data.augment import pad
 from dehw.data.crops import CropSettings, CropStream, decode
+from dehw.data.materials import find_pieces
 from dehw.data.pairs import find_pairs, split
+from dehw.data.recipes import Recipes
 from dehw.masks import threshold
 
 
@@ -30,8 +32,9 @@ class DehwCrops(_Handwriting):
     """Random crops of the training pages: img (3, S, S) float32 as `transforms` leave it, label (S, S) int64.
 
     dataset_root: folder or folders that find_pairs takes; val_count pages of them are kept aside. transforms:
-    PaddleSeg's, at least Normalize. label_threshold: soft mask from which a pixel is handwriting. The other
-    settings are CropSettings'. The crops come in the order of a worker's own stream, whatever the index.
+    PaddleSeg's, at least Normalize. label_threshold: soft mask from which a pixel is handwriting. recipes: keys
+    of data.recipes.Recipes. The other settings are CropSettings'. The crops come in the order of a worker's
+    own stream, whatever the index.
     """
 
     def __init__(
@@ -42,10 +45,13 @@ class DehwCrops(_Handwriting):
         val_count: int = 81,
         print_height: float | None = None,
         seed: int = 2022,
+        recipes: dict | None = None,
         **settings: float,
     ):
         self.pairs, _ = split(find_pairs(dataset_root), val_count)
-        self.settings = CropSettings(**settings)
+        self.settings = CropSettings(recipes=Recipes(**(recipes or {})), **settings)
+        if self.settings.recipes.materials:
+            find_pieces(self.settings.recipes.materials)  # what is missing is told here, not by a worker
         self.transforms = Compose(transforms, to_rgb=False)
         self.label_threshold = label_threshold
         self.print_height = print_height
