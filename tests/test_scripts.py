@@ -296,10 +296,22 @@ def test_submission_passes_arguments_on_and_finds_pages_from_anywhere(submission
     elsewhere = submission.home / "else where"
     elsewhere.mkdir()
     (elsewhere / "a page.png").touch()
-    command = f'cd "{elsewhere}" && {SHELL} "{submission.root}/test.sh" "a page.png" --pipeline lite'
-    done = submission.run([SHELL, "-c", command])
-    arguments = f"{elsewhere}/a page.png --pipeline lite"
+    (elsewhere / "lite").mkdir()  # a folder that bears a pipeline's name
+    (elsewhere / "own.yml").touch()
+    command = f'cd "{elsewhere}" && {SHELL} "{submission.root}/test.sh" "a page.png" lite --pipeline'
+    done = submission.run([SHELL, "-c", f"{command} lite"])
+    arguments = f"{elsewhere}/a page.png {elsewhere}/lite --pipeline lite"
     assert done.stdout.splitlines()[:2] == [f"masks {arguments}", f"pages {arguments}"]
+    done = submission.run([SHELL, "-c", f"{command} own.yml"])
+    arguments = f"{elsewhere}/a page.png {elsewhere}/lite --pipeline {elsewhere}/own.yml"
+    assert done.stdout.splitlines()[:2] == [f"masks {arguments}", f"pages {arguments}"]
+
+
+@pytest.mark.parametrize("option", ["--output", "--output=x", "--masks", "--out"])
+def test_submission_refuses_folders_that_would_part_its_two_steps(submission, option):
+    submission.env |= {"MASKS": "0", "RECORD": "1", "PAGES": "0"}
+    done = submission.run([SHELL, "test.sh", option, "x"])
+    assert (done.returncode, done.stdout) == (2, "") and "submit/" in done.stderr
 
 
 @pytest.mark.parametrize("script", ["train.sh", "test.sh", "check.sh"])

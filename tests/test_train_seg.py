@@ -182,6 +182,31 @@ def test_resume_by_name_starts_there_and_scores_the_rest_anew(config, tmp_path, 
         seg.train(str(config), output=str(tmp_path), resume=str(tmp_path / "elsewhere/iter_2"))
 
 
+def test_resume_by_name_sets_later_checkpoints_aside(config, tmp_path, monkeypatch):
+    scores(monkeypatch, [0.1] * 4)
+    seg.train(str(config), ["save_interval=1"], output=str(tmp_path))
+    folder = tmp_path / "tiny/seg"
+    scores(monkeypatch, [0.2, 0.3])
+    seg.train(str(config), ["save_interval=1", "keep=1"], output=str(tmp_path), resume=str(folder / "iter_2"))
+    assert {path.name for path in folder.glob("iter_*")} == {"iter_4", "iter_3.aside", "iter_4.aside"}
+
+
+def test_a_training_that_diverges_ends_and_leaves_what_was_before(config, tmp_path, monkeypatch, capsys):
+    scores(monkeypatch, [0.5])
+    real = seg.loss_computation
+    calls = []
+
+    def loss(*args):
+        calls.append(1)
+        return [value * float("nan") if len(calls) == 3 else value for value in real(*args)]
+
+    monkeypatch.setattr(seg, "loss_computation", loss)
+    assert train_segmenter(["--config", str(config), "--output", str(tmp_path), "--device", "cpu"]) == 1
+    assert "diverged before step 4" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "tiny/seg").glob("iter_*")] == ["iter_2"]
+    assert np.isfinite(state_of(tmp_path / "tiny/seg/best_model/model.pdparams")["conv.weight"]).all()
+
+
 def test_only_the_newest_checkpoints_stay(config, tmp_path, monkeypatch):
     scores(monkeypatch, [0.1] * 4)
     seg.train(str(config), ["save_interval=1", "keep=2"], output=str(tmp_path))

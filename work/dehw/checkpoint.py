@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def save(
     optimizer: paddle.optimizer.Optimizer,
     scheduler: paddle.optimizer.lr.LRScheduler | None = None,
     scaler: paddle.amp.GradScaler | None = None,
+    discriminator: Mapping[str, Any] | None = None,
     config: dict[str, Any],
     step: int,
     best: float | None = None,
@@ -45,14 +47,13 @@ def save(
 ) -> None:
     """Write a training's state to `path`, best named *.pdckpt, through a temporary file and a rename.
 
+    discriminator: where the model learns against one, that one's own model, optimizer, scheduler and scaler.
     The generators of Python, numpy and Paddle are saved too; `rng` is for those the caller owns (plain data).
     Paddle 2.6 tells of its CPU generator the seed alone, so there dropout on a CPU begins its sequence anew.
     """
     state = {
-        "model": _arrays(model.state_dict()),
-        "optimizer": _neutral(_arrays(optimizer.state_dict()), model),
-        "scheduler": None if scheduler is None else scheduler.state_dict(),
-        "scaler": None if scaler is None else _arrays(scaler.state_dict()),
+        **_learner(model, optimizer, scheduler, scaler),
+        "discriminator": None if discriminator is None else _learner(**discriminator),
         "config": config,
         "step": step,
         "best": best,
@@ -70,22 +71,23 @@ def load(
     optimizer: paddle.optimizer.Optimizer | None = None,
     scheduler: paddle.optimizer.lr.LRScheduler | None = None,
     scaler: paddle.amp.GradScaler | None = None,
+    discriminator: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
     """Put a training back where `save` left it: the objects given and, with an optimizer, all generators.
 
     Raises WeightsError, and changes nothing, if the file is damaged, is another network's, or lacks a part.
     """
     state = _read(path)
-    for name, part in (("scheduler", scheduler), ("scaler", scaler)):
-        if part is not None and state[name] is None:
+    for name, part in (("scheduler", scheduler), ("scaler", scaler), ("discriminator", discriminator)):
+        if part is not None and state.get(name) is None:  # files of before there were discriminators lack the key
             raise WeightsError(f"{path} was written without a {name}; resume with the config it was trained with.")
-    weights.assign(model, state["model"], path)
-    if scheduler is not None:
-        scheduler.set_state_dict(state["scheduler"])
-    if scaler is not None and state["scaler"]:  # a scaler that is switched off has no state
-        scaler.load_state_dict(state["scaler"])
+    if discriminator is None:
+        weights.assign(model, state["model"], path)
+    else:
+        _assign_both(model, discriminator["model"], state, path)
+        _go_on(state["discriminator"], **discriminator)
+    _go_on(state, model, optimizer, scheduler, scaler)
     if optimizer is not None:
-        optimizer.set_state_dict(_named(state["optimizer"], model, optimizer))
         _restore_random_state(state["random"])
     return Checkpoint(state["step"], state["best"], state["config"], state["rng"])
 
@@ -116,6 +118,45 @@ def _read(path: str | Path) -> dict[str, Any]:
     if missing:
         raise WeightsError(f"{path} is not a checkpoint (no {', '.join(sorted(missing))}); name a {SUFFIX} file.")
     return state
+
+
+def _learner(
+    model: paddle.nn.Layer,
+    optimizer: paddle.optimizer.Optimizer,
+    scheduler: paddle.optimizer.lr.LRScheduler | None,
+    scaler: paddle.amp.GradScaler | None,
+) -> dict[str, Any]:
+    """The state of a network and of how it learns."""
+    return {
+        "model": _arrays(model.state_dict()),
+        "optimizer": _neutral(_arrays(optimizer.state_dict()), model),
+        "scheduler": None if scheduler is None else scheduler.state_dict(),
+        "scaler": None if scaler is None else _arrays(scaler.state_dict()),
+    }
+
+
+def _go_on(
+    state: dict[str, Any],
+    model: paddle.nn.Layer,
+    optimizer: paddle.optimizer.Optimizer | None,
+    scheduler: paddle.optimizer.lr.LRScheduler | None,
+    scaler: paddle.amp.GradScaler | None,
+) -> None:
+    """Put back all of `_learner`'s state but the network's."""
+    if scheduler is not None:
+        scheduler.set_state_dict(state["scheduler"])
+    if scaler is not None and state["scaler"]:  # a scaler that is switched off has no state
+        scaler.load_state_dict(state["scaler"])
+    if optimizer is not None:
+        optimizer.set_state_dict(_named(state["optimizer"], model, optimizer))
+
+
+def _assign_both(model: paddle.nn.Layer, discriminator: paddle.nn.Layer, state: dict[str, Any], path: Path) -> None:
+    """Fill both networks or, if either does not fit, none."""
+    both = paddle.nn.LayerDict([("model", model), ("discriminator", discriminator)])
+    arrays = {"model": state["model"], "discriminator": state["discriminator"]["model"]}
+    joined = {f"{name}.{key}": value for name, each in arrays.items() for key, value in each.items()}
+    weights.assign(both, joined, path)
 
 
 def _arrays(state: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 
@@ -25,13 +25,15 @@ T = TypeVar("T")
 class NetworkConfig:
     """One network: `type` is a key of `dehw.models.MODELS`, `args` go to its builder.
 
-    `weights` is a file name inside a weights directory; `weight` is its share where networks are averaged.
+    `weights` is a file name inside a weights directory; `weight` is its share where networks are averaged;
+    `train` is the configuration that trains it, as a path from the repository's root.
     """
 
     type: str
     weights: str
     args: dict[str, Any] = field(default_factory=dict)
     weight: float = 1.0
+    train: str | None = None
 
     def __post_init__(self) -> None:
         _require(self.weight > 0, f"weight must be above 0, got {self.weight}")
@@ -40,12 +42,16 @@ class NetworkConfig:
 
 @dataclass
 class Segment:
-    """Finding the handwriting: windows of `window` px, `stride` px apart, averaged over `views`."""
+    """Finding the handwriting: windows of `window` px, `stride` px apart, averaged over `views`.
+
+    `average`: whether windows and views are averaged as probabilities, or as logits as PaddleSeg 2.8 does it.
+    """
 
     network: NetworkConfig
     window: int = 512
     stride: int = 256
     views: list[str] = field(default_factory=lambda: ["identity"])
+    average: Literal["probability", "logit"] = "probability"
     batch: int = 4
 
     def __post_init__(self) -> None:

@@ -105,7 +105,8 @@ class Eraser:
         """Probability of handwriting at each pixel of a page.
 
         page: (H, W, 3) uint8 RGB; scaled: the same from scaled(), computed when left out.
-        Returns (H, W) float32 in [0, 1]: the mean over overlapping windows and views (seed 000).
+        Returns (H, W) float32 in [0, 1]: the mean over overlapping windows and views (seed 000), taken of
+        probabilities or of logits, as the pipeline says.
         """
         height, width = page.shape[:2]
         settings = self.pipeline.segment
@@ -113,13 +114,14 @@ class Eraser:
             return np.ones((height, width), np.float32)
         scaled = self.scaled(page) if scaled is None else scaled
         views = [tta.VIEWS[name] for name in settings.views]
+        forth, back = MEANS[settings.average]
         average = tiling.Average(*scaled.shape[:2])
         windows = tiling.tiles(*scaled.shape[:2], settings.window, settings.stride)
         for batch in self._batches(windows, settings.batch):
-            probs = tta.average(self.segmenter, views, _cut(scaled, batch) / 255)
-            for window, prob in zip(batch, probs):
-                average.add(window, prob[0])
-        prob = average.result()
+            answers = tta.average(lambda tiles: forth(self.segmenter(tiles)), views, _cut(scaled, batch) / 255)
+            for window, answer in zip(batch, answers):
+                average.add(window, answer[0])
+        prob = back(average.result())
         return prob if scaled is page else cv2.resize(prob, (width, height), interpolation=cv2.INTER_LINEAR)
 
     def mask(self, prob: np.ndarray) -> np.ndarray:
@@ -183,6 +185,24 @@ class Eraser:
         return sum(
             tta.average(network, views, *inputs) * np.float32(weight / total) for network, weight in self.generators
         )
+
+
+def _same(prob: np.ndarray) -> np.ndarray:
+    return prob
+
+
+def _logit(prob: np.ndarray) -> np.ndarray:
+    """The log of the odds: for two classes, the difference of their logits; within 16 of 0, as float32 needs."""
+    prob = prob.clip(SURE, 1 - SURE)
+    return np.log(prob) - np.log1p(-prob)
+
+
+def _prob(logit: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logit))
+
+
+SURE = np.float32(2.0**-23)  # a probability nearer to 0 or 1 counts as this far from it: float32 has no nearer one to 1
+MEANS = {"probability": (_same, _same), "logit": (_logit, _prob)}  # to what is averaged, and back
 
 
 def _cut(image: np.ndarray, batch: Sequence[tiling.Tile]) -> np.ndarray:

@@ -1,11 +1,12 @@
 """What training minimises: pure functions (prediction, target, mask) -> scalar; mask is 1 on handwriting.
 
-Forms and weights are those of EraseNet and of the second seed, with the mask's dice taken from logits, once.
+Forms and weights are those of EraseNet and of the second seed, with the mask's dice taken from logits, once; and
+of MTRNet++ as the first seed uses it, with gradients in the perceptual and style terms and L1 weighed per pixel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import paddle
 from paddle import nn
@@ -14,6 +15,14 @@ from paddleseg.cvlibs import manager
 
 # of the handwriting and of the rest, in the quarter, half and coarse image (EraseNet)
 MULTISCALE_WEIGHTS = ((5.0, 0.8), (6.0, 1.0), (8.0, 0.8))
+
+# of MTRNet++: the terms, and how much more a masked pixel counts
+L1_WEIGHT, PERCEPTUAL_WEIGHT, STYLE_WEIGHT = 10.0, 0.1, 250.0
+MASKED = 10.0
+PERCEPTUAL_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # of VGG-19
+STYLE_LAYERS = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")
+
+Features = Mapping[str, paddle.Tensor]  # feature maps of VGG-19 by layer, see dehw.models.vgg
 
 
 def dice(logits: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
@@ -66,6 +75,72 @@ def erasenet_stage1(
 def erasenet_stage2(outputs: Sequence[paddle.Tensor], gt: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
     """The second seed's fine-tuning: L1 of the final image. `mask` is there for likeness with stage 1."""
     return (outputs[3].astype("float32") - gt).abs().mean()
+
+
+def mtrnet(
+    outputs: Sequence[paddle.Tensor],
+    gt: paddle.Tensor,
+    mask: paddle.Tensor,
+    features: Callable[[paddle.Tensor], Features] | None = None,
+) -> paddle.Tensor:
+    """MTRNet++'s losses, the adversarial one apart, each on the fine and again on the coarse image.
+
+    outputs are what MTRNet's forward returns, composed with the page; gt (N, 3, H, W), mask (N, 1, H, W), float32
+    in [0, 1]. features gives VGG-19's feature maps of an image; without it there is no perceptual and style term.
+    """
+    loss = sum(L1_WEIGHT * masked_l1(image, gt, mask) for image in outputs)
+    if features is None:
+        return loss
+    wanted = features(gt)
+    for image in outputs:
+        seen = features(image)
+        loss = loss + PERCEPTUAL_WEIGHT * perceptual(seen, wanted, mask) + STYLE_WEIGHT * style(seen, wanted)
+    return loss
+
+
+def masked_l1(prediction: paddle.Tensor, gt: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
+    """Absolute error, mean over all elements, each masked one counting 10 times: (N, C, H, W), mask (N, 1, H, W)."""
+    return ((prediction.astype("float32") - gt).abs() * _emphasis(mask)).mean()
+
+
+def perceptual(seen: Features, wanted: Features, mask: paddle.Tensor) -> paddle.Tensor:
+    """Distance of two images' feature maps, those under the mask counting 10 times; mask (N, 1, H, W), 1 = ink."""
+    total = paddle.zeros([])
+    for layer in PERCEPTUAL_LAYERS:
+        small = F.interpolate(mask, wanted[layer].shape[2:], mode="nearest")
+        total += masked_l1(seen[layer], wanted[layer].astype("float32"), small)
+    return total
+
+
+def style(seen: Features, wanted: Features) -> paddle.Tensor:
+    """Distance of which features occur together in two images, wherever that is."""
+    return sum((gram(seen[layer]) - gram(wanted[layer])).abs().mean() for layer in STYLE_LAYERS)
+
+
+def gram(x: paddle.Tensor) -> paddle.Tensor:
+    """The products of every two channels: (N, C, H, W) float -> (N, C, C) float32, divided by C * H * W."""
+    _, c, height, width = x.shape
+    flat = x.astype("float32").flatten(2)
+    with paddle.amp.auto_cast(enable=False):  # half precision could not hold the sums
+        return paddle.matmul(flat, flat, transpose_y=True) / (c * height * width)
+
+
+def hinge_discriminator(real: paddle.Tensor, fake: paddle.Tensor) -> paddle.Tensor:
+    """What a discriminator minimises: its judgements of real images above 1, of generated ones below -1.
+
+    Floats of any shape. EraseNet's adversarial loss is the same but for the factor: its judgements lie in (0, 1),
+    where no side of the hinge is ever reached.
+    """
+    return (F.relu(1 - real.astype("float32")).mean() + F.relu(1 + fake.astype("float32")).mean()) / 2
+
+
+def hinge_generator(fake: paddle.Tensor) -> paddle.Tensor:
+    """What a generator minimises against a discriminator: minus the mean judgement of its images, of any shape."""
+    return -fake.astype("float32").mean()
+
+
+def _emphasis(mask: paddle.Tensor) -> paddle.Tensor:
+    return MASKED * mask + (1 - mask)
 
 
 @manager.LOSSES.add_component

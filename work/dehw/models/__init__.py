@@ -11,12 +11,24 @@ import paddle
 from dehw.config import NetworkConfig, nearest
 from dehw.errors import ConfigError
 from dehw.models.erasenet import EraseNet
+from dehw.models.mtrnet import MTRNet
 from dehw.models.segformer import segformer_b0, segformer_b2
 
 MODELS: dict[str, Callable[..., paddle.nn.Layer]] = {
     "segformer_b0": segformer_b0,
     "segformer_b2": segformer_b2,
     "erasenet": EraseNet,
+    "mtrnet": MTRNet,
+}
+
+VARIANTS: dict[str, NetworkConfig] = {  # what `dehw models` lists
+    "segformer_b0": NetworkConfig("segformer_b0", ""),
+    "segformer_b2": NetworkConfig("segformer_b2", ""),
+    "erasenet": NetworkConfig("erasenet", ""),
+    "erasenet-multiscale": NetworkConfig("erasenet", "", {"refinement": "multiscale"}),
+    "erasenet-nonlocal": NetworkConfig("erasenet", "", {"refinement": "nonlocal"}),
+    "mtrnet": NetworkConfig("mtrnet", ""),
+    "mtrnet-mask-input": NetworkConfig("mtrnet", "", {"mask_input": True}),
 }
 
 
@@ -35,9 +47,14 @@ def build(network: NetworkConfig) -> paddle.nn.Layer:
 def summary(layer: paddle.nn.Layer, size: int = 512) -> tuple[int, float]:
     """Count a network's learnable parameters, and its GMACs on one `size` x `size` page.
 
-    A multiply-add counts once; attention's matrix products are not counted (paddle.flops does not see them).
+    A multiply-add counts once; attention's matrix products are not counted (paddle.flops does not see them), and
+    a transposed convolution counts at its output's size, inserted zeros included.
     """
-    parameters = sum(int(p.size) for p in layer.parameters() if not p.stop_gradient)
     with contextlib.redirect_stdout(io.StringIO()):  # paddle.flops prints its table whatever one asks
         macs = paddle.flops(layer, [1, 3, size, size])
-    return parameters, macs / 1e9
+    return learnable(layer), macs / 1e9
+
+
+def learnable(layer: paddle.nn.Layer) -> int:
+    """How many numbers a network learns."""
+    return sum(int(parameter.size) for parameter in layer.parameters() if not parameter.stop_gradient)

@@ -1,4 +1,4 @@
-"""EraseNet: the generator of the contest's second seed, coarse stage, mask branch and refinement.
+"""EraseNet: the generators of the contest's second seed: coarse stage, mask branch and one of three refinements.
 
 Liu et al., "EraseNet: End-to-End Text Removal in the Wild", IEEE TIP 2020. The images it takes and gives
 are RGB in [0, 1]; nothing squashes its outputs.
@@ -11,7 +11,8 @@ from collections.abc import Callable
 import paddle
 from paddle import nn
 
-from dehw.models.layers import ConvAct, DeconvAct, Lateral, Residual, normed
+from dehw.models.aidr import AIDR
+from dehw.models.layers import ConvAct, DeconvAct, Lateral, Residual, normed, scaler
 
 DOWN = 32  # the encoder halves five times
 Features = tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor, paddle.Tensor]
@@ -20,15 +21,16 @@ Features = tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor, paddle.Tensor]
 class EraseNet(nn.Layer):
     """Erases handwriting from a page in two stages and tells where it saw any.
 
-    `width` multiplies every channel count but those of images; `refinement` names the second stage, a key of
-    REFINEMENTS; `spectral_norm=False` leaves the convolutions bare.
+    `width` multiplies every channel count but those of images. `refinement` names the second stage: `dilated` is
+    EraseNet's own, `nonlocal` AIDR, `multiscale` AIDR without its non-local blocks. `spectral_norm=False` leaves
+    the convolutions bare; those of AIDR always are.
     """
 
     def __init__(self, width: float = 1.0, refinement: str = "dilated", spectral_norm: bool = True) -> None:
         super().__init__()
         if refinement not in REFINEMENTS:
             raise ValueError(f"refinement must be one of {', '.join(REFINEMENTS)}, got {refinement!r}")
-        scaled = _scaler(width)
+        scaled = scaler(width)
         self._build_encoder(scaled, spectral_norm)
         self._build_decoder(scaled, spectral_norm)
         self._build_mask_branch(scaled, spectral_norm)
@@ -165,11 +167,8 @@ class DilatedRefinement(nn.Layer):
         return self.out(self.convn(x))
 
 
-REFINEMENTS = {"dilated": DilatedRefinement}
-
-
-def _scaler(width: float) -> Callable[[int], int]:
-    """Channel counts times `width`, never below 4."""
-    if width <= 0:
-        raise ValueError(f"width must be above 0, got {width}")
-    return lambda channels: max(4, round(channels * width))
+REFINEMENTS: dict[str, Callable[[Callable[[int], int], bool], nn.Layer]] = {
+    "dilated": DilatedRefinement,
+    "multiscale": lambda scaled, sn: AIDR(scaled, attention=False),
+    "nonlocal": lambda scaled, sn: AIDR(scaled),
+}

@@ -1,9 +1,12 @@
 """The blocks EraseNet is built of, and the folding of spectral norm into plain weights.
 
-Blocks after EraseNet (Liu et al., "EraseNet: End-to-End Text Removal in the Wild", 2020).
+Blocks after EraseNet (Liu et al., "EraseNet: End-to-End Text Removal in the Wild", 2020); the non-local one
+after Wang et al., "Non-local Neural Networks", CVPR 2018.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import paddle
 from paddle import nn
@@ -13,6 +16,7 @@ from paddle.nn.utils.spectral_norm_hook import SpectralNorm
 
 SLOPE = 0.2  # of LeakyReLU below zero
 SETTLING = 15  # power iterations on a fresh weight, so that its norm is known before the first training step
+HEADROOM = 16.0  # queries and keys are divided by it before their product, which half precision could not hold
 
 
 class ConvAct(nn.Layer):
@@ -86,6 +90,37 @@ class Lateral(nn.Layer):
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         return self.conv4(self.conv3(self.conv2(self.conv1(x))))
+
+
+class NonLocal(nn.Layer):
+    """Adds to every position what it finds at all the others, each weighted by its likeness to it.
+
+    Attention with one head over the H * W positions, half the channels, no scaling, no norm, no bias.
+    forward: (N, c, H, W) float32 -> the same shape. The seed's own code splits the positions in two and takes
+    the softmax over the queries; this is the form it meant, with the same parameters.
+    """
+
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        inner = max(1, c // 2)
+        self.query = nn.Conv2D(c, inner, 1, bias_attr=False)
+        self.key = nn.Conv2D(c, inner, 1, bias_attr=False)
+        self.value = nn.Conv2D(c, inner, 1, bias_attr=False)
+        self.out = nn.Conv2D(inner, c, 1, bias_attr=False)
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        query, key, value = (conv(x).flatten(2) for conv in (self.query, self.key, self.value))  # (N, c / 2, H * W)
+        likeness = paddle.matmul(query / HEADROOM, key / HEADROOM, transpose_x=True)  # (N, queries, keys)
+        share = F.softmax(likeness.astype("float32") * HEADROOM**2, axis=-1)
+        found = paddle.matmul(value, share.astype(value.dtype), transpose_y=True)  # (N, c / 2, H * W)
+        return x + self.out(found.reshape([0, found.shape[1], x.shape[2], x.shape[3]]))
+
+
+def scaler(width: float) -> Callable[[int], int]:
+    """Channel counts times `width`, never below 4. Raises ValueError for a width of 0 or less."""
+    if width <= 0:
+        raise ValueError(f"width must be above 0, got {width}")
+    return lambda channels: max(4, round(channels * width))
 
 
 def normed(conv: nn.Layer) -> nn.Layer:

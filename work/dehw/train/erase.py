@@ -1,4 +1,4 @@
-"""EraseNet's training: what is built, in which two stages it learns, and how it is judged on whole pages."""
+"""A generator's training: what is built, in which stages it learns, and how it is judged on whole pages."""
 
 from __future__ import annotations
 
@@ -16,43 +16,66 @@ import paddle
 from tqdm import tqdm
 from visualdl import LogWriter
 
-from dehw import checkpoint, engine, losses, metrics, models, report, weights
-from dehw.config import NetworkConfig, Pipeline, load, load_pipeline
+from dehw import checkpoint, engine, losses, masks, metrics, models, report, weights
+from dehw.config import Mask, NetworkConfig, Pipeline, load, load_pipeline
 from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, prepare_workers
 from dehw.data.pairs import Pair, find_pairs, split
 from dehw.eraser import Eraser
 from dehw.errors import ConfigError, InputError, WeightsError
-from dehw.masks import soft_mask
+from dehw.models import vgg
+from dehw.models.discriminators import DISCRIMINATORS
 from dehw.pages import read_image
 from dehw.train import loop, pipeline_folder, record_finished, training_data, weights_folder
 
 PICTURE_WIDTH = 1200  # px, of the sample pictures in VisualDL
 PERFECT = 1.0  # contest score that counts for pages met exactly, whose psnr is infinite
 
+JUDGED = {  # which of a generator's outputs its discriminator sees
+    "erasenet": lambda outputs: [outputs[3]],
+    "mtrnet": lambda outputs: outputs,
+}
+
+
+@dataclass
+class AdversarySettings:
+    """A discriminator: its weight in the generator's loss, and its own Adam. The values are EraseNet's."""
+
+    weight: float = 0.1
+    learning_rate: float = 1e-5
+    beta1: float = 0.0
+    beta2: float = 0.9
+
 
 @dataclass
 class Stage:
-    """One stage of training. The learning rate falls by `decay` every `decay_every` steps.
+    """One stage of training, by Adam. Learning rates fall by `decay` every `decay_every` steps.
 
-    multiscale adds EraseNet's supervision of the coarse images to the first stage's loss.
+    multiscale adds EraseNet's supervision of the coarse images to its first stage's loss. vgg: a file with VGG-19's
+    weights, which adds MTRNet++'s perceptual and style terms. adversary: the discriminator of this type of generator
+    learns against it; `{}` takes EraseNet's values.
     """
 
     steps: int
     learning_rate: float = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.999
     decay_every: int = 400_000
     decay: float = 0.5
     multiscale: bool = False
+    vgg: str | None = None
+    adversary: AdversarySettings | None = None
 
 
 @dataclass(kw_only=True)
 class EraseTraining:
-    """The keys of configs/erasenet.yml.
+    """The keys of configs/erasenet.yml and configs/mtrnet.yml.
 
     pipeline: name or file of the pipeline whose generator this trains; network: that generator's weights
     file, needed where the pipeline has several. init: weights to start from instead of chance. stage1: dice
-    and L1; stage2: L1 alone from stage 1's best, null to leave it out. val_pages: how many of the val_count
-    pages kept aside are erased at each validation, null for all; validate_mask: by the mask of the pipeline's
-    segmenter, of the ground truth, or by none, so that the generator writes the whole page.
+    and L1; stage2: L1 alone from stage 1's best, null to leave it out; MTRNet++ has losses of its own for both.
+    val_pages: how many of the val_count pages kept aside are erased at each validation, null for all;
+    validate_mask: by the mask of the pipeline's segmenter, of the ground truth, or by none, so that the generator
+    writes the whole page.
     """
 
     pipeline: str = "erasenet"
@@ -75,9 +98,10 @@ class EraseTraining:
     seed: int = 2022
 
     def __post_init__(self) -> None:
-        for name in ("batch", "validate_every", "checkpoint_every", "keep", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("batch", "val_count", "val_pages", "validate_every", "checkpoint_every", "keep", "log_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 def train(
@@ -113,6 +137,7 @@ class Trainer:
     def __init__(self, config: EraseTraining, pipeline: Pipeline, roots: Sequence[Path], output: Path, device: str):
         self.config, self.pipeline, self.roots, self.device = config, pipeline, roots, device
         self.network = choose_network(pipeline, config.network)
+        self.is_mtrnet = self.network.type == "mtrnet"
         self.weights = weights_folder(output, pipeline)
         self.folder = pipeline_folder(output, pipeline) / "erase" / Path(self.network.weights).stem
         prepare_workers(config.workers)
@@ -128,31 +153,31 @@ class Trainer:
         stages = {name: stage for name, stage in stages.items() if stage is not None and stage.steps}
         if resume and resume.parent.resolve() not in [(self.folder / name).resolve() for name in stages]:
             raise InputError(f"{resume} is not one of this training's, {self.folder}/stage*/*.pdckpt.")
+        for stage in stages.values():
+            check_stage(self.network, stage)
         validator = Validator(self.config, self.pipeline, self.model, self.val_pairs, self.weights, self.device)
-        best, score = None, None
+        best: Path | None = None
+        score: float | None = None
         for name, stage in stages.items():
             folder = self.folder / name
             if best:
                 checkpoint.load(best, model=self.model)
-            with LogWriter(logdir=str(folder / "log" / datetime.now().strftime("%Y%m%d-%H%M%S"))) as writer:
+            with LogWriter(logdir=str(folder / "log" / datetime.now().strftime("%Y%m%d-%H%M%S-%f"))) as writer:
                 training = self._training(name, stage, partial(validator, writer), writer)
                 here = resume and resume.parent.resolve() == folder.resolve()
-                score = training.run(floor=score, resume=resume if here else None)
-            best = folder / loop.BEST if (folder / loop.BEST).is_file() else best
+                reached = training.run(floor=score, resume=resume if here else None)
+            if reached != score:  # else this stage, now or before a cut, made nothing better than the one before it
+                best, score = folder / loop.BEST, reached
         return self._export(best, score)
 
     def _training(self, name: str, stage: Stage, validate: Callable[[int], float], writer: LogWriter) -> loop.Training:
         config = self.config
-        scheduler = paddle.optimizer.lr.StepDecay(stage.learning_rate, stage.decay_every, stage.decay)
-        if name == "stage1":
-            loss = partial(losses.erasenet_stage1, multiscale=stage.multiscale)
-        else:
-            loss = losses.erasenet_stage2
+        optimizer, scheduler = _adam(self.model, stage, stage)
         return loop.Training(
             model=self.model,
-            optimizer=paddle.optimizer.Adam(scheduler, parameters=self.model.parameters()),
+            optimizer=optimizer,
             scheduler=scheduler,
-            loss=loss,
+            loss=self._loss(name, stage),
             batches_from=partial(self._batches_from, stage.steps),
             validate=validate,
             pace=loop.Pace(stage.steps, config.log_every, config.checkpoint_every, config.validate_every, config.keep),
@@ -160,8 +185,31 @@ class Trainer:
             config=self._lasting(stage),
             writer=writer,
             seed=config.seed,
-            amp=config.amp and self.device != "cpu",
+            amp=self._amp,
+            sees_mask=self.is_mtrnet,
+            adversary=self._adversary(stage),
         )
+
+    @property
+    def _amp(self) -> bool:
+        return self.config.amp and self.device != "cpu"
+
+    def _loss(self, name: str, stage: Stage) -> Callable[[Any, paddle.Tensor, paddle.Tensor], paddle.Tensor]:
+        if self.is_mtrnet:
+            return partial(losses.mtrnet, features=vgg.load(stage.vgg) if stage.vgg else None)
+        if name == "stage1":
+            return partial(losses.erasenet_stage1, multiscale=stage.multiscale)
+        return losses.erasenet_stage2
+
+    def _adversary(self, stage: Stage) -> loop.Adversary | None:
+        settings = stage.adversary
+        if settings is None:
+            return None
+        paddle.seed(self.config.seed)  # the same discriminator, whether or not a stage went before in this process
+        discriminator = DISCRIMINATORS[self.network.type](self.network.args.get("width", 1.0))
+        optimizer, scheduler = _adam(discriminator, settings, stage)
+        judged = JUDGED[self.network.type]
+        return loop.Adversary(discriminator, optimizer, scheduler, judged, settings.weight, self._amp)
 
     def _batches_from(self, steps: int, step: int) -> Iterable[loop.Batch]:
         config = self.config
@@ -175,7 +223,7 @@ class Trainer:
             print_height=self.pipeline.print_height,
         )
         return paddle.io.DataLoader(
-            dataset,
+            InferenceMasks(dataset, self.pipeline.mask) if self.is_mtrnet else dataset,
             batch_sampler=BatchesFrom(dataset, step),
             num_workers=config.workers,
             return_list=True,
@@ -191,6 +239,7 @@ class Trainer:
             "network": {"type": self.network.type, "args": self.network.args},
             "print_height": self.pipeline.print_height,
             "stage": rest,
+            **({"mask": asdict(self.pipeline.mask)} if self.is_mtrnet else {}),
             **{name: config[name] for name in names},
         }
 
@@ -205,6 +254,25 @@ class Trainer:
         network = {"type": self.network.type, "args": self.network.args}
         weights.save(self.model, path, **network, sources=sources, **facts)
         return path
+
+
+class InferenceMasks:
+    """A dataset's crops with the masks that the Eraser would make of theirs: thresholded and dilated.
+
+    For networks that look at the mask: they are to be trained on what they will be given. Items are image, gt
+    (3, S, S) and mask (1, S, S) float32, 0 or 1.
+    """
+
+    def __init__(self, dataset: CropDataset, settings: Mask):
+        self.dataset, self.settings = dataset, settings
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        image, gt, soft = self.dataset[index]
+        mask = masks.dilate(masks.threshold(soft[0], self.settings.threshold), self.settings.dilate)
+        return image, gt, mask[None].astype(np.float32)
 
 
 class Validator:
@@ -255,8 +323,19 @@ class Validator:
     def _find_mask(self, image: np.ndarray, gt: np.ndarray) -> np.ndarray:
         if self.mask_from == "none":
             return np.ones(image.shape[:2], bool)
-        prob = self.eraser.segment(image) if self.mask_from == "pipeline" else soft_mask(image, gt)
+        prob = self.eraser.segment(image) if self.mask_from == "pipeline" else masks.soft_mask(image, gt)
         return self.eraser.mask(prob)
+
+
+def check_stage(network: NetworkConfig, stage: Stage) -> None:
+    """Raise ConfigError for keys of a stage that mean nothing to this type of generator."""
+    if stage.multiscale and network.type == "mtrnet":
+        raise ConfigError("multiscale is EraseNet's, and mtrnet is trained here; leave it out.")
+    if stage.vgg and network.type != "mtrnet":
+        raise ConfigError(f"vgg is MTRNet++'s, and {network.type} is trained here; leave it out.")
+    if stage.adversary and network.type not in DISCRIMINATORS:
+        known = ", ".join(DISCRIMINATORS)
+        raise ConfigError(f"there is no discriminator for {network.type}, only for {known}; leave adversary out.")
 
 
 def choose_network(pipeline: Pipeline, name: str | None) -> NetworkConfig:
@@ -268,6 +347,14 @@ def choose_network(pipeline: Pipeline, name: str | None) -> NetworkConfig:
         known = ", ".join(networks)
         raise ConfigError(f"pipeline {pipeline.name} has these generators; name one by --opts network=: {known}.")
     return networks[name]
+
+
+def _adam(
+    layer: paddle.nn.Layer, settings: Stage | AdversarySettings, decay: Stage
+) -> tuple[paddle.optimizer.Optimizer, paddle.optimizer.lr.LRScheduler]:
+    scheduler = paddle.optimizer.lr.StepDecay(settings.learning_rate, decay.decay_every, decay.decay)
+    adam = paddle.optimizer.Adam(scheduler, settings.beta1, settings.beta2, parameters=layer.parameters())
+    return adam, scheduler
 
 
 def _segmenter(pipeline: Pipeline, folder: Path, device: str) -> engine.Network | None:

@@ -1,4 +1,4 @@
-"""The training loop of a generator, all of it in one place: read Training.run first.
+"""The training loop of a generator, with or without an adversary, all in one place: read Training.run first.
 
 Everything a step does depends on the seed, the step and the checkpoint alone, so a training that was cut goes
 on to the same numbers as one that was not.
@@ -6,19 +6,22 @@ on to the same numbers as one that was not.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
+import numpy as np
 import paddle
 from tqdm import tqdm
 from visualdl import LogWriter
 
-from dehw import checkpoint, weights
-from dehw.errors import ConfigError, DehwError
+from dehw import checkpoint, losses, weights
+from dehw.errors import ConfigError, DehwError, WeightsError
 
 BEST = "best.pdckpt"
 
@@ -39,12 +42,56 @@ class Pace:
 
 
 @dataclass
+class Adversary:
+    """A discriminator, which learns to tell generated images from true ones, and how it does.
+
+    discriminator: (image (N, 3, H, W), mask (N, 1, H, W)) -> judgements of any shape, higher for truer. judged:
+    which images among the network's outputs it sees. weight: of its judgement in the network's loss.
+    """
+
+    discriminator: paddle.nn.Layer
+    optimizer: paddle.optimizer.Optimizer
+    scheduler: paddle.optimizer.lr.LRScheduler
+    judged: Callable[[Any], Sequence[paddle.Tensor]]
+    weight: float = 0.1
+    amp: bool = False
+
+    def __post_init__(self) -> None:
+        self.scaler = paddle.amp.GradScaler(enable=self.amp, init_loss_scaling=1024)
+
+    def loss(self, outputs: Any, mask: paddle.Tensor) -> paddle.Tensor:
+        """What the network minimises, a scalar. Of the discriminator nothing is changed, by its backward neither."""
+        with _frozen(self.discriminator):
+            verdicts = [self.discriminator(image, mask) for image in self.judged(outputs)]
+        return self.weight * sum(map(losses.hinge_generator, verdicts))
+
+    def learn(self, outputs: Any, gt: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
+        """One step of the discriminator's own; returns its loss. No gradient reaches the network."""
+        fakes = [image.detach() for image in self.judged(outputs)]
+        with paddle.amp.auto_cast(enable=self.amp):
+            real = self.discriminator(gt, mask)
+            loss = sum(losses.hinge_discriminator(real, self.discriminator(fake, mask)) for fake in fakes)
+        _descend(loss, self.optimizer, self.scheduler, self.scaler)
+        return loss.detach()
+
+    def parts(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {
+            "model": self.discriminator,
+            "optimizer": self.optimizer,
+            "scheduler": self.scheduler,
+            "scaler": self.scaler,
+        }
+
+
+@dataclass
 class Training:
     """A network, how it learns, and the folder that keeps its checkpoints.
 
     loss: (the network's outputs, gt, mask) -> scalar. batches_from: the batches from a step on. validate: the
     score after a step, more is better, nan is never kept. config: plain data, kept in the checkpoints; going
-    on with another one is refused.
+    on with another one is refused. sees_mask: the network is called (image, mask), not (image) alone. adversary:
+    a discriminator that learns against it, step by step.
     """
 
     model: paddle.nn.Layer
@@ -59,6 +106,8 @@ class Training:
     writer: LogWriter
     seed: int = 0
     amp: bool = False
+    sees_mask: bool = False
+    adversary: Adversary | None = None
 
     def __post_init__(self) -> None:
         self.scaler = paddle.amp.GradScaler(enable=self.amp, init_loss_scaling=1024)
@@ -71,47 +120,68 @@ class Training:
         score, floor if none was better. Raises ConfigError, WeightsError, DehwError if the loss is no number.
         """
         step = self._restore(floor, resume)
-        recent: list[paddle.Tensor] = []
+        recent: list[dict[str, paddle.Tensor]] = []
         self.model.train()
         with tqdm(total=self.pace.steps, initial=step, desc=self.folder.name, unit="step") as bar:
             for image, gt, mask in self.batches_from(step):
                 paddle.seed(self.seed + step)  # for dropout and its like
                 with paddle.amp.auto_cast(enable=self.amp):
-                    loss = self.loss(self.model(image), gt, mask)
-                self.scaler.scale(loss).backward()
-                self.scaler.step(self.optimizer)
-                self.scaler.update()
-                self.optimizer.clear_grad()
-                self.scheduler.step()
+                    outputs = self.model(image, mask) if self.sees_mask else self.model(image)
+                    loss = self.loss(outputs, gt, mask)
+                    if self.adversary:
+                        loss = loss + self.adversary.loss(outputs, mask)
+                _descend(loss, self.optimizer, self.scheduler, self.scaler)
+                recent.append({"loss": loss.detach()})
+                if self.adversary:
+                    recent[-1]["discriminator_loss"] = self.adversary.learn(outputs, gt, mask)
 
                 step += 1
                 bar.update()
-                recent.append(loss.detach())
-                if step % self.pace.log_every == 0:
-                    bar.set_postfix(loss=f"{self._log_loss(step, recent):.4f}")
-                    recent = []
                 validated = step % self.pace.validate_every == 0 or step == self.pace.steps
+                kept = validated or step % self.pace.checkpoint_every == 0
+                if kept or step % self.pace.log_every == 0:  # kept: only what a finite loss led to
+                    bar.set_postfix(loss=f"{self._log_losses(step, recent)['loss']:.4f}")
+                    recent = []
                 if validated:
                     self._validate(step)
-                if validated or step % self.pace.checkpoint_every == 0:
-                    self._save(self.folder / f"step_{step:07d}.pdckpt", step)
+                if kept:
+                    self._save(self.folder / _name(step), step)
                     self._prune()
         return self.best
 
     def _restore(self, floor: float | None, resume: Path | None) -> int:
         """Put everything back where a checkpoint left it; returns the steps done."""
+        for torn in self.folder.glob(f".*{checkpoint.SUFFIX}"):  # a temporary file that a cut left
+            torn.unlink()
         path = resume or checkpoint.newest(self.folder)
         self.best = floor
         if path is None:
             return 0
         state = checkpoint.load(path, **self._parts())
         _refuse_changes(path, state.config, self.config)
-        # a cut may have left the best one newer than the newest checkpoint
-        kept = self.folder / BEST
-        scores = floor, state.best, weights.read(kept)["best"] if kept.is_file() else None
-        self.best = max((score for score in scores if score is not None), default=None)
+        if resume:
+            self._set_aside(state.step)
+        scores = (score for score in (floor, self._kept_best()) if score is not None)
+        self.best = max(scores, default=None)
         _log.info("going on from %s", path)
         return state.step
+
+    def _kept_best(self) -> float | None:
+        """The score of folder/BEST, which may be newer than the newest checkpoint; None if it does not load."""
+        path = self.folder / BEST
+        if not path.is_file():
+            return None
+        try:
+            return weights.read(path)["best"]
+        except WeightsError as error:
+            _log.warning("the best so far is lost: %s", error)
+            return None
+
+    def _set_aside(self, step: int) -> None:
+        """Rename the checkpoints after `step`, lest _prune or the next start takes them for the newest."""
+        for path in self.folder.glob("step_*.pdckpt"):
+            if path.name > _name(step):
+                path.rename(path.with_suffix(".aside"))
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -119,18 +189,28 @@ class Training:
             "optimizer": self.optimizer,
             "scheduler": self.scheduler,
             "scaler": self.scaler,
+            "discriminator": self.adversary.parts() if self.adversary else None,
         }
 
-    def _log_loss(self, step: int, recent: Sequence[paddle.Tensor]) -> float:
-        mean = float(paddle.stack(recent).mean())
-        if not math.isfinite(mean) and not self.amp:  # under amp the scaler leaves such steps out
-            raise DehwError(
-                f"the loss is {mean} at step {step}. The checkpoints in {self.folder} are from before; lower "
-                "the learning rate and train to another --output."
-            )
-        self.writer.add_scalar("train/loss", mean, step)
+    def _log_losses(self, step: int, recent: Sequence[dict[str, paddle.Tensor]]) -> dict[str, float]:
+        """Write the means of the recent losses, and the learning rate; returns the means."""
+        means = {name: self._mean(step, name, [float(each[name]) for each in recent]) for name in recent[0]}
+        for name, mean in means.items():
+            self.writer.add_scalar(f"train/{name}", mean, step)
         self.writer.add_scalar("train/learning_rate", self.optimizer.get_lr(), step)
-        return mean
+        return means
+
+    def _mean(self, step: int, name: str, recent: Sequence[float]) -> float:
+        """The mean of the losses of the last steps. Raises DehwError if one is no number; under amp, if all are."""
+        values = np.array(recent)
+        finite = np.isfinite(values)
+        if not (finite.any() if self.amp else finite.all()):  # under amp the scaler leaves such a step out
+            first = int(finite.argmin())
+            raise DehwError(
+                f"the {name} is {values[first]} at step {step - len(values) + first + 1}, training has diverged. The "
+                f"checkpoints in {self.folder} are from before; lower the learning rate and train to another --output."
+            )
+        return float(values[finite].mean())
 
     def _validate(self, step: int) -> None:
         self.model.eval()
@@ -146,6 +226,39 @@ class Training:
     def _prune(self) -> None:
         for old in sorted(self.folder.glob("step_*.pdckpt"))[: -self.pace.keep]:
             old.unlink()
+
+
+def _name(step: int) -> str:
+    return f"step_{step:07d}{checkpoint.SUFFIX}"
+
+
+def _descend(
+    loss: paddle.Tensor,
+    optimizer: paddle.optimizer.Optimizer,
+    scheduler: paddle.optimizer.lr.LRScheduler,
+    scaler: paddle.amp.GradScaler,
+) -> None:
+    """One step down the gradient of `loss`, and of the learning rate."""
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.clear_grad()
+    scheduler.step()
+
+
+@contextlib.contextmanager
+def _frozen(layer: paddle.nn.Layer) -> Iterator[None]:
+    """No gradient into the layer's parameters from what is computed here, and no change of its buffers."""
+    learnable = [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
+    layer.eval()
+    for parameter in learnable:
+        parameter.stop_gradient = True
+    try:
+        yield
+    finally:
+        layer.train()
+        for parameter in learnable:
+            parameter.stop_gradient = False
 
 
 def _refuse_changes(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ from dehw import losses, models, weights  # noqa: F401  losses registers ours wi
 from dehw.config import Pipeline, load_pipeline, nearest
 from dehw.data.crops import prepare_workers
 from dehw.engine import pick_device
-from dehw.errors import ConfigError, InputError, WeightsError
+from dehw.errors import ConfigError, DehwError, InputError, WeightsError
 from dehw.files import atomic_path, write_json
 from dehw.train import pipeline_folder, record_finished, training_data, weights_folder
 from dehw.train.segdata import DehwCrops, DehwPages
@@ -82,7 +82,8 @@ def train(
     """Train a pipeline's segmenter, going on from what OUTPUT/PIPELINE/seg holds; returns its weights file.
 
     data: folders with datasets, the configuration's dataset_root if None. resume: a checkpoint folder
-    (iter_N) instead of the newest. Raises ConfigError, InputError, WeightsError, DeviceError.
+    (iter_N) instead of the newest. Raises ConfigError, InputError, WeightsError, DeviceError, and DehwError when
+    training diverges.
     """
     config, run = read_config(config_path, opts)
     pipeline = load_pipeline(run.pipeline)
@@ -112,6 +113,7 @@ def _train(
                 break
             started = time.monotonic()
             checkpoint, iteration = advance(builder, run, folder, checkpoint, iteration)
+            _refuse_divergence(builder.model, checkpoint)
             progress.seconds += time.monotonic() - started
     path = export(progress, pipeline, weights_folder(output, pipeline), roots)
     missing = record_finished(output, pipeline, run.pipeline)
@@ -296,12 +298,20 @@ def newest(folder: Path, model: paddle.nn.Layer) -> Path | None:
 
 
 def chosen(resume: str, model: paddle.nn.Layer, progress: Progress) -> Path:
-    """The checkpoint a user named, checked. Raises InputError, WeightsError, ConfigError."""
+    """The checkpoint a user named, checked; later ones are renamed, lest they are taken for this line's.
+
+    Raises InputError, WeightsError, ConfigError.
+    """
     path = Path(resume)
     if path.parent.resolve() != progress.folder.resolve() or path not in _checkpoints(path.parent):
         raise InputError(f"{path} is no checkpoint of this training; those are {progress.folder}/iter_N.")
     _check(path, model)
     progress.forget_after(_step(path))
+    for later in _checkpoints(path.parent):
+        if _step(later) > _step(path):
+            aside = later.with_name(f"{later.name}.aside")
+            shutil.rmtree(aside, ignore_errors=True)
+            later.rename(aside)
     return path
 
 
@@ -322,6 +332,17 @@ def export(progress: Progress, pipeline: Pipeline, folder: Path, roots: Sequence
         scores={"miou": round(progress.best, 4)},
     )
     return path
+
+
+def _refuse_divergence(model: paddle.nn.Layer, checkpoint: Path) -> None:
+    """Delete a checkpoint whose weights are not finite, and raise DehwError: they would be scored all the same."""
+    if all(bool(paddle.isfinite(value).all()) for value in model.parameters()):
+        return
+    shutil.rmtree(checkpoint)
+    raise DehwError(
+        f"training has diverged before step {_step(checkpoint)}: the weights are no numbers any more. The other "
+        f"checkpoints in {checkpoint.parent} are from before; lower lr_scheduler.learning_rate and run it again."
+    )
 
 
 def _as_python(opt: str) -> str:
