@@ -369,7 +369,14 @@ def test_keys_that_mean_nothing_are_refused(train, kind, opt, told):
 def test_a_generator_without_a_discriminator_of_its_own_is_told():
     stage = erase.Stage(1, adversary=erase.AdversarySettings())
     with pytest.raises(ConfigError, match="no discriminator for another, only for erasenet, mtrnet"):
-        erase.check_stage(NetworkConfig("another", "a.pdparams"), stage)
+        erase.check_stage(NetworkConfig("another", "a.pdparams"), stage, 512)
+
+
+def test_crops_too_small_for_a_discriminator_are_told_before_training():
+    network, stage = NetworkConfig("erasenet", "a.pdparams"), erase.Stage(1, adversary=erase.AdversarySettings())
+    with pytest.raises(ConfigError, match="256 at least, not 64"):
+        erase.check_stage(network, stage, 64)
+    erase.check_stage(network, stage, 256)
 
 
 def test_missing_vgg_weights_are_told_before_the_first_step(train, tmp_path):

@@ -48,7 +48,7 @@ def test_pairs_are_found_by_stem_with_the_masks_there_are(tmp_path):
 
 
 def test_datasets_are_found_below_and_the_samples_passed_over_unless_named(tmp_path):
-    for root in ("dehw_train_dataset", "dataset2/inner", "sample"):
+    for root in ("dehw_train_dataset", "dataset2/inner", "sample", "watermark"):
         folder = "JPEGImages" if "inner" in root else "images"
         write_page(tmp_path / root / folder / "a.jpg")
         write_page(tmp_path / root / "gts/a.png")
@@ -119,10 +119,11 @@ def test_split_depends_on_the_pages_and_the_seed_alone():
     assert set(split(pages, seed=1)[1]) != set(val)
 
 
-def test_split_keeps_the_tiles_of_a_page_together():
-    stems = [f"dehw_train_{page:05d}_{row}_{column}" for page in range(20) for row in range(3) for column in "01"]
+@pytest.mark.parametrize("stem", ["dehw_train_{:05d}_{}_{}", "bg_image_{:05d}_{}{}"])
+def test_split_keeps_what_shares_a_page_together(stem):
+    stems = [stem.format(page, row, column) for page in range(20) for row in range(3) for column in "01"]
     train, val = split([Pair(s, Path(f"images/{s}.jpg"), Path(f"gts/{s}.png")) for s in stems])
-    pages = [{pair.stem[:16] for pair in part} for part in (train, val)]
+    pages = [{pair.stem.rsplit("_", stem.count("_") - 2)[0] for pair in part} for part in (train, val)]
     assert len(pages[1]) == 2 and len(val) == 12
     assert not pages[0] & pages[1]
 

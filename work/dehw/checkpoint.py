@@ -97,7 +97,8 @@ def newest(folder: str | Path) -> Path | None:
 
     Broken ones, such as a full disk leaves, are named in a warning and passed over.
     """
-    for path in sorted(Path(folder).glob(f"*{SUFFIX}"), key=_age, reverse=True):
+    found = [path for path in Path(folder).glob(f"*{SUFFIX}") if not path.name.startswith(".")]  # half written
+    for path in sorted(found, key=_age, reverse=True):
         try:
             _read(path)
         except WeightsError as error:

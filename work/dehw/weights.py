@@ -107,9 +107,11 @@ def save(layer: nn.Layer, path: str | Path, dtype: str = "float16", **facts: Any
         raise WeightsError(
             f"{path} was not written: {_some(broken)} not finite; training has diverged, go back a step."
         )
+    entries = manifest(path.parent)
+    if entries.pop(path.name, None):  # a cut from here on leaves weights without a checksum, never with another's
+        write_json(path.parent / MANIFEST, {"networks": entries})
     with atomic_path(path) as temporary:
         paddle.save(state, str(temporary))
-    entries = manifest(path.parent)
     entries[path.name] = {"sha256": sha256(path), **facts}
     write_json(path.parent / MANIFEST, {"networks": entries})
 

@@ -25,13 +25,14 @@ IMAGE_FOLDERS = ("images", "JPEGImages")
 GT_FOLDER = "gts"
 MASK_FOLDER = "masks"
 ZIP_FOLDER = "data126591"  # the name AI Studio mounts the contest's zips under
-SAMPLE_FOLDER = "sample"
+ELSEWHERE = {"sample", "watermark"}  # hold pairs that no training on handwriting takes unless they are named
 # B, the later one, first.
 TEST_SETS = ("dehw_testB_dataset", "dehw_testB", "dehw_testA_dataset", "dehw_testA")
 MAX_DEPTH = 3  # folders between what the user names and images/
 
-# Seed 000's zips hold tiles cut from pages, named PAGE_ROW_COLUMN.
-TILE_STEM = re.compile(r"(dehw_train_\d+)_\d+_\d+")
+# What shares one ground truth: seed 000's zips hold tiles cut from pages, PAGE_ROW_COLUMN; the watermark contest's hold
+# several watermarked copies of one picture, PICTURE_NUMBER.
+TILE_STEM = re.compile(r"(dehw_train_\d+)_\d+_\d+|(bg_image_\d+)_\d+")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def size_problems(pairs: Iterable[Pair]) -> list[str]:
 def datasets(roots: str | Path | Sequence[str | Path]) -> list[Path]:
     """The folders at or below `roots` that hold both images/ (or JPEGImages/) and gts/.
 
-    The project's own samples are passed over unless they are named: they are not for training.
+    The project's own samples and the watermarked pages are passed over unless they are named.
     """
     found = []
     for root in _listed(roots):
@@ -108,12 +109,13 @@ def split(pairs: Sequence[Pair], count: int = 81, seed: int = 2022) -> tuple[lis
     """Divide pairs into (train, val) by a fixed seed, each in the order given.
 
     `count` pages go to val (81 of the contest's 1081, seed 001), from fewer than ten times as many a tenth,
-    at least one. Tiles cut from one page stay together. Raises InputError for fewer than two pages.
+    at least one. Tiles of one page, and watermarked copies of one picture, stay together. Raises
+    InputError for fewer than two pages.
     """
     groups: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         tile = TILE_STEM.fullmatch(pair.stem)
-        groups[tile[1] if tile else str(pair.image)].append(pair)
+        groups[tile[tile.lastindex] if tile else str(pair.image)].append(pair)
     if len(groups) < 2:
         raise InputError(
             f"{len(groups)} page pair(s) cannot be divided into training and validation; two are needed. "
@@ -173,7 +175,7 @@ def _datasets_below(folder: Path, depth: int) -> list[Path]:
         return [folder]
     if depth == 0:
         return []
-    below = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name != SAMPLE_FOLDER)
+    below = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name not in ELSEWHERE)
     return [found for path in below for found in _datasets_below(path, depth - 1)]
 
 

@@ -13,14 +13,14 @@ from paddle.nn import functional as F
 
 from dehw.models.layers import ConvAct, scaler
 
-SMALLEST = 256  # px: what six halvings and the last 4x4 convolution need
-
 
 class EraseNetDiscriminator(nn.Layer):
     """Tells pages from erased ones: one tower sees the whole crop, an equal one the handwriting's place alone.
 
     `width` multiplies the towers' channel counts. The towers' convolutions are under spectral norm.
     """
+
+    SMALLEST = 256  # px: what six halvings and the last 4x4 convolution need
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
@@ -36,8 +36,8 @@ class EraseNetDiscriminator(nn.Layer):
         ValueError for sides below SMALLEST.
         """
         height, width = image.shape[2:]
-        if min(height, width) < SMALLEST:
-            raise ValueError(f"EraseNet's discriminator takes crops from {SMALLEST} px up, got {height} x {width}")
+        if min(height, width) < self.SMALLEST:
+            raise ValueError(f"EraseNet's discriminator takes crops from {self.SMALLEST} px up, got {height} x {width}")
         features = paddle.concat([self.whole(image), self.local(image * mask)], axis=1)
         return F.sigmoid(self.out(features)).flatten(1)
 

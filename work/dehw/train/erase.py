@@ -154,7 +154,7 @@ class Trainer:
         if resume and resume.parent.resolve() not in [(self.folder / name).resolve() for name in stages]:
             raise InputError(f"{resume} is not one of this training's, {self.folder}/stage*/*.pdckpt.")
         for stage in stages.values():
-            check_stage(self.network, stage)
+            check_stage(self.network, stage, self.config.crops.size)
         validator = Validator(self.config, self.pipeline, self.model, self.val_pairs, self.weights, self.device)
         best: Path | None = None
         score: float | None = None
@@ -327,8 +327,8 @@ class Validator:
         return self.eraser.mask(prob)
 
 
-def check_stage(network: NetworkConfig, stage: Stage) -> None:
-    """Raise ConfigError for keys of a stage that mean nothing to this type of generator."""
+def check_stage(network: NetworkConfig, stage: Stage, crop: int) -> None:
+    """Raise ConfigError for keys of a stage that mean nothing to this type of generator, or to crops of this size."""
     if stage.multiscale and network.type == "mtrnet":
         raise ConfigError("multiscale is EraseNet's, and mtrnet is trained here; leave it out.")
     if stage.vgg and network.type != "mtrnet":
@@ -336,6 +336,9 @@ def check_stage(network: NetworkConfig, stage: Stage) -> None:
     if stage.adversary and network.type not in DISCRIMINATORS:
         known = ", ".join(DISCRIMINATORS)
         raise ConfigError(f"there is no discriminator for {network.type}, only for {known}; leave adversary out.")
+    smallest = getattr(DISCRIMINATORS.get(network.type), "SMALLEST", 0)
+    if stage.adversary and crop < smallest:
+        raise ConfigError(f"{network.type}'s discriminator needs crops.size of {smallest} at least, not {crop}.")
 
 
 def choose_network(pipeline: Pipeline, name: str | None) -> NetworkConfig:
