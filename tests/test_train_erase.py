@@ -1,6 +1,11 @@
 """The generator's training: a cut one goes on to the same numbers, the best is kept, validation is real."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -508,3 +513,24 @@ def test_erasenet_trains_by_the_smoke_configuration(data, tmp_path):
     assert train_generator([*arguments, "--device", "cpu", "--opts", "validate_mask=gt"]) == 0
     network = NetworkConfig("erasenet", "smoke_erasenet.pdparams", {"width": 0.125})
     weights.load(models.build(network), tmp_path / "smoke/weights/smoke_erasenet.pdparams")
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_to_the_same_weights(data, tmp_path):
+    command = [sys.executable, str(CONFIGS.parent / "work/train/train.py"), "--device", "cpu", "--data", str(data)]
+    command += ["--config", str(CONFIGS / "smoke/erasenet.yml"), "--opts", "validate_mask=gt", "stage2.steps=4"]
+
+    def start(output: str) -> subprocess.Popen:
+        return subprocess.Popen([*command, "--output", str(tmp_path / output)], start_new_session=True)
+
+    for left in ("stage1/step_0000003.pdckpt", "stage2/log", "stage2/step_0000003.pdckpt"):
+        process = start("cut")
+        while not (tmp_path / "cut/smoke/erase/smoke_erasenet" / left).exists():
+            assert process.poll() is None, f"ended before {left}"
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (tmp_path / "cut/smoke/weights").exists()
+    assert start("cut").wait() == start("whole").wait() == 0
+    facts = [weights.manifest(tmp_path / run / "smoke/weights") for run in ("cut", "whole")]
+    assert facts[0] == facts[1] and facts[0]["smoke_erasenet.pdparams"]["sha256"]
