@@ -14,9 +14,11 @@ from dehw import losses, models, scale, weights
 from dehw.config import PIPELINES, NetworkConfig, Pipeline, load_pipeline
 from dehw.data.pairs import find_pairs
 from dehw.eraser import Eraser
+from dehw.errors import ConfigError, WeightsError
 from dehw.masks import soft_mask
 from dehw.models.segformer import SegFormer
 from dehw.pages import read_image
+from dehw.train import stages
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(path.stem for path in PIPELINES.glob("*.yml"))
@@ -152,7 +154,7 @@ def test_a_pipeline_erases_a_page_as_its_file_says(name, tmp_path, monkeypatch):
     generated = np.rint(np.average(answers, axis=0, weights=shares).clip(0, 1) * 255).transpose(1, 2, 0)
     expected = np.where(mask[..., None] > 0, generated, page) if pipeline.erase.cmp else generated
 
-    erased = Eraser.load(pipeline, "cpu", tmp_path)(page)
+    erased = Eraser.load(pipeline, "cpu", tmp_path, engine="paddle")(page)
     np.testing.assert_array_equal(erased.mask, mask > 0)
     assert erased.page.dtype == np.uint8 and np.abs(erased.page.astype(int) - expected).max() <= 1
     assert 0.1 < (erased.page != page).any(2).mean()
@@ -168,7 +170,10 @@ def test_given_shares_fuse_the_networks_of_full(tmp_path, monkeypatch):
         weights.save(models.build(network), tmp_path / network.weights)
     page = np.random.default_rng(0).integers(0, 256, (TILE, TILE, 3), np.uint8)
     mask = np.ones((TILE, TILE), bool)
-    erase = lambda: Eraser.load(pipeline, "cpu", tmp_path, parts=["erase"]).erase(page, mask).astype(int)  # noqa: E731
+
+    def erase():
+        return Eraser.load(pipeline, "cpu", tmp_path, ["erase"], "paddle").erase(page, mask).astype(int)
+
     equal = erase()
     pipeline.erase.networks[1].weight = 2.0
     weighed = erase()
@@ -200,6 +205,54 @@ def test_a_small_segformer_overfits_two_crops():
     net.eval()
     found = net.infer(tiles).numpy()[:, 0] >= 0.5
     assert (found & labels).sum() / (found | labels).sum() > 0.6
+
+
+def test_stages_are_a_line_a_network(capsys, tmp_path):
+    assert stages.main(["full", "--output", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "full",
+        "seg segformer_b2.pdparams configs/segformer_b2.yml",
+        "erase mtrnet.pdparams configs/mtrnet.yml",
+        "erase erasenet.pdparams configs/erasenet.yml",
+        "erase erasenet_nonlocal.pdparams configs/erasenet_nonlocal.yml",
+    ]
+    assert [part for part, _, _ in stages.stages(load_pipeline("seed001"))] == ["erase", "erase"]
+
+
+def test_a_network_that_nothing_trains_is_told(tmp_path, capsys):
+    (tmp_path / "own.yml").write_text("erase: {networks: [{type: erasenet, weights: w.pdparams}]}")
+    assert stages.main([str(tmp_path / "own.yml")]) == 2
+    assert "w.pdparams" in (told := capsys.readouterr()).err and told.out == ""
+
+
+def test_networks_are_taken_over_from_other_trainings(tmp_path):
+    """From a training's folder or one of weights, the first that has them; what is there already stays."""
+    network = NetworkConfig("erasenet", "net.pdparams", {"width": 0.03})
+    first, second, own = tmp_path / "first", tmp_path / "second/weights", tmp_path / "own/weights"
+    for number, folder in enumerate((first, second)):
+        paddle.seed(number)
+        facts = {"type": network.type, "args": network.args, "steps": number}
+        weights.save(models.build(network), folder / network.weights, **facts)
+    stages.adopt(network, own, [tmp_path / "none", second.parent, first])
+    taken = weights.read(own / network.weights)
+    for key, value in weights.read(second / network.weights).items():
+        np.testing.assert_array_equal(taken[key], value)
+    assert weights.manifest(own) == weights.manifest(second)
+    stages.adopt(network, own, [first])
+    assert weights.manifest(own)[network.weights]["steps"] == 1
+
+
+def test_another_network_of_the_same_name_is_not_taken_over(tmp_path):
+    network = NetworkConfig("mtrnet", "net.pdparams", {"width": 0.03})
+    facts = {"type": network.type, "args": network.args}
+    weights.save(models.build(network), tmp_path / network.weights, **facts)
+    other = replace(network, args={"width": 0.03, "whiten": True})  # the same shapes
+    with pytest.raises(ConfigError, match="net.pdparams was trained as mtrnet"):
+        stages.adopt(other, tmp_path / "own", [tmp_path])
+    (tmp_path / "manifest.json").unlink()  # the weights of somebody who keeps no list of them
+    with pytest.raises(WeightsError, match="does not belong"):
+        stages.adopt(replace(network, args={"width": 0.0625}), tmp_path / "own", [tmp_path])
+    assert not (tmp_path / "own").exists()
 
 
 @pytest.mark.slow

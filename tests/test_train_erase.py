@@ -441,7 +441,7 @@ def test_the_record_is_written_when_all_weights_are_there(train, tmp_path, capsy
     assert facts["pipeline"] == str(tmp_path / "tiny.yml") and facts["networks"] == ["seg.pdparams", "gan.pdparams"]
     page = np.full((40, 50, 3), 200, np.uint8)
     page[10:20, 10:20] = 0
-    erased = Eraser.load(facts["pipeline"], "cpu", facts["weights"])(page)
+    erased = Eraser.load(facts["pipeline"], "cpu", facts["weights"], engine="paddle")(page)
     assert erased.mask.sum() == 14 * 14 and (erased.page != page).any()
 
 

@@ -186,17 +186,19 @@ class CropDataset:
 
 
 class BatchesFrom:
-    """The batches of a CropDataset from `step` on, in order: a batch sampler for paddle.io.DataLoader."""
+    """The batches of a CropDataset from `step` on, in order: a batch sampler for paddle.io.DataLoader.
 
-    def __init__(self, dataset: CropDataset, step: int):
-        self.dataset, self.step = dataset, step
+    Of `ranks` processes that train together each takes one batch a step, `rank` telling which.
+    """
+
+    def __init__(self, dataset: CropDataset, step: int, rank: int = 0, ranks: int = 1):
+        self.batch, self.numbers = dataset.batch, range(step * ranks + rank, dataset.steps, ranks)
 
     def __len__(self) -> int:
-        return self.dataset.steps - self.step
+        return len(self.numbers)
 
     def __iter__(self) -> Iterator[list[int]]:
-        batch = self.dataset.batch
-        return (list(range(at * batch, (at + 1) * batch)) for at in range(self.step, self.dataset.steps))
+        return (list(range(at * self.batch, (at + 1) * self.batch)) for at in self.numbers)
 
 
 def to_network(image: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ def train_segmenter(argv: Sequence[str] | None = None) -> int:
 
         seg.train(args.config, args.opts, args.data, args.output, args.device, args.resume)
 
-    return _command(parser, argv, run)
+    return run_command(parser, argv, run)
 
 
 def train_generator(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def train_generator(argv: Sequence[str] | None = None) -> int:
 
         erase.train(args.config, args.opts, args.data, args.output, args.device, args.resume)
 
-    return _command(parser, argv, run)
+    return run_command(parser, argv, run)
 
 
 def training_data(roots: Sequence[str | Path]) -> list[Path]:
@@ -101,9 +101,10 @@ def _parser(description: str, config: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _command(
+def run_command(
     parser: argparse.ArgumentParser, argv: Sequence[str] | None, run: Callable[[argparse.Namespace], None]
 ) -> int:
+    """Run a command of this package; what the user can act on ends in a line on stderr. Returns the exit code."""
     try:
         run(parser.parse_args(argv))
     except DehwError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,7 +26,7 @@ from dehw.errors import ConfigError, InputError, WeightsError
 from dehw.models import vgg
 from dehw.models.discriminators import DISCRIMINATORS
 from dehw.pages import read_image
-from dehw.train import loop, pipeline_folder, record_finished, training_data, weights_folder
+from dehw.train import loop, pipeline_folder, ranks, record_finished, training_data, weights_folder
 
 PICTURE_WIDTH = 1200  # px, of the sample pictures in VisualDL
 PERFECT = 1.0  # contest score that counts for pages met exactly, whose psnr is infinite
@@ -73,6 +74,7 @@ class EraseTraining:
     pipeline: name or file of the pipeline whose generator this trains; network: that generator's weights
     file, needed where the pipeline has several. init: weights to start from instead of chance. stage1: dice
     and L1; stage2: L1 alone from stage 1's best, null to leave it out; MTRNet++ has losses of its own for both.
+    batch: crops a step, of each GPU where several train together; workers: likewise.
     val_pages: how many of the val_count pages kept aside are erased at each validation, null for all;
     validate_mask: by the mask of the pipeline's segmenter, of the ground truth, or by none, so that the generator
     writes the whole page.
@@ -121,10 +123,14 @@ def train(
     pipeline = load_pipeline(config.pipeline)
     device = engine.pick_device(device)
     paddle.set_device(device)
-    trainer = Trainer(config, pipeline, training_data(data or config.data), Path(output), device)
+    ranks.connect()
+    with ranks.first_goes_ahead():
+        roots = training_data(data or config.data)
+    trainer = Trainer(config, pipeline, roots, Path(output), device)
     path = trainer.run(Path(resume) if resume else None)
-    missing = record_finished(output, pipeline, config.pipeline)
-    print(f"generator: {path}" + (f"; still to train: {', '.join(missing)}" if missing else ""))
+    if ranks.is_first():
+        missing = record_finished(output, pipeline, config.pipeline)
+        print(f"generator: {path}" + (f"; still to train: {', '.join(missing)}" if missing else ""))
     return path
 
 
@@ -162,15 +168,20 @@ class Trainer:
             folder = self.folder / name
             if best:
                 checkpoint.load(best, model=self.model)
-            with LogWriter(logdir=str(folder / "log" / datetime.now().strftime("%Y%m%d-%H%M%S-%f"))) as writer:
+            with _writer(folder / "log") as writer:
                 training = self._training(name, stage, partial(validator, writer), writer)
                 here = resume and resume.parent.resolve() == folder.resolve()
                 reached = training.run(floor=score, resume=resume if here else None)
             if reached != score:  # else this stage, now or before a cut, made nothing better than the one before it
                 best, score = folder / loop.BEST, reached
-        return self._export(best, score)
+        path = self.weights / self.network.weights
+        if ranks.is_first():
+            self._export(path, best, score)
+        return path
 
-    def _training(self, name: str, stage: Stage, validate: Callable[[int], float], writer: LogWriter) -> loop.Training:
+    def _training(
+        self, name: str, stage: Stage, validate: Callable[[int], float], writer: LogWriter | None
+    ) -> loop.Training:
         config = self.config
         optimizer, scheduler = _adam(self.model, stage, stage)
         return loop.Training(
@@ -217,14 +228,14 @@ class Trainer:
             self.train_pairs,
             config.crops,
             config.batch,
-            steps,
+            steps * ranks.count(),
             config.seed,
-            lanes=max(1, config.workers),
+            lanes=max(1, config.workers) * ranks.count(),
             print_height=self.pipeline.print_height,
         )
         return paddle.io.DataLoader(
             InferenceMasks(dataset, self.pipeline.mask) if self.is_mtrnet else dataset,
-            batch_sampler=BatchesFrom(dataset, step),
+            batch_sampler=BatchesFrom(dataset, step, ranks.rank(), ranks.count()),
             num_workers=config.workers,
             return_list=True,
         )
@@ -243,17 +254,15 @@ class Trainer:
             **{name: config[name] for name in names},
         }
 
-    def _export(self, best: Path | None, score: float | None) -> Path:
+    def _export(self, path: Path, best: Path | None, score: float | None) -> None:
         """Write the weights of the best checkpoint as inference loads them."""
         if best is None:
             raise ConfigError("there is nothing to export: no stage has steps, or none was given a score.")
         state = checkpoint.load(best, model=self.model)
-        path = self.weights / self.network.weights
         facts = {"stage": best.parent.name, "steps": state.step, "scores": {"contest": round(score, 4)}}
         sources = [root.name for root in self.roots]
         network = {"type": self.network.type, "args": self.network.args}
         weights.save(self.model, path, **network, sources=sources, **facts)
-        return path
 
 
 class InferenceMasks:
@@ -350,6 +359,13 @@ def choose_network(pipeline: Pipeline, name: str | None) -> NetworkConfig:
         known = ", ".join(networks)
         raise ConfigError(f"pipeline {pipeline.name} has these generators; name one by --opts network=: {known}.")
     return networks[name]
+
+
+def _writer(folder: Path) -> contextlib.AbstractContextManager[LogWriter | None]:
+    """VisualDL's log of this run; None where another process writes it."""
+    if not ranks.is_first():
+        return contextlib.nullcontext()
+    return LogWriter(logdir=str(folder / datetime.now().strftime("%Y%m%d-%H%M%S-%f")))
 
 
 def _adam(

@@ -22,6 +22,7 @@ from visualdl import LogWriter
 
 from dehw import checkpoint, losses, weights
 from dehw.errors import ConfigError, DehwError, WeightsError
+from dehw.train import ranks
 
 BEST = "best.pdckpt"
 
@@ -71,7 +72,7 @@ class Adversary:
         with paddle.amp.auto_cast(enable=self.amp):
             real = self.discriminator(gt, mask)
             loss = sum(losses.hinge_discriminator(real, self.discriminator(fake, mask)) for fake in fakes)
-        _descend(loss, self.optimizer, self.scheduler, self.scaler)
+        _descend(loss, self.discriminator, self.optimizer, self.scheduler, self.scaler)
         return loss.detach()
 
     def parts(self) -> dict[str, Any]:
@@ -88,10 +89,10 @@ class Adversary:
 class Training:
     """A network, how it learns, and the folder that keeps its checkpoints.
 
-    loss: (the network's outputs, gt, mask) -> scalar. batches_from: the batches from a step on. validate: the
-    score after a step, more is better, nan is never kept. config: plain data, kept in the checkpoints; going
-    on with another one is refused. sees_mask: the network is called (image, mask), not (image) alone. adversary:
-    a discriminator that learns against it, step by step.
+    loss: (the network's outputs, gt, mask) -> scalar. batches_from: the batches from a step on, this process's own.
+    validate: the score after a step, more is better, nan is never kept. config: plain data, kept in the
+    checkpoints; going on with another one is refused. writer: None writes no logs. sees_mask: the network is called
+    (image, mask), not (image) alone. adversary: a discriminator that learns against it, step by step.
     """
 
     model: paddle.nn.Layer
@@ -103,7 +104,7 @@ class Training:
     pace: Pace
     folder: Path
     config: dict[str, Any]
-    writer: LogWriter
+    writer: LogWriter | None
     seed: int = 0
     amp: bool = False
     sees_mask: bool = False
@@ -120,9 +121,13 @@ class Training:
         score, floor if none was better. Raises ConfigError, WeightsError, DehwError if the loss is no number.
         """
         step = self._restore(floor, resume)
+        for layer in (self.model, self.adversary.discriminator) if self.adversary else (self.model,):
+            ranks.share(layer)
         recent: list[dict[str, paddle.Tensor]] = []
         self.model.train()
-        with tqdm(total=self.pace.steps, initial=step, desc=self.folder.name, unit="step") as bar:
+        with tqdm(
+            total=self.pace.steps, initial=step, desc=self.folder.name, unit="step", disable=not ranks.is_first()
+        ) as bar:
             for image, gt, mask in self.batches_from(step):
                 paddle.seed(self.seed + step)  # for dropout and its like
                 with paddle.amp.auto_cast(enable=self.amp):
@@ -130,7 +135,7 @@ class Training:
                     loss = self.loss(outputs, gt, mask)
                     if self.adversary:
                         loss = loss + self.adversary.loss(outputs, mask)
-                _descend(loss, self.optimizer, self.scheduler, self.scaler)
+                _descend(loss, self.model, self.optimizer, self.scheduler, self.scaler)
                 recent.append({"loss": loss.detach()})
                 if self.adversary:
                     recent[-1]["discriminator_loss"] = self.adversary.learn(outputs, gt, mask)
@@ -144,22 +149,23 @@ class Training:
                     recent = []
                 if validated:
                     self._validate(step)
-                if kept:
+                if kept and ranks.is_first():
                     self._save(self.folder / _name(step), step)
                     self._prune()
         return self.best
 
     def _restore(self, floor: float | None, resume: Path | None) -> int:
         """Put everything back where a checkpoint left it; returns the steps done."""
-        for torn in self.folder.glob(f".*{checkpoint.SUFFIX}"):  # a temporary file that a cut left
-            torn.unlink()
+        with ranks.first_goes_ahead():
+            for torn in self.folder.glob(f".*{checkpoint.SUFFIX}"):  # a temporary file that a cut left
+                torn.unlink()
         path = resume or checkpoint.newest(self.folder)
         self.best = floor
         if path is None:
             return 0
         state = checkpoint.load(path, **self._parts())
         _refuse_changes(path, state.config, self.config)
-        if resume:
+        if resume and ranks.is_first():
             self._set_aside(state.step)
         scores = (score for score in (floor, self._kept_best()) if score is not None)
         self.best = max(scores, default=None)
@@ -195,9 +201,10 @@ class Training:
     def _log_losses(self, step: int, recent: Sequence[dict[str, paddle.Tensor]]) -> dict[str, float]:
         """Write the means of the recent losses, and the learning rate; returns the means."""
         means = {name: self._mean(step, name, [float(each[name]) for each in recent]) for name in recent[0]}
-        for name, mean in means.items():
-            self.writer.add_scalar(f"train/{name}", mean, step)
-        self.writer.add_scalar("train/learning_rate", self.optimizer.get_lr(), step)
+        if self.writer:
+            for name, mean in means.items():
+                self.writer.add_scalar(f"train/{name}", mean, step)
+            self.writer.add_scalar("train/learning_rate", self.optimizer.get_lr(), step)
         return means
 
     def _mean(self, step: int, name: str, recent: Sequence[float]) -> float:
@@ -213,12 +220,14 @@ class Training:
         return float(values[finite].mean())
 
     def _validate(self, step: int) -> None:
-        self.model.eval()
-        score = self.validate(step)
-        self.model.train()
-        if score > (-math.inf if self.best is None else self.best):
-            self.best = score
-            self._save(self.folder / BEST, step)
+        if ranks.is_first():
+            self.model.eval()
+            score = self.validate(step)
+            self.model.train()
+            if score > (-math.inf if self.best is None else self.best):
+                self.best = score
+                self._save(self.folder / BEST, step)
+        self.best = ranks.agreed(self.best)
 
     def _save(self, path: Path, step: int) -> None:
         checkpoint.save(path, **self._parts(), config=self.config, step=step, best=self.best)
@@ -234,12 +243,14 @@ def _name(step: int) -> str:
 
 def _descend(
     loss: paddle.Tensor,
+    layer: paddle.nn.Layer,
     optimizer: paddle.optimizer.Optimizer,
     scheduler: paddle.optimizer.lr.LRScheduler,
     scaler: paddle.amp.GradScaler,
 ) -> None:
-    """One step down the gradient of `loss`, and of the learning rate."""
+    """One step of the layer's down the gradient of `loss`, and of the learning rate."""
     scaler.scale(loss).backward()
+    ranks.average_gradients(layer)
     scaler.step(optimizer)
     scaler.update()
     optimizer.clear_grad()

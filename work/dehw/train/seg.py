@@ -7,6 +7,7 @@ resume, a checkpoint of its may be cut short, and its logging of losses and its 
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import shutil
@@ -32,7 +33,7 @@ from dehw.data.crops import prepare_workers
 from dehw.engine import pick_device
 from dehw.errors import ConfigError, DehwError, InputError, WeightsError
 from dehw.files import atomic_path, write_json
-from dehw.train import pipeline_folder, record_finished, training_data, weights_folder
+from dehw.train import pipeline_folder, ranks, record_finished, training_data, weights_folder
 from dehw.train.segdata import DehwCrops, DehwPages
 
 log = logging.getLogger(__name__)
@@ -87,9 +88,12 @@ def train(
     """
     config, run = read_config(config_path, opts)
     pipeline = load_pipeline(run.pipeline)
-    roots = training_data(data or [config.dic["train_dataset"].get("dataset_root", "data")])
     paddle.set_device(pick_device(device))
+    ranks.connect()
+    with ranks.first_goes_ahead():
+        roots = training_data(data or [config.dic["train_dataset"].get("dataset_root", "data")])
     prepare_workers(run.num_workers)
+    _share_one_wrapper()
     with paddle.utils.unique_name.guard():  # the optimizer finds its state by names, counted from 0
         return _train(config, run, pipeline, roots, Path(output), resume)
 
@@ -102,23 +106,33 @@ def _train(
     progress = Progress(folder)
     checkpoint = chosen(resume, builder.model, progress) if resume else newest(folder, builder.model)
     iteration = load_checkpoint(builder.model, builder.optimizer, str(checkpoint)) if checkpoint else 0
+    ranks.wait()  # until all have read what rank 0 is about to change
     with LossLog(folder / "log" / f"from_{iteration:07d}", iteration, run.log_iters) as losses_log:
         builder.model.loss_computation = losses_log
         while True:
             if iteration and iteration not in progress.scores:
-                score = evaluate(builder.model, builder.val_dataset, config.test_config, run.precision)
-                progress.add(iteration, score, builder.model)
-                losses_log.add_score(iteration, score)
+                _validate(builder, run, progress, losses_log, iteration)
             if iteration >= config.iters:
                 break
             started = time.monotonic()
             checkpoint, iteration = advance(builder, run, folder, checkpoint, iteration)
-            _refuse_divergence(builder.model, checkpoint)
             progress.seconds += time.monotonic() - started
-    path = export(progress, pipeline, weights_folder(output, pipeline), roots)
-    missing = record_finished(output, pipeline, run.pipeline)
-    print(f"segmenter: {path}" + (f"; still to train: {', '.join(missing)}" if missing else ""))
+    path = weights_folder(output, pipeline) / pipeline.segment.network.weights
+    if ranks.is_first():
+        export(progress, pipeline, path, roots)
+        missing = record_finished(output, pipeline, run.pipeline)
+        print(f"segmenter: {path}" + (f"; still to train: {', '.join(missing)}" if missing else ""))
     return path
+
+
+def _validate(builder: SegBuilder, run: RunSettings, progress: Progress, log: LossLog, iteration: int) -> None:
+    """Score the checkpoint of `iteration`: rank 0 does, the others wait and are told."""
+    score = None
+    if ranks.is_first():
+        score = evaluate(builder.model, builder.val_dataset, builder.config.test_config, run.precision)
+    score = ranks.agreed(score)
+    progress.add(iteration, score, builder.model)
+    log.add_score(iteration, score)
 
 
 def read_config(path: str, opts: Sequence[str] = ()) -> tuple[Config, RunSettings]:
@@ -147,7 +161,8 @@ def build(config: Config, run: RunSettings, pipeline: Pipeline, roots: Sequence[
         shared = {"val_count": run.val_count, "print_height": pipeline.print_height}
         config.dic[name] = {**config.dic[name], "dataset_root": list(map(str, roots)), **shared}
     config.dic["train_dataset"]["seed"] = run.seed
-    _fetch_pretrained(config.dic["model"])
+    with ranks.first_goes_ahead():
+        _fetch_pretrained(config.dic["model"])
     paddle.seed(run.seed)
     builder = SegBuilder(config)
     try:
@@ -172,8 +187,7 @@ def advance(
     """Let PaddleSeg train to the next checkpoint; returns it and its step."""
     config = builder.config
     target = min(config.iters, (iteration // run.save_interval + 1) * run.save_interval)
-    ranks = paddle.distributed.ParallelEnv().nranks
-    crops = (target - iteration) * config.batch_size * ranks
+    crops = (target - iteration) * config.batch_size * ranks.count()
     builder.train_dataset.start(iteration, config.batch_size, crops)
     paddle.seed(run.seed + iteration)  # dropout goes on as if there had been no cut
     run_paddleseg(
@@ -191,8 +205,11 @@ def advance(
         keep_checkpoint_max=0,  # it would count those of this run alone
         precision=run.precision,
     )
-    for old in _checkpoints(folder)[run.keep :]:
-        shutil.rmtree(old)
+    with ranks.first_goes_ahead():  # PaddleSeg's rank 0 writes the checkpoint, which all read when they go on
+        if ranks.is_first():
+            _refuse_divergence(builder.model, folder / f"iter_{target}")
+            for old in _checkpoints(folder)[run.keep :]:
+                shutil.rmtree(old)
     return folder / f"iter_{target}", target
 
 
@@ -234,16 +251,16 @@ class Progress:
         self.seconds: float = known.get("seconds", 0.0)
 
     def add(self, iteration: int, score: float, model: paddle.nn.Layer) -> None:
-        """Note a checkpoint's score, and keep the model if none before was better."""
+        """Note a checkpoint's score, and keep the model if none before was better; rank 0 writes them."""
         if score > self.best:
-            with atomic_path(self.best_model) as temporary:
-                paddle.save(model.state_dict(), str(temporary))
+            if ranks.is_first():
+                with atomic_path(self.best_model) as temporary:
+                    paddle.save(model.state_dict(), str(temporary))
             self.best = score
-        self.scores[iteration] = score  # last: a cut before this line has the checkpoint scored again
-        write_json(
-            self.folder / "training.json",
-            {"best": self.best, "seconds": round(self.seconds), "scores": self.scores},
-        )
+        self.scores[iteration] = score
+        if ranks.is_first():  # last: a cut before this line has the checkpoint scored again
+            facts = {"best": self.best, "seconds": round(self.seconds), "scores": self.scores}
+            write_json(self.folder / "training.json", facts)
         log.info("step %d: mIoU %.4f, best %.4f", iteration, score, self.best)
 
     def forget_after(self, iteration: int) -> None:
@@ -261,26 +278,28 @@ class LossLog:
     def __init__(self, folder: Path, iteration: int, every: int):
         from visualdl import LogWriter
 
-        self.writer = LogWriter(logdir=str(folder))
+        self.writer = LogWriter(logdir=str(folder)) if ranks.is_first() else None
         self.iteration, self.every = iteration, every
 
     def __call__(self, logits: list[paddle.Tensor], loss: dict, data: dict) -> list[paddle.Tensor]:
         """The losses of a step, each of shape [1]. loss: PaddleSeg's {types, coef}; data: its batch."""
         values = loss_computation(logits, data["label"].astype("int64"), None, loss)
         self.iteration += 1
-        if self.iteration % self.every == 0:
+        if self.writer and self.iteration % self.every == 0:
             for number, value in enumerate(values):
                 self.writer.add_scalar(f"train/loss_{number}", float(value), self.iteration)
         return [value.reshape([1]) for value in values]
 
     def add_score(self, iteration: int, score: float) -> None:
-        self.writer.add_scalar("validation/mIoU", score, iteration)
+        if self.writer:
+            self.writer.add_scalar("validation/mIoU", score, iteration)
 
     def __enter__(self) -> LossLog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.writer.close()
+        if self.writer:
+            self.writer.close()
 
 
 def newest(folder: Path, model: paddle.nn.Layer) -> Path | None:
@@ -308,19 +327,18 @@ def chosen(resume: str, model: paddle.nn.Layer, progress: Progress) -> Path:
     _check(path, model)
     progress.forget_after(_step(path))
     for later in _checkpoints(path.parent):
-        if _step(later) > _step(path):
+        if _step(later) > _step(path) and ranks.is_first():
             aside = later.with_name(f"{later.name}.aside")
             shutil.rmtree(aside, ignore_errors=True)
             later.rename(aside)
     return path
 
 
-def export(progress: Progress, pipeline: Pipeline, folder: Path, roots: Sequence[Path]) -> Path:
+def export(progress: Progress, pipeline: Pipeline, path: Path, roots: Sequence[Path]) -> None:
     """Write the best weights as inference loads them, with the facts of their training."""
     network = pipeline.segment.network
     layer = models.build(network)
     layer.set_state_dict(paddle.load(str(progress.best_model)))
-    path = folder / network.weights
     weights.save(
         layer,
         path,
@@ -331,7 +349,6 @@ def export(progress: Progress, pipeline: Pipeline, folder: Path, roots: Sequence
         hours=round(progress.seconds / 3600, 2),
         scores={"miou": round(progress.best, 4)},
     )
-    return path
 
 
 def _refuse_divergence(model: paddle.nn.Layer, checkpoint: Path) -> None:
@@ -343,6 +360,17 @@ def _refuse_divergence(model: paddle.nn.Layer, checkpoint: Path) -> None:
         f"training has diverged before step {_step(checkpoint)}: the weights are no numbers any more. The other "
         f"checkpoints in {checkpoint.parent} are from before; lower lr_scheduler.learning_rate and run it again."
     )
+
+
+def _share_one_wrapper() -> None:
+    """Give every run of PaddleSeg's trainer the wrapper that the first one put around the model.
+
+    Where several processes train it wraps the model at the start of each run, and Paddle refuses to train a model
+    with two wrappers.
+    """
+    fleet = paddle.distributed.fleet
+    if ranks.count() > 1 and not hasattr(fleet.distributed_model, "cache_info"):
+        fleet.distributed_model = functools.lru_cache(maxsize=1)(fleet.distributed_model)
 
 
 def _as_python(opt: str) -> str:
