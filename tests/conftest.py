@@ -1,5 +1,7 @@
 """`--slow` runs the tests marked slow too; without it they are left out."""
 
+from collections.abc import Iterator
+
 import pytest
 
 
@@ -13,3 +15,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = [item for item in items if item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Exported networks go to a folder of this run, not to the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEHW_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -30,8 +30,8 @@ def networks(tmp_path, monkeypatch):
     )
     loads = []
 
-    def load(*arguments):
-        loads.append(arguments)
+    def load(*arguments, engine):
+        loads.append((*arguments, engine))
         segmenter = lambda tiles: (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)  # noqa: E731
         return Eraser(pipeline, segmenter, [(lambda tiles, mask: np.ones_like(tiles), 1.0)])
 
@@ -90,8 +90,8 @@ def test_a_file_is_no_output_folder(networks, capsys):
 
 def test_choices_are_handed_to_the_eraser(networks):
     write_image("a.png", page())
-    run("erase", "a.png", "--pipeline", "erasenet", "--device", "gpu", "--weights", "w")
-    assert networks == [("erasenet", "gpu", Path("w"))]
+    run("erase", "a.png", "--pipeline", "erasenet", "--device", "gpu", "--weights", "w", "--engine", "paddle")
+    assert networks == [("erasenet", "gpu", Path("w"), "paddle")]
 
 
 def test_nothing_is_overwritten_unless_asked(networks, capsys):
@@ -176,7 +176,7 @@ def test_errors_end_in_one_line_and_their_exit_code(networks, monkeypatch, capsy
     assert "nowhere.png" in capsys.readouterr().err
 
     def failing(error):
-        def load(*arguments):
+        def load(*arguments, **options):
             raise error
 
         return load

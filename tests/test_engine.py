@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
-from dehw import engine, weights
+from dehw import cli, engine, weights
 from dehw.config import NetworkConfig
 from dehw.errors import DeviceError, ExitCode, WeightsError
 from dehw.models.erasenet import EraseNet
@@ -128,3 +128,77 @@ def test_the_trial_operation_runs_and_leaves_the_device_as_it_was():
     before = paddle.device.get_device()
     engine._convolve("cpu")
     assert paddle.device.get_device() == before
+
+
+# -- which engine
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Sets what is installed besides Paddle, on a machine without a GPU."""
+    monkeypatch.setattr(paddle.device, "is_compiled_with_cuda", lambda: False)
+    monkeypatch.setattr(engine.runtimes, "cpu_precision", lambda: "bf16")
+
+    def install(*packages):
+        monkeypatch.setattr(engine.util, "find_spec", lambda name: name if name in packages else None)
+
+    return install
+
+
+def test_auto_takes_paddle_on_a_gpu_that_computes(monkeypatch, installed):
+    installed("openvino")
+    gpu_build(monkeypatch, 1, lambda device: None)
+    taken = engine.pick()
+    assert (taken.name, taken.device) == ("paddle", "gpu:0") and "GPU" in taken.why
+    assert engine.pick("auto", "cpu").name == "openvino"
+
+
+def test_without_a_gpu_auto_takes_openvino_else_paddle_and_says_why(installed):
+    installed("openvino")
+    assert str(engine.pick()) == "openvino on cpu: the fastest engine on a CPU, bf16"
+    installed()
+    taken = str(engine.pick())
+    assert taken.startswith("paddle on cpu:") and taken.endswith("pip install openvino paddle2onnx")
+
+
+def test_what_is_asked_for_is_taken(installed):
+    installed("openvino")
+    assert engine.pick("paddle", "cpu") == engine.Engine("paddle", "cpu", "asked for")
+    assert engine.pick("openvino") == engine.Engine("openvino", "cpu", "asked for, bf16")
+    with pytest.raises(DeviceError, match="openvino runs on the CPU.*--engine paddle"):
+        engine.pick("openvino", "gpu")
+    with pytest.raises(DeviceError, match="'tensorrt'.*auto, paddle, openvino, onnxruntime"):
+        engine.pick("tensorrt")
+
+
+def test_the_command_line_knows_the_engines():
+    assert cli.ENGINES == engine.ENGINES
+
+
+def test_where_openvino_fails_auto_goes_on_with_paddle_and_says_so(tmp_path, monkeypatch, caplog, installed):
+    def refuse(network, path, size):
+        raise DeviceError("it cannot be exported.")
+
+    path = tmp_path / "net.pdparams"
+    weights.save(EraseNet(0.0625), path)
+    jobs = [(NetworkConfig("erasenet", "net.pdparams", {"width": 0.0625}), path, 64)]
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(engine.export, "cached", refuse)
+    installed("openvino")
+    with caplog.at_level(logging.WARNING):
+        (network,), taken = engine.build_all(jobs, engine.pick())
+    assert isinstance(network, engine.PaddleNetwork) and taken.name == "paddle" and "openvino failed" in taken.why
+    assert "it cannot be exported. Going on with paddle." in caplog.text
+    with pytest.raises(DeviceError, match="cannot be exported"):
+        engine.build_all(jobs, engine.pick("openvino"))
+
+
+def test_damaged_weights_are_an_error_on_every_engine(tmp_path, installed):
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "net.pdparams"
+    path.write_bytes(b"damaged")
+    for name in engine.ENGINES:
+        installed("openvino", "paddle2onnx")
+        with pytest.raises(WeightsError, match="net.pdparams"):
+            engine.build_all([(NetworkConfig("erasenet", ""), path, 64)], engine.pick(name))

@@ -10,7 +10,7 @@ import pytest
 from dehw import eraser as eraser_module
 from dehw import scale
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment, load_pipeline
-from dehw.engine import PaddleNetwork
+from dehw.engine import Engine, PaddleNetwork
 from dehw.eraser import Eraser
 from dehw.errors import InputError
 
@@ -363,14 +363,14 @@ def test_load_builds_the_parts_asked_for(monkeypatch, tmp_path):
         NetworkConfig(type="erasenet", weights="b.pdparams"),
     ]
     monkeypatch.setattr(eraser_module, "find", lambda network, folder, pipeline: folder / network.weights)
-    monkeypatch.setattr(eraser_module, "build", lambda network, path, device: (path, device))
-    monkeypatch.setattr(eraser_module, "pick_device", lambda device: f"{device}:0")
-    built = {name: (tmp_path / f"{name}.pdparams", "gpu:0") for name in ("seg", "a", "b")}
+    monkeypatch.setattr(eraser_module, "pick", lambda name, device: Engine(name, f"{device}:0", "asked for"))
+    monkeypatch.setattr(eraser_module, "build_all", lambda jobs, engine: ([path for _, path, _ in jobs], engine))
+    built = {name: tmp_path / f"{name}.pdparams" for name in ("seg", "a", "b")}
     for parts in [("segment", "erase"), ("segment",), ("erase",)]:
-        loaded = Eraser.load(pipeline, "gpu", tmp_path, parts)
+        loaded = Eraser.load(pipeline, "gpu", tmp_path, parts, "paddle")
         assert loaded.segmenter == (built["seg"] if "segment" in parts else None)
         assert loaded.generators == ([(built["a"], 2.0), (built["b"], 1.0)] if "erase" in parts else [])
-        assert loaded.device == "gpu:0"
+        assert loaded.device == "gpu:0" and loaded.engine == "paddle on gpu:0: asked for"
 
 
 def test_a_saved_pipeline_loads_and_erases(tmp_path):
@@ -389,7 +389,7 @@ def test_a_saved_pipeline_loads_and_erases(tmp_path):
     for network in (pipeline.segment.network, *pipeline.erase.networks):
         weights.save(models.build(network), tmp_path / network.weights)
     page = random_page(50, 70)
-    erased = Eraser.load(path, "cpu", tmp_path)(page)
+    erased = Eraser.load(path, "cpu", tmp_path, engine="paddle")(page)
     assert erased.page.shape == page.shape and erased.page.dtype == np.uint8 and erased.mask.all()
     assert (erased.page != page).any()
 

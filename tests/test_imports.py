@@ -12,14 +12,14 @@ PACKAGE = Path(__file__).parents[1] / "work" / "dehw"
 # Lowest first; a module may import from its own layer and from those below.
 LAYERS = [
     {"errors", "files", ""},  # "" is the package itself: its version
-    {"tiling", "tta", "masks", "metrics", "scale", "pages", "config", "report"},
-    {"models", "data", "losses", "weights", "checkpoint", "engine"},
-    {"eraser", "submit"},
+    {"tiling", "tta", "masks", "metrics", "scale", "pages", "documents", "progress", "config", "report"},
+    {"models", "data", "losses", "weights", "checkpoint", "engine", "export", "runtimes"},
+    {"eraser", "submit", "batch"},
     {"train"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-FREE_OF_PADDLE = ["errors", "files", "tiling", "tta", "masks", "metrics", "scale", "pages", "config", "cli"]
+FREE_OF_PADDLE = "errors files tiling tta masks metrics scale pages documents progress config cli".split()
 
 
 def modules():

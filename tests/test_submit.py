@@ -195,7 +195,7 @@ def test_the_readme_tells_what_made_the_pages(chosen):
     Path("segoutput/run.json").write_text(json.dumps(run))
     submit.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit"))
     readme = Path("submit/readme.txt").read_text()
-    assert "pipeline: big (for the test)" in readme and "device: cpu" in readme
+    assert "pipeline: big (for the test)" in readme and "device: cpu" in readme and "engine: paddle" in readme
     for part in ("seg", "gen"):
         digest = hashlib.sha256(f"big {part}".encode()).hexdigest()
         assert f"big_{part}.pdparams  sha256 {digest}" in readme
@@ -311,14 +311,15 @@ def test_both_commands_make_the_same_choice(project, monkeypatch, capsys):
     write_test_pages("data/sample/images", "s.png")
     asked = []
 
-    def load(pipeline, device, folder, parts):
-        asked.append((pipeline.name, device, folder, parts))
+    def load(pipeline, device, folder, parts, engine):
+        asked.append((pipeline.name, device, folder, parts, engine))
         return hand_made(pipeline)
 
     monkeypatch.setattr(Eraser, "load", load)
-    assert submit.masks_command(["--device", "cpu"]) == ExitCode.OK
-    assert submit.pages_command(["--device", "cpu"]) == ExitCode.OK
-    assert asked == [("big", "cpu", weights, ["segment"]), ("big", "cpu", weights, ["erase"])]
+    arguments = ["--device", "cpu", "--engine", "paddle"]
+    assert submit.masks_command(arguments) == ExitCode.OK
+    assert submit.pages_command(arguments) == ExitCode.OK
+    assert asked == [("big", "cpu", weights, [part], "paddle") for part in ("segment", "erase")]
     assert capsys.readouterr().err.count("1 pages; pipeline big: trained in output/big") == 2
     assert zipfile.ZipFile("submit/result.zip").namelist() == ["s.png", "readme.txt"]
     Path("data/sample/images/broken.jpg").write_bytes(b"")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from dehw.pages import Page
 
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+FORMATS = ("jpg", "png", "webp", "bmp", "tif", "heic", "pdf")  # as dehw.documents.FORMATS, which imports libraries
+ENGINES = ("auto", "paddle", "openvino", "onnxruntime")  # as dehw.engine.ENGINES, likewise
 COLUMNS = ("psnr", "msssim", "contest", "residual", "lost", "touched")
 
 
@@ -48,71 +50,38 @@ def guarded(command: Callable[[], int]) -> int:
 
 
 def erase(args: argparse.Namespace) -> int:
-    """Erase pages to files. Every name is checked before the networks are loaded."""
+    """Erase documents to files. Every name is checked before the networks are loaded."""
+    from dehw import batch, progress
+
+    if args.in_place and (args.output or args.format or args.resume):
+        raise InputError("--in-place keeps each file's name and kind, and no trace of what is done: drop the others")
+    found, unknown = batch.find_documents(args.pages, batch.own_outputs(args.pages, args.output, args.report))
+    for path in unknown:
+        print(f"dehw: {path}: passed over, not a kind of file that can be read", file=sys.stderr)
+    jobs, finished = batch.plan(found, args.output, args.format, args.in_place, args.overwrite, args.resume)
+    named = {path.resolve() for job in [*jobs, *finished] for path in (job.source, job.target)}
+    if args.report and args.report.resolve() in named:
+        raise InputError(f"{args.report} is one of the pages; choose another file for --report")
+    eraser = load_eraser(args) if jobs else None
+    report = batch.Report(args.pipeline, finished, unknown)
+    try:
+        with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
+            for outcomes in batch.erase_all(eraser, jobs, shown):
+                report.add(outcomes)
+    finally:  # what was done is told of an interrupted run too
+        if args.report:
+            report.write(args.report)
+    print(f"dehw: {report.summary()}", file=sys.stderr)
+    return ExitCode.FAILED if report.count("failed") else ExitCode.OK
+
+
+def load_eraser(args: argparse.Namespace) -> "Eraser":
+    """The eraser that --pipeline, --device, --weights and --engine ask for; says what runs its networks and why."""
     from dehw.eraser import Eraser
-    from dehw.pages import find_pages, for_each
 
-    pages = find_pages(args.pages, ignore=own_outputs(args.pages, args.output))
-    targets = plan(pages, args.output, args.overwrite)
-    eraser = Eraser.load(args.pipeline, args.device, args.weights)
-    empty = []
-
-    def work(page: "Page") -> None:
-        if not erase_file(eraser, page.path, targets[page]):
-            empty.append(page)
-
-    failed = for_each(pages, work, "erasing")
-    done = len(pages) - len(failed) - len(empty)
-    summary = f"{done} pages erased, {len(empty)} without handwriting copied, {len(failed)} failed"
-    print(f"dehw: {summary}", file=sys.stderr)
-    return ExitCode.FAILED if failed else ExitCode.OK
-
-
-def erase_file(eraser: "Eraser", source: Path, target: Path) -> bool:
-    """Erase one page's file; one without handwriting is copied byte for byte. Returns whether it had any."""
-    from dehw.pages import copy_page, read_image, read_metadata, write_image
-
-    erased = eraser(read_image(source))
-    if not erased.mask.any():
-        copy_page(source, target)
-        return False
-    write_image(target, erased.page, metadata=read_metadata(source))
-    return True
-
-
-def own_outputs(inputs: Sequence[Path], output: Path | None) -> Callable[[Path], bool]:
-    """A test for what an earlier run wrote: *.clean.*, and all in an output folder inside an input folder."""
-    inside = None
-    if output and any(path.resolve() in output.resolve().parents for path in inputs):
-        inside = output.resolve()
-    return lambda path: path.stem.endswith(".clean") or inside in path.resolve().parents
-
-
-def plan(pages: Sequence["Page"], output: Path | None, overwrite: bool) -> dict["Page", Path]:
-    """Where each page goes: its relative path under `output`, or STEM.clean.SUFFIX beside it.
-
-    Raises InputError where `output` is no folder, two pages would end in one file, an original would be
-    replaced, or, without `overwrite`, any file.
-    """
-    if output and output.exists() and not output.is_dir():
-        raise InputError(f"{output} is a file, not a folder; choose another one with -o")
-    targets = [
-        output / page.relative if output else page.path.with_name(f"{page.path.stem}.clean{page.path.suffix}")
-        for page in pages
-    ]
-    originals = {page.path.resolve() for page in pages}
-    counts = Counter(target.resolve() for target in targets)
-    problems = []
-    for page, target in zip(pages, targets):
-        if target.resolve() in originals:
-            problems.append(f"{page.path}: {target} would replace an original; choose another folder with -o")
-        elif counts[target.resolve()] > 1:
-            problems.append(f"{page.path}: another page would end in {target} too; erase them in two runs")
-        elif target.exists() and not overwrite:
-            problems.append(f"{page.path}: {target} is there already; give --overwrite or another -o")
-    if problems:
-        raise InputError("nothing was erased:\n  " + "\n  ".join(problems))
-    return dict(zip(pages, targets))
+    eraser = Eraser.load(args.pipeline, args.device, args.weights, engine=args.engine)
+    print(f"dehw: engine {eraser.engine}", file=sys.stderr)
+    return eraser
 
 
 def evaluate(args: argparse.Namespace) -> int:
@@ -269,6 +238,16 @@ def recipes(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def export(args: argparse.Namespace) -> int:
+    """Write a pipeline's networks as ONNX files, with a README of their inputs and outputs."""
+    from dehw.config import load_pipeline
+    from dehw.export import export_pipeline
+
+    export_pipeline(load_pipeline(args.pipeline), args.weights, args.output)
+    print(f"dehw: {args.output}", file=sys.stderr)
+    return ExitCode.OK
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dehw", description="Erase handwriting from exam pages.")
     parser.add_argument("--version", action="version", version=f"dehw {__version__}")
@@ -280,22 +259,31 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(command=models)
     _add_materials(commands.add_parser("materials", help="cut handwriting out of training pages, to paste elsewhere"))
     _add_recipes(commands.add_parser("recipes", help="show on one picture what is done to training crops"))
+    _add_export(commands.add_parser("export", help="write a pipeline's networks as ONNX files"))
     return parser
 
 
 def _add_erase(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Erase the handwriting of pages. Without -o, STEM.clean.SUFFIX is written beside each page. "
-        "In folders, files named *.clean.* are passed over. Exit codes: 0 done, 1 some pages failed, "
-        "2 bad input, 3 weights, 4 memory, 5 device, 130 stopped."
+        "Erase the handwriting of pages: JPEG, PNG, WebP, BMP, TIFF, PDF and HEIC (needs pillow-heif), told by their "
+        "content. Without -o, STEM.clean.SUFFIX is written beside each file. In folders, files named *.clean.* are "
+        "passed over, and those of other kinds named. Exit codes: 0 done, 1 some pages failed, 2 bad input, "
+        "3 weights, 4 memory, 5 device, 130 stopped."
     )
     add = parser.add_argument
-    add("pages", nargs="+", type=Path, metavar="PAGE|FOLDER", help="images, or folders of them")
+    add("pages", nargs="+", type=Path, metavar="PAGE|FOLDER", help="images and PDFs, or folders of them")
     add("-o", "--output", type=Path, metavar="DIR", help="keep relative paths and names under DIR")
+    add("--in-place", action="store_true", help="replace the files themselves, each when its clean one is whole")
+    add("--format", choices=FORMATS, help="write this kind of file; default: the input's")
     add("--pipeline", default="lite", help="name in configs/pipelines, or a file; default: %(default)s")
     add("--weights", type=Path, metavar="DIR", help="folder of weights, in place of the ones that ship")
     add("--device", choices=("auto", "cpu", "gpu"), default="auto", help="default: %(default)s")
-    add("--overwrite", action="store_true", help="replace outputs that are there already")
+    add("--engine", choices=ENGINES, default="auto", help="what runs the networks; default: %(default)s")
+    there = parser.add_mutually_exclusive_group()
+    there.add_argument("--overwrite", action="store_true", help="replace outputs that are there already")
+    there.add_argument("--resume", action="store_true", help="pass over files whose output is there already")
+    add("--report", type=Path, metavar="JSON", help="list each page: seconds, share erased, warnings")
+    add("--progress", choices=("bar", "json", "none"), default="bar", help="on stderr; default: %(default)s")
     parser.set_defaults(command=erase)
 
 
@@ -343,6 +331,15 @@ def _add_recipes(parser: argparse.ArgumentParser) -> None:
     add("--print-height", type=_at_least(1), metavar="PX", help="as the pipeline's that is trained; default: null")
     add("--seed", type=_at_least(0, int), default=0, help="default: %(default)s")
     parser.set_defaults(command=recipes)
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Write each network of a pipeline as STEM.onnx, and a README.md of inputs and outputs."
+    add = parser.add_argument
+    add("pipeline", metavar="PIPELINE", help="name in configs/pipelines, or a file")
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the files, new or empty")
+    add("--weights", type=Path, metavar="DIR", help="folder of weights, in place of the ones that ship")
+    parser.set_defaults(command=export)
 
 
 def _at_least(least: float, kind: type = float) -> Callable[[str], float]:

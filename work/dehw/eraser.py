@@ -4,7 +4,7 @@ page -> scaled  -> segment -> mask -> erase (generate, compose) -> page
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from dehw import masks, scale, tiling, tta
 from dehw.config import Pipeline, load_pipeline
-from dehw.engine import Network, build, pick_device
+from dehw.engine import Network, build_all, pick
 from dehw.errors import InputError
 from dehw.weights import find
 
@@ -42,6 +42,8 @@ class Eraser:
     the probability of handwriting (N, 1, S, S) in [0, 1]; None takes the whole page for handwriting.
     generators: pairs (network, weight); a network is called with tiles and their mask (N, 1, S, S) float32,
     1 = handwriting, and gives the tiles erased, (N, 3, S, S). device: where they run; a CPU gets N = 1.
+    engine: what runs them and why, in words. progress: set it to be called with (step, tiles done, tiles), where
+    step is "segment" or "erase", after each batch.
     """
 
     def __init__(
@@ -50,11 +52,14 @@ class Eraser:
         segmenter: Network | None,
         generators: Sequence[tuple[Network, float]],
         device: str = "cpu",
+        engine: str = "paddle",
     ):
         self.pipeline = pipeline
         self.segmenter = segmenter
         self.generators = list(generators)
         self.device = device
+        self.engine = engine
+        self.progress: Callable[[str, int, int], None] | None = None
 
     @classmethod
     def load(
@@ -63,11 +68,13 @@ class Eraser:
         device: str = "auto",
         weights: str | Path | None = None,
         parts: Sequence[str] = ("segment", "erase"),
+        engine: str = "auto",
     ) -> "Eraser":
         """Build a pipeline's networks with their weights.
 
         pipeline: its name, its file, or the settings themselves. device: auto, cpu or gpu. weights: the
         folder that holds them, in place of the ones that ship. parts: the steps whose networks are needed.
+        engine: auto, paddle, openvino or onnxruntime.
         Raises ConfigError, WeightsError, DeviceError.
         """
         if not isinstance(pipeline, Pipeline):
@@ -76,10 +83,11 @@ class Eraser:
         erase = pipeline.erase.networks if "erase" in parts else []
         folder = Path(weights) if weights else None
         paths = [find(network, folder, pipeline) for network in [*segment, *erase]]  # all, before any loads
-        device = pick_device(device)
-        built = [build(network, path, device) for network, path in zip([*segment, *erase], paths)]
+        sides = [pipeline.segment.window for _ in segment] + [pipeline.erase.tile for _ in erase]
+        built, taken = build_all(list(zip([*segment, *erase], paths, sides)), pick(engine, device))
         segmenter = built.pop(0) if segment else None
-        return cls(pipeline, segmenter, [(net, config.weight) for net, config in zip(built, erase)], device)
+        generators = [(net, config.weight) for net, config in zip(built, erase)]
+        return cls(pipeline, segmenter, generators, taken.device, str(taken))
 
     def __call__(self, page: np.ndarray) -> Erased:
         """Erase the handwriting of a page, (H, W, 3) uint8 RGB of any size from 1x1 up. Raises InputError."""
@@ -117,7 +125,7 @@ class Eraser:
         forth, back = MEANS[settings.average]
         average = tiling.Average(*scaled.shape[:2])
         windows = tiling.tiles(*scaled.shape[:2], settings.window, settings.stride)
-        for batch in self._batches(windows, settings.batch):
+        for batch in self._batches("segment", windows, settings.batch):
             answers = tta.average(lambda tiles: forth(self.segmenter(tiles)), views, _cut(scaled, batch) / 255)
             for window, answer in zip(batch, answers):
                 average.add(window, answer[0])
@@ -158,7 +166,7 @@ class Eraser:
         if settings.cmp:
             tiles = [tile for tile in tiles if mask[tile.keep].any()]
         generated = page.copy()
-        for batch in self._batches(tiles, settings.batch):
+        for batch in self._batches("erase", tiles, settings.batch):
             pixels = self._fuse(views, _cut(page, batch) / 255, _cut(mask, batch))
             for tile, values in zip(batch, pixels):
                 generated[tile.keep] = _to_page(values)[tile.inner]
@@ -173,11 +181,16 @@ class Eraser:
             np.copyto(generated, page, where=~mask[..., None])
         return generated
 
-    def _batches(self, tiles: list[tiling.Tile], size: int) -> Iterator[list[tiling.Tile]]:
+    def _batches(self, step: str, tiles: list[tiling.Tile], size: int) -> Iterator[list[tiling.Tile]]:
         """Tiles in batches of `size`; on a CPU one by one, which is faster there (0.6 s for 0.9 s a window of
-        SegFormer-B0) and keeps the largest networks below 1 GiB.
+        SegFormer-B0) and keeps the largest networks below 1 GiB. Tells `progress` of each batch that is done.
         """
-        return tiling.batches(tiles, 1 if self.device == "cpu" else size)
+        done = 0
+        for batch in tiling.batches(tiles, 1 if self.device == "cpu" else size):
+            yield batch
+            done += len(batch)
+            if self.progress:
+                self.progress(step, done, len(tiles))
 
     def _fuse(self, views: Sequence[tta.View], *inputs: np.ndarray) -> np.ndarray:
         """Mean of the generators by weight, each averaged over the views: (N, 3, S, S) float32."""

@@ -1,7 +1,6 @@
-"""Pages as files: the one place where images are found, read and written (Pillow)."""
+"""Pages as files: the one place where images are found, read and written (Pillow). See documents.py for many pages."""
 
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +17,34 @@ from dehw.files import atomic_path
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 PAPER = (255, 255, 255)  # what shows through a transparent pixel
 
-LOSSLESS = {
-    ".png": {"compress_level": 3},  # twice as fast as the usual 6, and 7 % larger
-    ".tif": {"compression": "tiff_lzw"},
-    ".tiff": {"compression": "tiff_lzw"},
-    ".webp": {"lossless": True, "quality": 0, "method": 0},  # for lossless files quality means effort
+# The kinds of file that are known, and how each begins. Pillow's own search would try 40 decoders on any file.
+SIGNATURES = {
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "WEBP": rb"RIFF.{4}WEBP",
+    "BMP": rb"BM.{4}\0{4}",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",  # + is BigTIFF
+    "HEIF": rb".{4}ftyp(hei[cxms]|hev[cx]|mif1|msf1)",
+    "PDF": rb".{0,1019}?%PDF-",  # readers take a PDF that starts anywhere in its first 1024 bytes
 }
+# How each kind is written: JPEG and HEIF 4:4:4, all others without loss.
+OPTIONS = {
+    "JPEG": {"subsampling": 0},  # 0 is Pillow's word for 4:4:4
+    "HEIF": {"quality": 95, "chroma": 444},
+    "PNG": {"compress_level": 3},  # twice as fast as the usual 6, and 7 % larger
+    "TIFF": {"compression": "tiff_lzw"},
+    "WEBP": {"lossless": True, "quality": 0, "method": 0},  # for lossless files quality means effort
+}
+# What a TIFF's table says about the page; the rest of it is about this very file's strips and offsets.
+ABOUT_THE_PAGE = (
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.Software,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+)
 # What to do with pixels stored in each EXIF orientation but 1, upright (EXIF 2.3, tag 274).
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,11 +69,25 @@ class Page:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a page's file says beside its pixels. exif carries no orientation: the pixels are upright."""
+    """What a page's file says beside its pixels.
+
+    dpi: across and down. exif carries no orientation: the pixels are upright. grey: the file knows no colour.
+    """
 
     dpi: tuple[float, float] | None = None
     icc: bytes | None = None
     exif: bytes | None = None
+    grey: bool = False
+
+
+def kind_of(path: str | Path) -> str | None:
+    """The kind of a file by its first bytes, a key of SIGNATURES; None for any other kind. Raises PageError."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(1024)
+    except OSError as error:
+        raise PageError(f"{path} cannot be read: {error.strerror}. Look at its permissions.") from error
+    return next((kind for kind, pattern in SIGNATURES.items() if re.match(pattern, head, re.DOTALL)), None)
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -60,23 +95,33 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Transparent pixels show white paper; 16-bit grey keeps its upper byte. Raises PageError.
     """
-    with _opened(path) as image:
-        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # MPO: a camera's JPEG with a preview
-            raise ValueError(f"it holds {image.n_frames} pages; save each as a file of its own")
-        image.load()  # Pillow turns TIFF by itself here, and then has no orientation for it any more
-        turn = TURNS.get(_orientation(image))
-        return np.array(_to_rgb(image if turn is None else image.transpose(turn)))
+    with opened(path) as image:
+        if (count := count_pages(image)) > 1:
+            raise ValueError(f"it holds {count} pages; save each as a file of its own")
+        return upright(image)
+
+
+def count_pages(image: Image.Image) -> int:
+    """How many pages an opened image file holds. The other pictures of a camera's or phone's photo are none."""
+    return 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
+
+
+def upright(image: Image.Image) -> np.ndarray:
+    """The pixels of an opened image, turned as its EXIF says, as read_image gives them."""
+    image.load()  # Pillow turns TIFF by itself here, and then has no orientation for it any more
+    turn = TURNS.get(_orientation(image))
+    return np.array(_to_rgb(image if turn is None else image.transpose(turn)))
 
 
 def read_mask(path: str | Path) -> np.ndarray:
     """Read a mask file: (H, W) float32 in [0, 1], 1 = handwriting. Raises PageError."""
-    with _opened(path) as image:
+    with opened(path) as image:
         return masks.from_file(np.array(image.convert("L")))
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """(height, width) in pixels as read_image gives them, without decoding the pixels. Raises PageError."""
-    with _opened(path) as image:
+    with opened(path) as image:
         width, height = image.size
         if image.format == "TIFF":  # its size is that of the turned page in some versions of Pillow
             width, height = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
@@ -84,32 +129,58 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def read_metadata(path: str | Path) -> Metadata:
-    """Resolution, colour profile (RGB ones only: pages are written as RGB) and EXIF. Raises PageError."""
-    with _opened(path) as image:
-        icc = image.info.get("icc_profile") or b""
-        return Metadata(dpi=_dpi(image), icc=icc if icc[16:20] == b"RGB " else None, exif=_exif(image))
+    """What a page's file says beside its pixels; what is damaged or makes no sense is left out. Raises PageError."""
+    with opened(path) as image:
+        return metadata_of(image)
 
 
-def write_image(path: str | Path, image: np.ndarray, jpeg_quality: int = 95, metadata: Metadata | None = None) -> None:
-    """Write (H, W, 3) or (H, W) uint8 in the format of path's suffix; the file appears only when whole.
+def metadata_of(image: Image.Image) -> Metadata:
+    """The same of an opened image. Its colour profile is kept where it fits what is written: RGB, or grey."""
+    grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
+    icc = image.info.get("icc_profile") or b""
+    fits = icc[16:20] == (b"GRAY" if grey else b"RGB ")  # ICC.1, section 7.2: the profile's colour space
+    return Metadata(_dpi(image), icc if fits else None, _exif(image), grey)
 
-    JPEG is written 4:4:4, which leaves untouched pixels within a few levels; every other format is lossless.
-    Raises PageError.
+
+def write_image(
+    path: str | Path,
+    image: np.ndarray,
+    jpeg_quality: int = 95,
+    metadata: Metadata | None = None,
+    kind: str | None = None,
+) -> None:
+    """Write (H, W, 3) or (H, W) uint8 as `kind`, else as path's suffix says; the file appears only when whole.
+
+    JPEG is written 4:4:4, which leaves untouched pixels within a few levels; every other format but HEIF is
+    lossless. Raises PageError.
     """
-    path, metadata = Path(path), metadata or Metadata()
-    jpeg = {"quality": jpeg_quality, "subsampling": 0}  # 0 is Pillow's word for 4:4:4
-    suffix = path.suffix.lower()
-    options = dict(jpeg if suffix in (".jpg", ".jpeg") else LOSSLESS.get(suffix, {}))
-    kept = {"dpi": metadata.dpi, "icc_profile": metadata.icc, "exif": metadata.exif}
+    with written(path) as temporary:
+        save(temporary, image, kind or _kind_named(temporary), metadata or Metadata(), jpeg_quality)
+
+
+def save(target: object, image: np.ndarray, kind: str, metadata: Metadata, jpeg_quality: int = 95) -> None:
+    """Encode (H, W, 3) or (H, W) uint8 into `target`, a path or an opened file; raises what Pillow raises.
+
+    metadata.grey has colour pixels written as grey: those that were grey keep their value.
+    """
+    if kind == "HEIF":
+        _register_heif()
+    options = dict(OPTIONS.get(kind, {}))
+    if kind == "JPEG":
+        options["quality"] = jpeg_quality
+    exif = _about_the_page(metadata.exif) if kind == "TIFF" else metadata.exif
+    kept = {"dpi": metadata.dpi, "icc_profile": metadata.icc, "exif": exif}
     options.update({key: value for key, value in kept.items() if value})
-    with _written(path) as temporary:
-        Image.fromarray(image).save(temporary, **options)
-
-
-def copy_page(source: str | Path, path: str | Path) -> None:
-    """Copy a page's file byte for byte; the copy appears only when whole. Raises PageError."""
-    with _written(path) as temporary:
-        shutil.copyfile(source, temporary)
+    picture = Image.fromarray(image)
+    picture = picture.convert("L") if metadata.grey else picture
+    try:
+        picture.save(target, format=kind, **options)
+    except (MemoryError, OSError):
+        raise
+    except Exception:  # EXIF that is damaged or too long for the format: the page is worth more
+        if not options.pop("exif", None):
+            raise
+        picture.save(target, format=kind, **options)
 
 
 def write_mask(path: str | Path, mask: np.ndarray) -> None:
@@ -117,22 +188,32 @@ def write_mask(path: str | Path, mask: np.ndarray) -> None:
     write_image(path, masks.to_file(mask))
 
 
-def find_pages(paths: Sequence[str | Path], ignore: Callable[[Path], bool] | None = None) -> list[Page]:
+def has_suffix(path: Path) -> bool:
+    """Whether a file calls itself an image."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def find_pages(
+    paths: Sequence[str | Path],
+    ignore: Callable[[Path], bool] | None = None,
+    known: Callable[[Path], bool] = has_suffix,
+) -> list[Page]:
     """List the pages that files and folders name, folders recursively and in natural order (2 before 10).
 
-    A file is taken as named; in folders, hidden files, other kinds of file and those that `ignore` picks are
-    passed over. Raises InputError that lists every path which is missing, of an unknown kind or empty.
+    A file is taken as named; in folders, hidden files, those that `ignore` picks, and then those that are not
+    `known` are passed over. Raises InputError that lists every path which is missing, of an unknown kind or empty.
     """
     pages, problems = [], []
     for path in map(Path, paths):
         if path.is_dir():
-            found = [page for page in _pages_in(path) if not (ignore and ignore(page.path))]
+            files = [page for page in _files_in(path) if not (ignore and ignore(page.path))]
+            found = [page for page in files if known(page.path)]
             pages += found
             problems += [] if found else [f"{path}: no pages in this folder"]
         elif not path.exists():
             problems.append(f"{path}: no such file or folder")
-        elif path.suffix.lower() not in SUFFIXES:
-            problems.append(f"{path}: not an image file")
+        elif not known(path):
+            problems.append(f"{path}: not a kind of file that can be read")
         else:
             pages.append(Page(path, Path(path.name)))
     if problems or not pages:
@@ -159,27 +240,66 @@ def for_each(pages: Sequence[Page], work: Callable[[Page], None], label: str) ->
     return failed
 
 
+def open_image(path: str | Path) -> Image.Image:
+    """Open an image file of a known kind, whose pixels are not decoded yet; to be closed. Raises PageError."""
+    with reading(path):
+        kind = kind_of(path)
+        if kind is None or kind == "PDF":
+            raise Image.UnidentifiedImageError
+        if kind == "HEIF":
+            _register_heif()
+        return Image.open(path, formats=[kind])
+
+
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """Open an image file; whatever goes wrong inside becomes a PageError that names it."""
+def opened(path: str | Path) -> Iterator[Image.Image]:
+    """Lend an opened image file; whatever goes wrong inside becomes a PageError that names it."""
+    with reading(path), open_image(path) as image:
+        yield image
+
+
+@contextmanager
+def reading(name: str | Path) -> Iterator[None]:
+    """Whatever goes wrong inside becomes a PageError that names the file, or its page, as unreadable."""
     try:
-        with Image.open(path) as image:
-            yield image
-    except MemoryError:
+        yield
+    except (MemoryError, PageError):
         raise
-    except Exception as error:  # a damaged or hostile file makes Pillow raise nearly anything
+    except Exception as error:  # a damaged or hostile file makes decoders raise nearly anything
         reason = "not an image, or damaged" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise PageError(f"{path} cannot be read: {reason}. Open it in a viewer and save it anew.") from error
+        raise PageError(f"{name} cannot be read: {reason}. Open it in a viewer and save it anew.") from error
 
 
 @contextmanager
-def _written(path: str | Path) -> Iterator[Path]:
-    """Lend an atomic path; whatever goes wrong inside becomes a PageError that names it."""
+def writing(path: str | Path) -> Iterator[None]:
+    """What goes wrong inside becomes a PageError that names the file as unwritable."""
     try:
-        with atomic_path(path) as temporary:
-            yield temporary
+        yield
     except (OSError, ValueError) as error:
         raise PageError(f"{path} cannot be written: {error}. Choose another place for it.") from error
+
+
+@contextmanager
+def written(path: str | Path) -> Iterator[Path]:
+    """Lend an atomic path; what goes wrong inside becomes a PageError that names it."""
+    with writing(path), atomic_path(path) as temporary:
+        yield temporary
+
+
+def _register_heif() -> None:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise ValueError("HEIC needs one more package, pip install pillow-heif") from error
+    pillow_heif.register_heif_opener()
+
+
+def _kind_named(path: Path) -> str:
+    """The kind that a path's suffix asks for; ValueError where it is none."""
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"unknown file extension: {path.suffix}")
+    return kind
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -213,20 +333,36 @@ def _exif(image: Image.Image) -> bytes | None:
 
     None where there is none, and where it is damaged.
     """
-    if image.format == "TIFF":  # its EXIF is the file's own table of strips and offsets
-        return None
     try:
         exif = image.getexif()
         exif.pop(ExifTags.Base.Orientation, None)
+        if image.format == "TIFF":
+            return _about_the_page(exif)
         return exif.tobytes() if len(exif) else None
     except Exception:  # as above
         return None
 
 
-def _pages_in(folder: Path) -> list[Page]:
+def _about_the_page(exif: Image.Exif | bytes | None) -> bytes | None:
+    """The part of EXIF that a TIFF's table may take over from another file.
+
+    Not its sub-tables, such as the exposure: Pillow cannot write them into a compressed TIFF.
+    """
+    if isinstance(exif, bytes):
+        content, exif = exif, Image.Exif()
+        exif.load(content)
+    kept = Image.Exif()
+    if exif:
+        kept.update({tag: exif[tag] for tag in ABOUT_THE_PAGE if tag in exif})
+    return kept.tobytes() if len(kept) else None
+
+
+def _files_in(folder: Path) -> list[Page]:
+    """Every file under a folder but hidden ones, in natural order."""
+
     def natural(path: Path) -> list:
         return [int(part) if part.isdecimal() else part.casefold() for part in re.split(r"(\d+)", str(path))]
 
-    relative = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    relative = (path.relative_to(folder) for path in folder.rglob("*"))
     shown = [path for path in relative if not any(part.startswith(".") for part in path.parts)]
     return [Page(folder / path, path) for path in sorted(shown, key=natural) if (folder / path).is_file()]

@@ -15,6 +15,7 @@ import numpy as np
 
 from dehw import __version__
 from dehw.config import NetworkConfig, Pipeline, load_pipeline
+from dehw.engine import ENGINES
 from dehw.errors import DehwError, ExitCode, InputError, PageError, WeightsError
 from dehw.files import atomic_path, sha256, write_json
 from dehw.masks import threshold
@@ -128,7 +129,7 @@ def write_pages(pages: Sequence[Page], choice: Choice, eraser: "Eraser", masks: 
         seconds[page.path.stem] = round(time.perf_counter() - started, 3)
 
     failed = for_each(pages, work, "pages")
-    readme = describe(choice, eraser.device, seconds, run, failed)
+    readme = describe(choice, eraser, seconds, run, failed)
     old = sum(path.stem not in seconds for path in output.glob("*.png"))
     if old:
         readme += f"not of this run, and not in result.zip: {old} other PNG files in this folder\n"
@@ -140,7 +141,9 @@ def write_pages(pages: Sequence[Page], choice: Choice, eraser: "Eraser", masks: 
     return failed
 
 
-def describe(choice: Choice, device: str, seconds: dict[str, float], run: dict | None, failed: Sequence[Page]) -> str:
+def describe(
+    choice: Choice, eraser: "Eraser", seconds: dict[str, float], run: dict | None, failed: Sequence[Page]
+) -> str:
     """The readme of a submission: what made it, on what, how fast, and which pages are missing.
 
     seconds: time spent on each page done, by stem; run: what run.json says about the masks, if they have one.
@@ -151,7 +154,7 @@ def describe(choice: Choice, device: str, seconds: dict[str, float], run: dict |
     files = [find(network, choice.weights, pipeline) for network in _networks(pipeline)]
     lines = [f"dehw {__version__}", f"pipeline: {pipeline.name} ({choice.why})", "weights:"]
     lines += [f"  {file.name}  sha256 {sha256(file)}" for file in files]
-    lines += [f"device: {device}", f"pages: {len(seconds)}"]
+    lines += [f"device: {eraser.device}", f"engine: {eraser.engine}", f"pages: {len(seconds)}"]
     if seconds:
         erasing = sum(seconds.values()) / len(seconds)
         masking = sum(run["seconds"][stem] for stem in seconds) / len(seconds) if run else 0.0
@@ -200,7 +203,7 @@ def masks_command(argv: Sequence[str] | None = None) -> int:
     if choice.pipeline.segment is None:
         print(f"dehw: pipeline {choice.pipeline.name} uses no masks: nothing to do", file=sys.stderr)
         return ExitCode.OK
-    eraser = _load(choice, args.device, "segment")
+    eraser = _load(choice, args, "segment")
     return ExitCode.FAILED if write_masks(pages, choice, eraser, args.output) else ExitCode.OK
 
 
@@ -211,7 +214,7 @@ def pages_command(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("submit"), help="default: %(default)s")
     args = parser.parse_args(argv)
     pages, choice = _prepare(args)
-    eraser = _load(choice, args.device, "erase")
+    eraser = _load(choice, args, "erase")
     failed = write_pages(pages, choice, eraser, args.masks, args.output)
     return ExitCode.FAILED if failed else ExitCode.OK
 
@@ -223,6 +226,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     add("--pipeline", help=f"name or file; default: the newest complete training in output/, else {SHIPPED}")
     add("--weights", type=Path, metavar="DIR", help="folder of weights, in place of the ones that ship")
     add("--device", choices=("auto", "cpu", "gpu"), default="auto", help="default: %(default)s")
+    add("--engine", choices=ENGINES, default="auto", help="what runs the networks; default: %(default)s")
     return parser
 
 
@@ -235,10 +239,12 @@ def _prepare(args: argparse.Namespace) -> tuple[list[Page], Choice]:
     return pages, choice
 
 
-def _load(choice: Choice, device: str, part: str) -> "Eraser":
+def _load(choice: Choice, args: argparse.Namespace, part: str) -> "Eraser":
     from dehw.eraser import Eraser
 
-    return Eraser.load(choice.pipeline, device, choice.weights, parts=[part])
+    eraser = Eraser.load(choice.pipeline, args.device, choice.weights, parts=[part], engine=args.engine)
+    print(f"dehw: engine {eraser.engine}", file=sys.stderr)
+    return eraser
 
 
 def _given(weights: Path, requested: str | None) -> Choice:

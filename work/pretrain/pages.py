@@ -21,8 +21,8 @@ NOISE = (
 
 def tone_curves(rng: np.random.Generator) -> np.ndarray:
     """Contrast, brightness, gamma and a cast of colour as three look-up tables (1, 256, 3) uint8."""
-    gain, lift, gamma = rng.uniform(0.75, 1.1), rng.normal(0, 0.04), np.exp(rng.normal(0, 0.25))
-    cast = 1 - np.abs(rng.normal(0, 0.03, 3))
+    gain, lift, gamma = rng.uniform(0.5, 1.1), rng.normal(0, 0.04), np.exp(rng.normal(0, 0.25))
+    cast = 1 - np.abs(rng.normal(0, 0.07, 3))
     level = np.linspace(0, 1, 256)[:, None] ** gamma * gain + lift
     return (level * cast * 255).clip(0, 255).astype(np.uint8)[None]
 

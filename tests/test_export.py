@@ -1,0 +1,227 @@
+"""Networks as ONNX: what is exported computes what Paddle did; the cache gives each network its own file."""
+
+import inspect
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+from paddle.nn import functional as F
+
+from dehw import cli, config, export, weights
+from dehw.config import NetworkConfig
+from dehw.errors import DeviceError, ExitCode, WeightsError
+from dehw.files import write_json
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+pytest.importorskip("paddle2onnx")
+
+SIZE = (8, 12)
+LOAD = export.load
+
+
+class Painter(paddle.nn.Layer):
+    """Looks at its mask; has the two operators whose doubles paddle2onnx misreads."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = paddle.nn.Conv2D(3, 3, 3, padding=1)
+
+    def infer(self, tile, mask):
+        small = F.leaky_relu(self.conv(tile), 0.3) + F.leaky_relu(-tile, 0.1)
+        return F.interpolate(F.max_pool2d(small, 2), scale_factor=2, mode="nearest") + 5 * mask
+
+
+class Blind(Painter):
+    def infer(self, tile, mask):
+        return self.conv(tile)
+
+
+class Finder(Painter):
+    def infer(self, tile):
+        return F.softmax(self.conv(tile), axis=1)[:, 1:2]
+
+
+def rand(*shape):
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+def run(model, **inputs):
+    return runtime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, inputs)[0]
+
+
+@pytest.mark.parametrize(("layer", "names"), [(Painter, ["tile", "mask"]), (Blind, ["tile"]), (Finder, ["tile"])])
+def test_what_is_exported_computes_what_the_layer_does(layer, names, capfd):
+    layer = layer()
+    layer.eval()
+    model, inputs = export.export(layer, SIZE)
+    assert inputs == names and capfd.readouterr().out == ""
+    given = {"tile": rand(3, 3, *SIZE) - 0.5, "mask": rand(3, 1, *SIZE)}
+    given = {name: given[name] for name in inspect.signature(layer.infer).parameters}
+    with paddle.no_grad():
+        expected = layer.infer(*map(paddle.to_tensor, given.values())).numpy()
+    answer = run(model, **{name: given[name] for name in names})
+    np.testing.assert_allclose(answer, expected, atol=1e-6)
+    opset = {each.domain: each.version for each in onnx.load_from_string(model).opset_import}
+    assert opset[""] == export.OPSET
+
+
+def test_what_cannot_be_translated_is_told_and_the_terminal_works_again(capfd):
+    class Odd(Painter):
+        def infer(self, tile):
+            return paddle.erfinv(tile * 0.5)
+
+    with pytest.raises(DeviceError, match="Odd cannot be exported.*unsupported operators.*--engine paddle"):
+        export.export(Odd(), SIZE)
+    print("still here", flush=True)
+    assert capfd.readouterr().out == "still here\n"
+
+
+def test_without_paddle2onnx_its_pip_command_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "paddle2onnx", None)
+    with pytest.raises(DeviceError, match="pip install paddle2onnx.*--engine paddle") as caught:
+        export.export(Finder(), SIZE)
+    assert caught.value.exit_code == ExitCode.DEVICE
+
+
+def test_paddle_2_is_told_to_be_too_old(monkeypatch):
+    monkeypatch.setattr(paddle, "__version__", "2.6.2")
+    with pytest.raises(DeviceError, match="Paddle 3.*2.6.2.*--engine paddle"):
+        export.export(Finder(), SIZE)
+
+
+# -- the cache -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def exports(tmp_path, monkeypatch):
+    """Stands in for the export; lists what was exported. `a.pdparams` and `b.pdparams` are there."""
+    done = []
+
+    def stand_in(layer, size):
+        done.append((layer, size))
+        return f"{layer} {size}".encode(), ["tile"]
+
+    monkeypatch.setenv("DEHW_CACHE", str(tmp_path / "cache" / "new"))
+    monkeypatch.setattr(export, "load", lambda network, path: f"{network.type} {network.args} {path.read_text()}")
+    monkeypatch.setattr(export, "export", stand_in)
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        Path(f"{name}.pdparams").write_text(f"weights of {name}")
+    return done
+
+
+NET = NetworkConfig("erasenet", "a.pdparams", {"width": 0.25})
+
+
+def test_the_second_time_nothing_is_exported(exports):
+    first = export.cached(NET, "a.pdparams", SIZE)
+    assert first.parent == Path("cache/new").absolute() and first.read_text().endswith("weights of a (8, 12)")
+    assert export.cached(NET, "a.pdparams", SIZE) == first and len(exports) == 1
+    Path("moved.pdparams").write_text("weights of a")
+    assert export.cached(NET, "moved.pdparams", SIZE).read_text() == first.read_text()
+
+
+def test_other_weights_settings_sizes_and_code_have_files_of_their_own(exports, monkeypatch):
+    files = {export.cached(NET, "a.pdparams", SIZE)}
+    files.add(export.cached(NET, "a.pdparams", (16, 12)))
+    files.add(export.cached(NetworkConfig("erasenet", "a.pdparams", {"width": 0.5}), "a.pdparams", SIZE))
+    files.add(export.cached(NetworkConfig("mtrnet", "a.pdparams", {"width": 0.25}), "a.pdparams", SIZE))
+    Path("a.pdparams").write_text("trained further")
+    files.add(export.cached(NET, "a.pdparams", SIZE))
+    assert export.cached(NET, "a.pdparams", SIZE).read_text().endswith("trained further (8, 12)")
+    original = export.sha256
+    monkeypatch.setattr(export, "sha256", lambda path: original(path) + "changed" * (Path(path).name == "layers.py"))
+    files.add(export.cached(NET, "a.pdparams", SIZE))
+    assert len(files) == len(exports) == 6
+
+
+def test_weights_exchanged_against_their_manifest_are_not_taken_from_the_cache(exports, monkeypatch):
+    export.cached(NET, "a.pdparams", SIZE)
+    write_json("manifest.json", {"networks": {"a.pdparams": {"sha256": "of others"}}})
+    monkeypatch.setattr(export, "load", LOAD)
+    with pytest.raises(WeightsError, match="SHA-256"):
+        export.cached(NET, "a.pdparams", SIZE)
+
+
+def test_where_the_cache_cannot_be_written_the_model_is_given(exports):
+    Path("cache").write_text("a file, not a folder")
+    assert export.cached(NET, "a.pdparams", SIZE) == b"erasenet {'width': 0.25} weights of a (8, 12)"
+
+
+def test_writers_at_once_leave_one_whole_file(exports, monkeypatch):
+    barrier = threading.Barrier(4)
+
+    def slow(layer, size):
+        barrier.wait(10)
+        return threading.current_thread().name.encode() * 1_000_000, ["tile"]
+
+    monkeypatch.setattr(export, "export", slow)
+    found = []
+    writers = [
+        threading.Thread(target=lambda: found.append(export.cached(NET, "a.pdparams", SIZE)), name=name)
+        for name in "wxyz"
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len(set(found)) == 1 and list(found[0].parent.iterdir()) == [found[0]]
+    content = found[0].read_text()
+    assert len(content) == 1_000_000 and len(set(content)) == 1
+
+
+def test_the_cache_is_the_users(monkeypatch, tmp_path):
+    monkeypatch.delenv("DEHW_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert export.cache_folder() == tmp_path / "dehw"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert export.cache_folder() == Path.home() / ".cache" / "dehw"
+
+
+# -- dehw export ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """The file of a pipeline of two tiny networks, with its weights in the folder `own`."""
+    from dehw import models
+
+    path = tmp_path / "small.yml"
+    path.write_text(
+        "segment: {network: {type: segformer_b0, weights: s.pdparams, args: {embedding_dim: 16}},"
+        " window: 64, stride: 32}\n"
+        "erase: {networks: [{type: erasenet, weights: e.pdparams, args: {width: 0.0625}}], tile: 96, margin: 13}"
+    )
+    pipeline = config.load_pipeline(path)
+    for network in (pipeline.segment.network, *pipeline.erase.networks):
+        weights.save(models.build(network), tmp_path / "own" / network.weights)
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def test_a_pipeline_is_exported_with_a_readme_of_inputs_and_outputs(small, capsys):
+    assert cli.main(["export", str(small), "-o", "out", "--weights", "own"]) == ExitCode.OK
+    assert sorted(path.name for path in Path("out").iterdir()) == ["README.md", "e.onnx", "s.onnx"]
+    readme = Path("out/README.md").read_text()
+    for stem, side, channels in (("s", 64, 1), ("e", 96, 3)):
+        network = config.load_pipeline(small)
+        network = network.segment.network if stem == "s" else network.erase.networks[0]
+        assert f"| `{stem}.onnx` | {network.type} | `tile` (N, 3, {side}, {side}) | (N, {channels}, {side}" in readme
+        assert export.sha256(Path(f"own/{stem}.pdparams")) in readme
+        layer, tile = export.load(network, f"own/{stem}.pdparams"), rand(2, 3, side, side)
+        mask = [] if stem == "s" else [paddle.to_tensor(rand(2, 1, side, side))]
+        with paddle.no_grad():
+            expected = layer.infer(paddle.to_tensor(tile), *mask).numpy()
+        np.testing.assert_allclose(run(f"out/{stem}.onnx", tile=tile), expected, atol=1e-5)
+    assert cli.main(["export", str(small), "-o", "out", "--weights", "own"]) == ExitCode.USAGE
+    assert "out is not empty" in capsys.readouterr().err
+
+
+def test_missing_weights_are_told_before_anything_is_exported(small):
+    Path("own/e.pdparams").unlink()
+    assert cli.main(["export", str(small), "-o", "out", "--weights", "own"]) == ExitCode.WEIGHTS
+    assert not Path("out").exists()

@@ -1,0 +1,63 @@
+import json
+
+import pytest
+
+from dehw import progress
+from dehw.progress import Progress
+
+# What an eraser says of two pages: the second has no handwriting, so that no tile is erased.
+CALLS = [("segment", 1, 4), ("segment", 4, 4), ("erase", 1, 2), ("erase", 2, 2), None, ("segment", 1, 1), None]
+
+
+def play(shown):
+    seen = []
+    for call in CALLS:
+        shown.pages() if call is None else shown.tiles(*call)
+        seen.append(shown.done)
+    return seen
+
+
+def test_tiles_are_parts_of_pages_and_it_ends_at_the_total():
+    assert play(Progress(2)) == [0.125, 0.5, 0.75, 1.0, 1.0, 1.5, 2.0]
+
+
+def test_it_never_goes_back():
+    """A page that failed half-way is done; networks that tell too much or twice take nothing away."""
+    shown = Progress(3)
+    shown.tiles("erase", 1, 2)
+    shown.tiles("segment", 1, 2)
+    assert shown.done == 0.75
+    shown.tiles("erase", 5, 2)
+    assert shown.done == 1.0
+    shown.pages(2)
+    assert shown.done == 2.0
+
+
+def test_json_is_one_object_a_line_on_stderr(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY", 0)
+    with progress.shown("json", 2) as shown:
+        play(shown)
+        shown.message("a page\nfailed")
+    captured = capsys.readouterr()
+    lines = [json.loads(line) for line in captured.err.splitlines()]
+    assert [line.get("done") for line in lines] == [0.125, 0.5, 0.75, 1.0, 1.5, 2.0, None]
+    assert all(line["total"] == 2 for line in lines[:-1]) and lines[-1] == {"message": "a page\nfailed"}
+    assert captured.out == ""
+
+
+def test_json_between_pages_is_not_a_flood(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY", 1000)
+    with progress.shown("json", 2) as shown:
+        shown.last = float("inf")
+        play(shown)
+    assert [json.loads(line)["done"] for line in capsys.readouterr().err.splitlines()] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("kind, bar", [("bar", True), ("none", False)])
+def test_the_bar_shows_and_none_does_not(capsys, kind, bar):
+    with progress.shown(kind, 2) as shown:
+        play(shown)
+        shown.message("a page failed")
+    captured = capsys.readouterr()
+    assert "dehw: a page failed\n" in captured.err and captured.out == ""
+    assert ("100%" in captured.err and "2.0/2 pages" in captured.err) == bar
