@@ -11,8 +11,8 @@ from dehw.pages import read_image, write_image
 
 SAMPLES = Path("data/sample/images")
 PARTS = {  # page and the rows of it to show, as shares of its height
-    "dehw_sample_03": (0.03, 0.47),
-    "dehw_sample_05": (0.03, 0.42),
+    "dehw_sample_06": (0.03, 0.42),
+    "dehw_sample_08": (0.04, 0.47),
 }
 WIDTH = 1400  # px of the whole picture
 
