@@ -18,7 +18,7 @@ pytest.importorskip("openvino")
 ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("paddle2onnx")
 
-SAMPLE = Path(__file__).parents[1] / "data" / "sample" / "images" / "dehw_sample_01.jpg"
+SAMPLES = Path(__file__).parents[1] / "data" / "sample" / "images"
 TILE = 64
 CPU = ["CPUExecutionProvider"]
 NETWORKS = {
@@ -152,29 +152,38 @@ network = NetworkConfig("erasenet", "e.pdparams", {"width": 0.0625, "spectral_no
 taken = engine.pick()
 (built,), taken = engine.build_all([(network, Path(sys.argv[1]), 64)], taken)
 built(np.zeros((1, 3, 64, 64), np.float32), np.zeros((1, 1, 64, 64), np.float32))
-print(taken.name, "paddle" in sys.modules)
+print(taken.name, "paddle" in sys.modules, sys.modules.get("openvino_telemetry"))
 """
 
 
 @pytest.mark.skipif(paddle.device.is_compiled_with_cuda(), reason="a Paddle for GPUs is asked for one")
-def test_with_the_cache_warm_paddle_is_not_imported(saved):
-    """Importing it takes longer than erasing a page."""
+def test_with_the_cache_warm_paddle_is_not_imported_and_nothing_is_sent(saved):
+    """Importing Paddle takes longer than erasing a page; importing OpenVINO reports it, unless it is kept from it."""
     network, path, _, _ = saved("erasenet")
     engine.export.cached(network, path, (TILE, TILE))
     work = Path(engine.__file__).parents[1]
     run = subprocess.run([sys.executable, "-c", WARM, path], cwd=work, capture_output=True, text=True)
-    assert run.stdout.split() == ["openvino", "False"], run.stderr
+    assert run.stdout.split() == ["openvino", "False", "None"], run.stderr
+
+
+@pytest.fixture(scope="module")
+def by_paddle():
+    """The sample pages, each with what Paddle makes of it by the weights that ship."""
+    eraser = Eraser.load("lite", "cpu", engine="paddle")
+    return [(page, eraser(page)) for page in map(read_image, sorted(SAMPLES.glob("*.jpg")))]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
-def test_the_networks_that_ship_erase_alike_on_every_engine(name):
-    """In the precision that users get; what they find and what they paint, on the first sample page."""
-    page = read_image(SAMPLE)
-    expected = Eraser.load("lite", "cpu", engine="paddle")(page)
-    erased = Eraser.load("lite", "cpu", engine=name)(page)
-    either = erased.mask | expected.mask
-    apart = np.abs(erased.page.astype(int) - expected.page)[either]
-    iou = (erased.mask & expected.mask).sum() / either.sum()
-    print(f"{name}: mean {apart.mean():.3f}, most {apart.max()} grey levels; IoU {iou:.4f}")
-    assert either.mean() > 0.001 and apart.mean() <= 1 and iou >= 0.99
+def test_the_networks_that_ship_erase_alike_on_every_engine(by_paddle, name):
+    """In the precision that users get: what they find and what they paint, over all the sample pages."""
+    eraser = Eraser.load("lite", "cpu", engine=name)
+    union, common, apart = 0, 0, []
+    for page, expected in by_paddle:
+        erased = eraser(page)
+        either = erased.mask | expected.mask
+        union += either.sum()
+        common += (erased.mask & expected.mask).sum()
+        apart.append(np.abs(erased.page.astype(int) - expected.page)[either])
+        print(f"{name}: mean {apart[-1].mean():.3f}, most {apart[-1].max()} grey levels")
+    assert union > 100_000 and np.concatenate(apart).mean() <= 1 and common / union >= 0.99

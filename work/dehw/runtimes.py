@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,7 @@ class OpenVinoNetwork:
     """
 
     def __init__(self, source: Source, precision: str = "f32") -> None:
-        try:
-            import openvino
-        except ImportError as error:
-            raise DeviceError(f"engine openvino: {error}; {advice('openvino')}.") from error
-        self.core = openvino.Core()
+        self.core = _openvino().Core()
         self.source = source
         self.settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         self.compiled: dict[Size, Any] = {}
@@ -112,6 +109,16 @@ def cpu_precision(flags: str | None = None) -> str:
 def advice(package: str) -> str:
     """How to get a package that an engine needs."""
     return f"pip install {package} paddle2onnx, or use --engine paddle"
+
+
+def _openvino() -> Any:
+    """The package openvino. Being imported, it would tell its makers so over the network; it goes without, too."""
+    sys.modules.setdefault("openvino_telemetry", None)
+    try:
+        import openvino
+    except ImportError as error:
+        raise DeviceError(f"engine openvino: {error}; {advice('openvino')}.") from error
+    return openvino
 
 
 @contextlib.contextmanager
