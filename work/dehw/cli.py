@@ -152,7 +152,7 @@ def models(args: argparse.Namespace) -> int:
     networks, discriminators = list(VARIANTS.items()), DISCRIMINATORS
     if args.pipeline:
         pipeline = load_pipeline(args.pipeline)
-        chosen = [*([pipeline.segment.network] if pipeline.segment else []), *pipeline.erase.networks]
+        chosen = pipeline.networks
         networks, discriminators = [(network.type, network) for network in chosen], {}
     print(f"{'network':24} {'parameters':>12} {'GMACs':>8}  (learnable; one 512x512 page)")
     for name, network in networks:

@@ -110,6 +110,11 @@ class Pipeline:
     def __post_init__(self) -> None:
         _require(self.print_height is None or self.print_height > 0, "print_height must be above 0 or null")
 
+    @property
+    def networks(self) -> list[NetworkConfig]:
+        """All of them: the segmenter, if there is one, then the generators."""
+        return [*([self.segment.network] if self.segment else []), *self.erase.networks]
+
 
 def load(path: str | Path, schema: type[T], opts: Sequence[str] = ()) -> T:
     """Read a YAML file, with the files its `_base_` names under it, into an instance of `schema`.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dehw import __version__
-from dehw.config import NetworkConfig, Pipeline, load_pipeline
+from dehw.config import Pipeline, load_pipeline
 from dehw.engine import ENGINES
 from dehw.errors import DehwError, ExitCode, InputError, PageError, WeightsError
 from dehw.files import atomic_path, sha256, write_json
@@ -86,7 +86,7 @@ def read_training(folder: Path, pipeline: Pipeline | None = None) -> Choice:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{record} is not a training's record ({error!r})") from error
     weights = folder / "weights"
-    names = [network.weights for network in _networks(pipeline)]
+    names = [network.weights for network in pipeline.networks]
     missing = [name for name in names if not (weights / name).is_file()]
     if missing:
         raise WeightsError(f"{weights} lacks {', '.join(missing)}")
@@ -151,7 +151,7 @@ def describe(
     from dehw.weights import find
 
     pipeline = choice.pipeline
-    files = [find(network, choice.weights, pipeline) for network in _networks(pipeline)]
+    files = [find(network, choice.weights, pipeline) for network in pipeline.networks]
     lines = [f"dehw {__version__}", f"pipeline: {pipeline.name} ({choice.why})", "weights:"]
     lines += [f"  {file.name}  sha256 {sha256(file)}" for file in files]
     lines += [f"device: {eraser.device}", f"engine: {eraser.engine}", f"pages: {len(seconds)}"]
@@ -258,10 +258,6 @@ def _given(weights: Path, requested: str | None) -> Choice:
     if pipeline:
         return Choice(pipeline, weights, f"asked for, with {weights}")
     return Choice(load_pipeline(SHIPPED), weights, f"the pipeline that ships, with {weights}")
-
-
-def _networks(pipeline: Pipeline) -> list[NetworkConfig]:
-    return [*([pipeline.segment.network] if pipeline.segment else []), *pipeline.erase.networks]
 
 
 def _read_run(masks: Path) -> dict | None:

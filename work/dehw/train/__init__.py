@@ -75,9 +75,8 @@ def record_finished(output: str | Path, pipeline: Pipeline, source: str) -> list
     source: the pipeline's name or file as load_pipeline takes it. Returns the weights that are still missing;
     while there are any, nothing is recorded.
     """
-    networks = [*([pipeline.segment.network] if pipeline.segment else []), *pipeline.erase.networks]
     weights = weights_folder(output, pipeline)
-    names = [network.weights for network in networks]
+    names = [network.weights for network in pipeline.networks]
     missing = [name for name in names if not (weights / name).is_file()]
     if not missing:
         facts = {

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run(args: argparse.Namespace) -> None:
         pipeline = load_pipeline(args.pipeline)
         lines = [" ".join(stage) for stage in stages(pipeline)]
-        for network in _networks(pipeline):
+        for network in pipeline.networks:
             adopt(network, weights_folder(args.output, pipeline), args.folders)
         print(pipeline.name, *lines, sep="\n")
 
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def stages(pipeline: Pipeline) -> list[tuple[str, str, str]]:
     """Part, weights' file and configuration of each network, the segmenter first. Raises ConfigError."""
     found = []
-    for network in _networks(pipeline):
+    for network in pipeline.networks:
         if network.train is None:
             raise ConfigError(
                 f"pipeline {pipeline.name} names no configuration that trains {network.weights}; give that network "
@@ -68,10 +68,6 @@ def adopt(network: NetworkConfig, target: Path, folders: Sequence[Path]) -> None
     rest = {key: value for key, value in facts.items() if key not in ("sha256", *kind)}
     weights.save(layer, target / network.weights, **kind, **rest)
     print(f"train: {source} is taken over", file=sys.stderr)
-
-
-def _networks(pipeline: Pipeline) -> list[NetworkConfig]:
-    return [*([pipeline.segment.network] if pipeline.segment else []), *pipeline.erase.networks]
 
 
 if __name__ == "__main__":
