@@ -1,6 +1,7 @@
 #!/bin/sh
 # Erases the handwriting of pages and packs the contest's submit/result.zip.
 #   sh test.sh [PAGES...] [--pipeline NAME] [--weights DIR] [--device auto|cpu|gpu]
+#       [--engine auto|paddle|openvino|onnxruntime]
 # PAGES: files and folders; default: the contest's test set in data/, else data/sample/images.
 # Pipeline: the newest training that train.sh finished, else the one whose weights ship.
 # Exit code 1: some pages could not be read and are named; the others are in the zip.
@@ -14,7 +15,7 @@ cd "$ROOT"
 option=
 for argument; do # paths as seen from where the command was given
     shift
-    case $option in --pipeline | --device) path=-f ;; *) path=-e ;; esac # a folder may bear a pipeline's name
+    case $option in --pipeline | --device | --engine) path=-f ;; *) path=-e ;; esac # a folder may bear a pipeline's name
     option=$argument
     case $argument in
     --o* | --m*) die "$argument: test.sh writes to segoutput/ and submit/; for other folders see work/pre_and_submit" ;;
