@@ -1,4 +1,4 @@
-"""The command line: dehw erase | evaluate | models | materials | recipes. Libraries are imported where used."""
+"""The command line: dehw erase | evaluate | models | materials | recipes | export. Imports libraries where used."""
 
 import argparse
 import math

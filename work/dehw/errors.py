@@ -39,7 +39,7 @@ class WeightsError(DehwError):
 
 
 class DeviceError(DehwError):
-    """A device that was asked for and that this installation cannot drive."""
+    """A device or engine that was asked for and that this installation cannot drive."""
 
     exit_code = ExitCode.DEVICE
 
