@@ -93,8 +93,9 @@ def test_glyph_strokes_are_written_with_a_bank():
 def test_fonts_are_gathered_by_family_and_refused_where_missing(tmp_path):
     families = {family.name: family for family in load_families(FONT_FOLDER)}
     assert families["DejaVu Sans Book"].covers("Ab 12") and not families["DejaVu Sans Book"].covers("汉")
-    bank = InkBank(fonts=[families["DejaVu Sans Book"]])
-    assert pen.font_line(np.random.default_rng(0), bank, "x = 2", 20).max() > 0.9
+    fonts = [families["DejaVu Sans Book"]]
+    assert pen.font_line(np.random.default_rng(0), fonts, "x = 2", 20).max() > 0.9
+    assert pen.font_line(np.random.default_rng(0), fonts, "汉", 20) is None
     with pytest.raises(InputError, match="no font file"):
         load_families(tmp_path)
     with pytest.raises(InputError, match="cjk"):

@@ -1,6 +1,6 @@
 """Fill a folder with what `train.py` learns from: made-up pages, or real pairs brought to one print height.
 
-    python work/pretrain/corpus.py pages FOLDER --count 600 [--pdfs DIR] [--fonts DIR] [--hanzi FILE] [--pairs DIR] ...
+    python work/pretrain/corpus.py pages FOLDER --count 600 [--clean DIR] [--fonts DIR] [--ink DIR ...] [--pairs DIR]
     python work/pretrain/corpus.py pairs FOLDER --pairs DIR [--split train] [--heights 16 23]
 
 A page is one .npy as `pages.py` reads it. Pages are named by their seed: what is there already is passed over,
@@ -12,20 +12,18 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from functools import lru_cache
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from dehw.data import materials, typeset  # noqa: E402
-from dehw.data.synth import make_page  # noqa: E402
+from dehw.data import materials  # noqa: E402
+from dehw.data.sources import find_sources, made_up  # noqa: E402
 from dehw.scale import print_height  # noqa: E402
 
 PRINT_HEIGHT = 20  # px; the height the networks of the lite pipeline work at
-TRIAL_DPI = 150  # a PDF's print is measured at this resolution
-FROM_PDF = 0.55  # share of the pages printed from PDFs rather than typeset
 
 
 def read(path: Path) -> np.ndarray:
@@ -58,49 +56,19 @@ def scale_pairs(args: argparse.Namespace) -> None:
             save(args.folder / f"{name}_{wanted:g}.npy", scaled)
 
 
-def ink_bank(args: argparse.Namespace) -> materials.InkBank:
+def make_pages(args: argparse.Namespace) -> None:
+    sources = find_sources(args.clean, args.ink, args.fonts)
     pieces = [
         piece
         for _, page in (pairs(args.pairs, "train") if args.pairs else [])
         for piece in materials.cut_ink(page[..., :3], page[..., 3:6], page[..., 6] > 127)
     ]
-    return materials.InkBank(
-        hanzi=materials.load_hanzi(args.hanzi) if args.hanzi else (),
-        scribbles=[glyph for path in args.omniglot for glyph in materials.load_omniglot(path)],
-        fonts=materials.load_families(args.fonts) if args.fonts else (),
-        pieces=pieces,
-    )
-
-
-@lru_cache(maxsize=256)
-def pdf_height(path: Path) -> float | None:
-    """Print height of a PDF's first page at TRIAL_DPI."""
-    return print_height(next(typeset.pdf_pages(path, TRIAL_DPI)))
-
-
-def printed_page(rng: np.random.Generator, height: float, pdfs: list[Path], fonts: dict[str, list[str]]) -> np.ndarray:
-    """The printed side of a page, (H, W, 3) uint8, its print about `height` px high."""
-    if pdfs and rng.random() < FROM_PDF:
-        path = pdfs[rng.integers(len(pdfs))]
-        measured = pdf_height(path)
-        if measured:
-            sheets = list(typeset.pdf_pages(path, TRIAL_DPI * height / measured))
-            return np.ascontiguousarray(sheets[rng.integers(len(sheets))])
-    long, short = (int(rng.uniform(*n) * height) for n in ((55, 80), (40, 56)))
-    return typeset.typeset(rng, long, short, height, fonts)
-
-
-def make_pages(args: argparse.Namespace) -> None:
-    bank, fonts = ink_bank(args), typeset.system_fonts()
-    pdfs = sorted(args.pdfs.glob("*.pdf")) if args.pdfs else []
+    sources = sources._replace(bank=replace(sources.bank, pieces=[*sources.bank.pieces, *pieces]))
     for seed in range(args.first, args.first + args.count):
         path = args.folder / f"{seed:06d}.npy"
-        if path.exists():
-            continue
-        rng = np.random.default_rng(seed)
-        height = PRINT_HEIGHT * float(np.exp(rng.normal(0, 0.13)))
-        page = make_page(rng, printed_page(rng, height, pdfs, fonts), bank, height)
-        save(path, np.dstack([page.image, page.gt, page.mask.astype(np.uint8) * 255]))
+        if not path.exists():
+            page = made_up(seed, sources, PRINT_HEIGHT)
+            save(path, np.dstack([page.image, page.gt, page.mask.astype(np.uint8) * 255]))
 
 
 def main() -> None:
@@ -110,10 +78,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, help="real pairs: ink to cut out for pages, or what is to be scaled")
     parser.add_argument("--split", default="train", help="pairs: the split of index.csv to take")
     parser.add_argument("--heights", type=float, nargs="+", default=[0.8 * PRINT_HEIGHT, 1.15 * PRINT_HEIGHT])
-    parser.add_argument("--pdfs", type=Path, help="folder of born-digital exam pages")
+    parser.add_argument("--clean", type=Path, help="folder of born-digital exam pages")
     parser.add_argument("--fonts", type=Path, help="folder of handwriting fonts, searched to its depths")
-    parser.add_argument("--hanzi", type=Path, help="medians.json.gz of hanzi-writer-data")
-    parser.add_argument("--omniglot", type=Path, nargs="*", default=[], help="strokes_background zips of Omniglot")
+    parser.add_argument(
+        "--ink", type=Path, nargs="*", default=[], help="folders of strokes or pieces, see `dehw synth`"
+    )
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=600)
     args = parser.parse_args()

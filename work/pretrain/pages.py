@@ -22,7 +22,7 @@ NOISE = (
 def tone_curves(rng: np.random.Generator) -> np.ndarray:
     """Contrast, brightness, gamma and a cast of colour as three look-up tables (1, 256, 3) uint8."""
     gain, lift, gamma = rng.uniform(0.5, 1.1), rng.normal(0, 0.04), np.exp(rng.normal(0, 0.25))
-    cast = 1 - np.abs(rng.normal(0, 0.07, 3))
+    cast = 1 - np.abs(rng.normal(0, 0.12, 3))
     level = np.linspace(0, 1, 256)[:, None] ** gamma * gain + lift
     return (level * cast * 255).clip(0, 255).astype(np.uint8)[None]
 
@@ -64,7 +64,7 @@ class Pages:
         )
         if rest.ndim == 2:
             rest = np.dstack([rest, np.full_like(rest, 255)])
-        if rng.random() < 0.7:
+        if rng.random() < 0.8:
             image, gt = (cv2.LUT(page, curves) for curves in [tone_curves(rng)] for page in (image, gt))
         if rng.random() < 0.15:
             image, gt = (cv2.cvtColor(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) for p in (image, gt))

@@ -12,8 +12,11 @@ def field(rng: np.random.Generator, height: int, width: int, cells: int) -> np.n
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def bend(rng: np.random.Generator, arrays: list[np.ndarray], border: list[float]) -> list[np.ndarray]:
-    """Rotate, tilt and curl all arrays alike, as a hand-held camera sees a sheet of paper."""
+def bend(rng: np.random.Generator, arrays: list[np.ndarray], border: list[tuple[int, ...]]) -> list[np.ndarray]:
+    """Rotate, tilt and curl all arrays alike, as a hand-held camera sees a sheet of paper.
+
+    border: what lies beside the sheet, for each array a value a channel.
+    """
     height, width = arrays[0].shape[:2]
     corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), rng.normal(0, 1.5), rng.uniform(0.92, 1.0))
@@ -28,7 +31,7 @@ def bend(rng: np.random.Generator, arrays: list[np.ndarray], border: list[float]
     map_y = ((matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / w + curl * field(rng, height, width, 2)).astype(
         np.float32
     )
-    return [cv2.remap(a, map_x, map_y, cv2.INTER_LINEAR, borderValue=(b, b, b)) for a, b in zip(arrays, border)]
+    return [cv2.remap(a, map_x, map_y, cv2.INTER_LINEAR, borderValue=b) for a, b in zip(arrays, border)]
 
 
 def light(rng: np.random.Generator, height: int, width: int, strength: float) -> np.ndarray:
@@ -39,10 +42,16 @@ def light(rng: np.random.Generator, height: int, width: int, strength: float) ->
         edge = (
             (x - rng.random()) * rng.normal() + (y - rng.random()) * rng.normal() + 0.03 * field(rng, height, width, 4)
         )
-        slope = slope - rng.uniform(0.2, 0.6) / (1 + np.exp(-edge * rng.uniform(15, 120)))
+        slope = slope - rng.uniform(0.2, 0.6) / (1 + np.exp((-edge * rng.uniform(15, 120)).clip(-50, 50)))
     level = np.clip(rng.uniform(0.75, 1.0) + strength * slope, 0.25, 1.0)
     cast = 1 - np.abs(rng.normal(0, 0.05, 3)) * strength
     return (level[..., None] * cast).astype(np.float32)
+
+
+def bleed_through(rng: np.random.Generator, page: np.ndarray) -> np.ndarray:
+    """How the back of the sheet shows: a factor (H, W, 3) float32. page: (H, W, 3) uint8, whose mirror is the back."""
+    back = np.roll(page[:, ::-1], rng.integers(-200, 200, 2), (0, 1)).astype(np.float32) / 255
+    return 1 - rng.uniform(0.03, 0.12) * (1 - cv2.GaussianBlur(back, (0, 0), rng.uniform(0.8, 2.5)))
 
 
 def jpeg(page: np.ndarray, quality: int) -> np.ndarray:
@@ -60,8 +69,14 @@ def photograph(rng: np.random.Generator, image: np.ndarray, gt: np.ndarray, mask
     height, width = mask.shape
     kind = rng.choice(["born-digital", "scan", "bleached", "photo"], p=[0.15, 0.3, 0.2, 0.35])
     if kind == "photo" or rng.random() < 0.3:
-        image, gt, mask = bend(rng, [image, gt, mask], [255, 255, 0])
+        beside = (255, 255, 255)
+        if kind == "photo" and rng.random() < 0.5:  # a desk
+            beside = tuple(int(n) for n in (rng.uniform(20, 220) + rng.normal(0, 25, 3)).clip(0, 255))
+        image, gt, mask = bend(rng, [image, gt, mask], [beside, beside, (0,)])
     pages = [page.astype(np.float32) / 255 for page in (image, gt)]
+    if kind != "born-digital" and rng.random() < 0.15:
+        shown = bleed_through(rng, image)
+        pages = [page * shown for page in pages]
     if kind == "photo":
         shade = light(rng, height, width, rng.uniform(0.3, 1.0))
     else:

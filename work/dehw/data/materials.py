@@ -33,7 +33,7 @@ def open_font(path: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size)
 
 
-@dataclass
+@dataclass(eq=False)  # one typeface is itself only, so that it can be a key
 class Family:
     """One typeface, which webfont packages split into many files of a few characters each."""
 
@@ -158,6 +158,16 @@ def find_pieces(folder: str | Path) -> list[Path]:
     if not found:
         raise InputError(f"{folder}: no pieces of handwriting in it; `dehw materials DATA -o {folder}` cuts them.")
     return found
+
+
+def piece_opacity(path: Path) -> np.ndarray:
+    """A piece that `dehw materials` wrote as (h, w) float32 opacity in [0, 1]. Raises InputError for other images."""
+    piece = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if piece is None or piece.ndim != 3 or piece.shape[2] != 4:
+        raise InputError(
+            f"{path}: not a piece of handwriting (an image with transparency); `dehw materials` cuts them."
+        )
+    return np.where(piece[..., 3] > 127, 1 - piece[..., :3].min(axis=2) / WHITE, 0).astype(np.float32)
 
 
 def _regions(mask: np.ndarray, reach: int) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from dehw.data.materials import Glyph, InkBank
+from dehw.data.materials import Family, Glyph, InkBank
 
 SUPERSAMPLING = 2  # strokes are drawn at twice the size and averaged: smooth edges and widths between pixels
 HERSHEY = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX)
@@ -127,12 +130,18 @@ def glyph_line(rng: np.random.Generator, glyphs: list[Glyph], height: float, wid
     return draw(strokes, width, rng)
 
 
-def font_line(rng: np.random.Generator, bank: InkBank, text: str, height: float) -> np.ndarray | None:
-    """Write text in a handwriting font, letters jumping off the line; None where no font has all its letters."""
-    fonts = [f for f in bank.fonts if f.covers(text)]
+def font_line(
+    rng: np.random.Generator, fonts: Sequence[Family], text: str, height: float, bold: float = 0.0
+) -> np.ndarray | None:
+    """Write text in one of the handwriting fonts, letters jumping off the line; None where no font has them all.
+
+    bold: px that the strokes are made wider.
+    """
+    fonts = [f for f in fonts if f.covers(text)]
     if not fonts:
         return None
-    family, size = fonts[rng.integers(len(fonts))], max(8, round(height * rng.uniform(1.0, 1.5)))
+    s = SUPERSAMPLING
+    family, size = fonts[rng.integers(len(fonts))], max(8, round(height * s * rng.uniform(1.0, 1.5)))
     canvas = np.zeros((size * 3, size * (len(text) + 2)), np.uint8)
     x, y = size * 0.5, size * 0.7
     for char in text:
@@ -147,7 +156,10 @@ def font_line(rng: np.random.Generator, bank: InkBank, text: str, height: float)
         view = canvas[top : top + h, left : left + w]
         np.maximum(view, patch[: view.shape[0], : view.shape[1]], out=view)
         x += font.getlength(char) * rng.uniform(0.9, 1.1)
-    return crop(warp(canvas.astype(np.float32) / 255, rng, size * 0.02, size * 0.6))
+    if round(bold * s):
+        canvas = cv2.dilate(canvas, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (round(bold * s) + 1,) * 2))
+    bent = crop(warp(canvas.astype(np.float32) / 255, rng, size * 0.02, size * 0.6))
+    return cv2.resize(bent, [max(1, round(n / s)) for n in bent.shape[::-1]], interpolation=cv2.INTER_AREA)
 
 
 def hershey_line(rng: np.random.Generator, text: str, height: float, width: float) -> np.ndarray:
@@ -194,8 +206,63 @@ def writing(rng: np.random.Generator, bank: InkBank, height: float, width: float
             rng, [source[i] for i in rng.integers(len(source), size=count)], height / finer, width * finer
         )
     text = phrase(rng)
-    line = font_line(rng, bank, text, height) if kind == "font" or not text.isascii() else None
+    line = font_line(rng, bank.fonts, text, height) if kind == "font" or not text.isascii() else None
     return line if line is not None else hershey_line(rng, str(rng.choice(FORMULAE)), height, width)
+
+
+@dataclass(frozen=True)
+class Hand:
+    """How one person writes all over a page.
+
+    chinese, latin: the fonts of a tidy hand; where empty, letters are drawn stroke by stroke. height: px of a
+    character; width: px of the pen; bold: px by which it is wider than the font's.
+    """
+
+    chinese: Sequence[Family]
+    latin: Sequence[Family]
+    height: float
+    width: float
+    bold: float
+
+    @classmethod
+    def random(cls, rng: np.random.Generator, bank: InkBank, height: float, width: float) -> Hand:
+        """Somebody's hand; with fonts more often than not, where the bank has any."""
+        able = [[f for f in bank.fonts if f.covers(sample)] for sample in ("的一是", "aex12")]
+        if rng.random() < 0.3:
+            able = [[], []]
+        chosen = [[fonts[rng.integers(len(fonts))]] if fonts else [] for fonts in able]
+        return cls(*chosen, height, width, bold=max(0.0, rng.normal(0, 0.025)) * height)
+
+    def write(self, rng: np.random.Generator, bank: InkBank, room: float) -> np.ndarray | None:
+        """A word, formula or line at most about `room` px wide: (h, w) float32 opacity; None where nothing fits."""
+        letters = room / self.height
+        if rng.random() < 0.5:
+            count = int(min(letters / 1.1, rng.choice([2, 5, 12, 30])))
+            line = self._chinese(rng, bank, count) if count else None
+        else:
+            words = [w for w in (phrase(rng) for _ in range(8)) if w.isascii() and 0.5 * len(w) <= letters]
+            line = self._latin(rng, max(words, key=len) if words and letters > 6 else (words or ["A"])[0])
+        return line if line is not None and line.shape[1] <= 1.1 * room else None
+
+    def _chinese(self, rng: np.random.Generator, bank: InkBank, count: int) -> np.ndarray | None:
+        if self.chinese:
+            text = "".join(rng.choice(common_hanzi(self.chinese[0]), count))
+            return font_line(rng, self.chinese, text, self.height * 0.85, self.bold)
+        if not bank.hanzi:
+            return None
+        glyphs = [bank.hanzi[i] for i in rng.integers(len(bank.hanzi), size=count)]
+        return glyph_line(rng, glyphs, self.height, max(1.0, min(self.width * 0.75, 0.07 * self.height)))
+
+    def _latin(self, rng: np.random.Generator, text: str) -> np.ndarray:
+        line = font_line(rng, self.latin, text, self.height * 0.85, self.bold)
+        return line if line is not None else hershey_line(rng, text, self.height * 0.9, self.width)
+
+
+@lru_cache(maxsize=64)
+def common_hanzi(family: Family) -> list[str]:
+    """The characters of a font that are in everyday use: level 1 of GB 2312, lead bytes 0xB0 to 0xD7."""
+    able = (chr(code) for code in family.files if 0x4E00 <= code < 0xA000)
+    return [char for char in able if 0xB0 <= (char.encode("gb2312", "ignore") or b"\0")[0] <= 0xD7]
 
 
 def phrase(rng: np.random.Generator) -> str:
@@ -232,6 +299,22 @@ def mark(rng: np.random.Generator, size: float, width: float) -> np.ndarray:
         return hershey_line(rng, str(rng.integers(0, 151)), size * 1.4, width)
     tremble = [(s + rng.normal(0, 0.025, s.shape)).astype(np.float32) * np.float32(size) for s in shapes[kind]]
     return warp(draw(tremble, width, rng), rng, size * 0.04, max(size * 0.6, 4))
+
+
+def emphasis(rng: np.random.Generator, length: int, height: int, width: float) -> np.ndarray:
+    """A pen's straight, double or wavy line `length` px long, or a ring round a word `height` px high."""
+    t = np.linspace(0, 1, max(8, length // 4), dtype=np.float32)
+    kind = rng.integers(5)
+    level = 0.04 * height * np.sin(t * rng.uniform(2, 5))
+    if kind == 0:
+        turn = np.linspace(0, rng.uniform(6.2, 6.9), 40)
+        strokes = [np.stack([(0.5 + 0.55 * np.cos(turn)) * length, (0.5 + 0.7 * np.sin(turn)) * height], 1)]
+    elif kind == 1:
+        strokes = [np.stack([t * length, 0.1 * height * np.sin(t * length / height * rng.uniform(6, 12))], 1)]
+    else:
+        strokes = [np.stack([t * length, level + step * height], 1) for step in (0, 0.15)[: 2 if kind == 2 else 1]]
+    trembling = [(stroke + rng.normal(0, 0.012 * height, stroke.shape)).astype(np.float32) for stroke in strokes]
+    return draw(trembling, width, rng)
 
 
 def crop(alpha: np.ndarray) -> np.ndarray:

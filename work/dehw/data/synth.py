@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from dehw.data import pen
+from dehw.data import blanks, pen
 from dehw.data.camera import photograph
 from dehw.data.materials import InkBank
 
@@ -23,12 +23,16 @@ class Triple(NamedTuple):
 
 
 class Paper:
-    """A printed page being written on: keeps the page, the printed original and the mask of what was added."""
+    """A printed page being written on: keeps the page, the printed original and the mask of what was added.
 
-    def __init__(self, gt: np.ndarray):
+    gt: (H, W, 3) uint8, its print about `print_height` px high. printed: its print without rules, (H, W) uint8.
+    """
+
+    def __init__(self, gt: np.ndarray, print_height: float = 20):
         self.gt, self.page = gt, gt.astype(np.float32)
         self.mask = np.zeros(gt.shape[:2], np.float32)
-        self.taken = cv2.integral((gt.min(axis=2) < 200).astype(np.uint8))
+        dark = blanks.dark(gt)
+        self.printed, self.taken = blanks.without_rules(dark, print_height), cv2.integral(dark)
 
     def crowd(self, top: int, left: int, height: int, width: int) -> float:
         """Share of print in a box."""
@@ -60,16 +64,22 @@ class Paper:
         self.mask[box] = np.maximum(self.mask[box], alpha)
 
 
+def _at(spot: tuple[int, int], ink: tuple[np.ndarray, float]) -> tuple:
+    """The last arguments of Paper.add."""
+    return ink[0], spot, ink[1]
+
+
 def ink_colour(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, float]:
     """RGB of a pen and its opacity."""
     base = {
-        "black": (25, 25, 30),
+        "black": (30, 30, 34),
         "blue": (30, 50, 150),
         "red": (200, 30, 40),
         "pencil": (95, 95, 98),
         "green": (20, 120, 60),
     }[kind]
-    colour = np.clip(np.array(base) + rng.normal(0, 15, 3), 0, 235).astype(np.float32)
+    shade = rng.normal(0, 18) + rng.normal(0, 10, 3)
+    colour = np.clip(np.array(base) + shade, 0, 235).astype(np.float32)
     return colour, float(rng.uniform(0.55, 0.85) if kind == "pencil" else rng.uniform(0.75, 1.0))
 
 
@@ -83,43 +93,129 @@ def stain(rng: np.random.Generator, size: int) -> np.ndarray:
     return (1 / (1 + np.exp((radius - 0.6) * rng.uniform(8, 40)))).astype(np.float32)
 
 
-def write_on(rng: np.random.Generator, paper: Paper, bank: InkBank, print_height: float) -> None:
-    """Answer, mark and stain a page: one pupil's pen, one hand, one red pen, now and then another."""
+class Pupil(NamedTuple):
+    """Who answers a page: a hand, and the pen it holds."""
+
+    hand: pen.Hand
+    kind: str
+
+    def ink(self, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+        return ink_colour(rng, self.kind if rng.random() < 0.95 else rng.choice(["red", "blue", "green", "black"]))
+
+
+def answer(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil, print_height: float) -> None:
+    """Fill blanks and brackets, underline and circle words of the questions, and strike something out at times."""
+    runs = blanks.text_runs(paper.printed, print_height)
+    share = rng.choice([0.3, 0.6, 0.95])
+    for x, y, w, h in blanks.gaps(paper.printed, runs, print_height):
+        if rng.random() > share:
+            continue
+        alpha = pupil.hand.write(rng, bank, w)
+        if alpha is None:
+            continue
+        slack = w - alpha.shape[1]
+        left = x + max(
+            0, int(slack * rng.uniform(0.2, 0.8) if slack < 4 * print_height else rng.uniform(0, print_height))
+        )
+        top = round(y + (h - alpha.shape[0]) / 2 + rng.normal(0, 0.12) * print_height)
+        lay(rng, paper, alpha, (top, left), pupil, print_height)
+    for _ in range(int(rng.poisson(rng.choice([0, 2, 6])) if runs else 0)):
+        x, y, w, h = runs[rng.integers(len(runs))]
+        span = int(min(w, rng.uniform(1, 8) * print_height))
+        alpha = pen.emphasis(rng, span, h, pupil.hand.width)
+        x += int(rng.integers(w - span + 1))
+        lay(rng, paper, alpha, (y + h - alpha.shape[0] + round(0.3 * h), x), pupil, print_height)
+
+
+def work_out(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil, print_height: float) -> None:
+    """Fill free space with lines of working or an essay."""
+    hand = pupil.hand
+    for _ in range(int(rng.choice([1, 3, 6, 10]))):
+        block = blanks.free_block(rng, cv2.integral(paper.printed | (paper.mask > INK_SEEN)), print_height)
+        if block is None:
+            return
+        pitch, indent = hand.height * rng.uniform(1.25, 1.8), 0.0
+        for y in np.arange(block.y, block.y + block.h - pitch, pitch):
+            indent = indent if rng.random() < 0.7 else rng.uniform(0, 0.15) * block.w
+            x, end = block.x + indent, block.x + block.w * rng.choice([0.4, 0.8, 1.0])
+            while end - x > hand.height:
+                alpha = hand.write(rng, bank, end - x)
+                if alpha is None:
+                    break
+                top = round(y + (pitch - alpha.shape[0]) / 2 + rng.normal(0, 0.05) * pitch)
+                lay(rng, paper, alpha, (top, int(x)), pupil, print_height)
+                x += alpha.shape[1] + hand.height * rng.uniform(0.2, 0.8)
+
+
+def lay(
+    rng: np.random.Generator, paper: Paper, alpha: np.ndarray, spot: tuple[int, int], who: Pupil, height: float
+) -> None:
+    """Put writing on the page where it fits, now and then struck out."""
+    if min(spot) < 0 or not paper.inside(spot, alpha.shape):
+        return
+    colour, opacity = who.ink(rng)
+    if rng.random() < 0.04 and min(alpha.shape) > 4:
+        line = pen.emphasis(rng, alpha.shape[1], alpha.shape[0], who.hand.width)[: alpha.shape[0], : alpha.shape[1]]
+        middle = (alpha.shape[0] - line.shape[0]) // 2
+        alpha[middle : middle + line.shape[0], : line.shape[1]] = np.maximum(
+            alpha[middle : middle + line.shape[0], : line.shape[1]], line
+        )
+    paper.add(alpha, colour, spot, opacity)
+
+
+def scatter(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil, print_height: float) -> None:
+    """Write anything anywhere, over print too, by whatever hands the bank has."""
     area = paper.mask.size / print_height**2
-    pupil = rng.choice(["black", "blue", "pencil", "red"], p=[0.55, 0.27, 0.1, 0.08])
-    pen_width = print_height * rng.uniform(0.06, 0.15)
-    hand = print_height * rng.uniform(0.9, 1.7)
-    amount = rng.choice([0.15, 0.6, 1.2, 2.2], p=[0.15, 0.35, 0.35, 0.15])
-    below = None
-    for _ in range(round(amount * area / 200)):
-        alpha = pen.writing(rng, bank, hand * rng.uniform(0.85, 1.15), max(1.0, pen_width * rng.uniform(0.9, 1.1)))
-        spot = paper.place(rng, alpha.shape, rng.random() < 0.18)
+    hand, below = pupil.hand, None
+    for _ in range(round(rng.choice([0, 0.2, 0.7]) * area / 200)):
+        alpha = pen.writing(rng, bank, hand.height * rng.uniform(0.85, 1.15), hand.width * rng.uniform(0.9, 1.1))
+        spot = paper.place(rng, alpha.shape, rng.random() < 0.25)
         if below and rng.random() < 0.6:  # the next line of the same working
             spot = paper.inside(below, alpha.shape) or spot
         if spot:
-            colour, opacity = ink_colour(
-                rng, pupil if rng.random() < 0.93 else rng.choice(["red", "blue", "green", "black"])
-            )
-            paper.add(alpha, colour, spot, opacity)
-            below = spot[0] + round(hand * rng.uniform(1.2, 1.7)), spot[1]
-    teacher = "red" if rng.random() < 0.75 else pupil
+            paper.add(alpha, *_at(spot, pupil.ink(rng)))
+            below = spot[0] + round(hand.height * rng.uniform(1.2, 1.7)), spot[1]
+
+
+def correct(rng: np.random.Generator, paper: Paper, teacher: str, print_height: float) -> None:
+    """Ticks, crosses, scores and circles."""
+    area = paper.mask.size / print_height**2
     for _ in range(int(rng.poisson(area / 900 * rng.choice([0, 1, 3])))):
         size = print_height * rng.choice([0.8, 1.5, 3.0], p=[0.45, 0.35, 0.2])
         alpha = pen.mark(rng, size, max(1.0, print_height * rng.uniform(0.06, 0.2)))
         spot = paper.place(rng, alpha.shape, rng.random() < 0.6)
         if spot:
-            colour, opacity = ink_colour(rng, teacher)
-            paper.add(alpha, colour, spot, opacity)
+            paper.add(alpha, *_at(spot, ink_colour(rng, teacher)))
+
+
+def soil(rng: np.random.Generator, paper: Paper, print_height: float) -> None:
+    """Stains, smudges and the holes of a punch, on the page alone."""
+    if rng.random() < 0.05:
+        y, x = np.mgrid[-1:1:15j, -1:1:15j]
+        hole = cv2.resize((np.hypot(x, y) < 0.9).astype(np.float32), (round(print_height * 1.3),) * 2)
+        for share in (0.4, 0.6):
+            spot = paper.inside((int(share * len(paper.page)), round(print_height * 0.7)), hole.shape)
+            if spot:
+                paper.add(hole, np.full(3, rng.uniform(20, 200), np.float32), spot, 1.0)
     for _ in range(int(rng.poisson(0.25))):
         alpha = stain(rng, max(4, round(print_height * rng.uniform(0.4, 5))))
         spot = paper.place(rng, alpha.shape, rng.random() < 0.5)
         if spot:
-            paper.add(
-                alpha,
-                np.float32([150, 110, 60]) + rng.normal(0, 25, 3).astype(np.float32),
-                spot,
-                rng.uniform(0.25, 0.7),
-            )
+            brown = np.float32([150, 110, 60]) + rng.normal(0, 25, 3).astype(np.float32)
+            paper.add(alpha, brown, spot, rng.uniform(0.25, 0.7))
+
+
+def write_on(rng: np.random.Generator, paper: Paper, bank: InkBank, print_height: float) -> None:
+    """Answer, mark and stain a page: one pupil's pen, one hand, one red pen, now and then another."""
+    kind = rng.choice(["black", "blue", "pencil", "red"], p=[0.55, 0.22, 0.17, 0.06])
+    width = max(1.0, print_height * rng.uniform(0.06, 0.15))
+    pupil = Pupil(pen.Hand.random(rng, bank, print_height * rng.uniform(0.85, 1.7), width), kind)
+    if rng.random() < 0.9:
+        answer(rng, paper, bank, pupil, print_height)
+        work_out(rng, paper, bank, pupil, print_height)
+    scatter(rng, paper, bank, pupil, print_height)
+    correct(rng, paper, "red" if rng.random() < 0.75 else kind, print_height)
+    soil(rng, paper, print_height)
 
 
 def make_page(rng: np.random.Generator, printed: np.ndarray, bank: InkBank, print_height: float) -> Triple:
@@ -127,7 +223,7 @@ def make_page(rng: np.random.Generator, printed: np.ndarray, bank: InkBank, prin
 
     printed: (H, W, 3) uint8, its print about `print_height` px high. Returns a Triple of the same size.
     """
-    paper = Paper(printed)
+    paper = Paper(printed, print_height)
     write_on(rng, paper, bank, print_height)
     image, gt, mask = photograph(rng, paper.page.clip(0, 255).astype(np.uint8), printed, paper.mask)
     return Triple(image, gt, mask > INK_SEEN)

@@ -109,6 +109,10 @@ class Sheet:
         self.pen.text((x, self.y), text, font=font, fill=fill or (int(self.rng.integers(0, 50)),) * 3)
         return x + font.getlength(text)
 
+    def colour(self) -> tuple[int, int, int]:
+        """A colour to print with: a strong one."""
+        return tuple(int(c) for c in self.rng.permutation([self.rng.integers(0, 90), *self.rng.integers(0, 230, 2)]))
+
     def feed(self, lines: float = 1.0) -> None:
         self.y += int(self.size * self.rng.uniform(1.35, 1.9) * lines)
 
@@ -127,7 +131,8 @@ class Sheet:
 
     def question(self) -> None:
         number = self.rng.choice(["{}.", "({})", "{}、", "{})", "第{}题"]).format(self.rng.integers(1, 30))
-        x = self.text(self.left, number + " ", "cjk")
+        colour = self.colour() if self.rng.random() < 0.05 else None
+        x = self.text(self.left, number + " ", "cjk", fill=colour)
         chinese = self.rng.random() < 0.65
         for _ in range(int(self.rng.integers(1, 8))):
             words = self.rng.random()
@@ -149,7 +154,7 @@ class Sheet:
                 if x + self.size * len(piece) * (1 if role == "cjk" else 0.5) > self.right:
                     self.feed()
                     x = self.left + self.size
-                x = self.text(x, piece, role)
+                x = self.text(x, piece, role, fill=colour)
         self.feed()
 
     def choices(self) -> None:
@@ -210,8 +215,8 @@ class Sheet:
             self.y,
             max(1, self.size // 12),
         )
-        ink = (int(self.rng.integers(0, 70)),) * 3
-        kind = self.rng.integers(6)
+        ink = (int(self.rng.integers(0, 70)),) * 3 if self.rng.random() < 0.75 else self.colour()
+        kind = self.rng.integers(7)
         points = [(x + int(a), y + int(b)) for a, b in self.rng.integers(0, size, (int(self.rng.integers(3, 6)), 2))]
         if kind == 0:
             self.pen.polygon(points, outline=ink, width=line)
@@ -237,6 +242,8 @@ class Sheet:
             for a, b in zip(bars[::2], bars[1::2]):
                 self.pen.rectangle([x + int(a), y, x + int(b) - 1, y + size // 4], fill=(15,) * 3)
             size //= 3
+        elif kind == 5:
+            self.image.paste(Image.fromarray(picture(self.rng, size)), (x, y))
         else:
             for i in range(int(self.rng.integers(2, 5))):
                 step = size // 4
@@ -265,6 +272,13 @@ class Sheet:
 
     def space(self) -> None:
         self.feed(self.rng.uniform(2, 7))
+
+
+def picture(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Something like a photo or a coloured drawing: soft areas of colour with edges, (size, size, 3) uint8."""
+    soft = [cv2.resize(rng.random((n, n, 3)), (size, size), interpolation=cv2.INTER_CUBIC) for n in (3, 8, 24)]
+    image = (0.5 * soft[0] + 0.35 * soft[1] + 0.15 * soft[2] > rng.uniform(0.3, 0.7)) * 0.35 + 0.65 * soft[0]
+    return (255 * image.clip(0, 1)).astype(np.uint8)
 
 
 def typeset(
