@@ -1,11 +1,16 @@
 """`--slow` runs the tests marked slow too; without it they are left out."""
 
+import os
 import sys
 from collections.abc import Iterator
 
+import cv2  # noqa: F401  before Paddle
+import paddle  # noqa: F401  before pytest's faulthandler, whose place it takes otherwise: a crash would leave no trace
 import pytest
 
-sys.modules["openvino_telemetry"] = None  # OpenVINO would report its import over the network
+# Being imported, OpenVINO and ONNX Runtime would report it over the network, the latter again and again by a thread.
+sys.modules["openvino_telemetry"] = None
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

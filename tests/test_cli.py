@@ -183,7 +183,7 @@ def test_errors_end_in_one_line_and_their_exit_code(networks, monkeypatch, capsy
 
     cases = [
         (WeightsError("no weights"), 3, "dehw: no weights\n"),
-        (MemoryError(), 4, "memory"),
+        (MemoryError(), 4, "memory; close other programs"),
         (DeviceError("no GPU"), 5, "dehw: no GPU\n"),
         (KeyboardInterrupt(), 130, "stopped"),
     ]
@@ -286,6 +286,20 @@ def test_evaluate_untouched_and_perfect_pages(judged, capsys, which, residual):
     assert run("evaluate", "images", "gts", which) == ExitCode.OK
     mean = rows(capsys.readouterr().out)["mean"]
     assert (mean["residual"], mean["lost"]) == (residual, "0.0000")
+
+
+def test_the_mean_leaves_out_what_is_exact_and_says_so(judged, capsys):
+    write_image("out/p2.png", read_image("gts/p2.png"))
+    assert run("evaluate", "images", "gts", "out") == ExitCode.OK
+    captured = capsys.readouterr()
+    table = rows(captured.out)
+    assert table["p2"]["psnr"] == table["p2"]["contest"] == "inf"
+    assert (table["mean"]["psnr"], table["mean"]["contest"]) == (table["p10"]["psnr"], table["p10"]["contest"])
+    assert float(table["mean"]["residual"]) == pytest.approx(float(table["p10"]["residual"]) / 2, abs=1e-4)
+    assert "without the 1 pages that are exact" in captured.err
+    assert run("evaluate", "images", "gts", "gts") == ExitCode.OK  # all are: then inf is the mean
+    captured = capsys.readouterr()
+    assert rows(captured.out)["mean"]["psnr"] == "inf" and "without" not in captured.err
 
 
 # -- models, help --------------------------------------------------------------------------------------------

@@ -185,6 +185,7 @@ def test_an_unknown_pipeline_is_told_the_known_ones():
         ("segment.views=[hflp]", "'hflip'"),
         ("erase.views=[]", "erase.views"),
         ("erase.margin=256", "erase.margin"),
+        ("erase.tile=500", "erase.tile must be a multiple of 32 px for erasenet, such as 512, got 500"),
         ("erase.networks=[]", "erase.networks"),
         ("erase.networks.0.weight=0", "erase.networks.0.weight"),
         ("erase.networks.0.weights=a/b.pdparams", "bare file name"),
@@ -198,3 +199,18 @@ def test_values_that_cannot_work_are_refused(opt, word):
     with pytest.raises(ConfigError) as caught:
         config.load_pipeline("lite", [opt])
     assert word in str(caught.value)
+
+
+def test_tiles_fit_each_of_the_generators():
+    """MTRNet takes multiples of 4, EraseNet of 32; both in one pipeline, of 32."""
+    assert config.load_pipeline("seed000", ["erase.tile=500"]).erase.tile == 500
+    with pytest.raises(ConfigError, match="multiple of 4 px for mtrnet"):
+        config.load_pipeline("seed000", ["erase.tile=510"])
+    with pytest.raises(ConfigError, match="multiple of 32 px for erasenet"):
+        config.load_pipeline("full", ["erase.tile=500"])
+
+
+def test_the_sides_that_tiles_need_are_those_the_networks_ask_for():
+    from dehw.models import erasenet, mtrnet
+
+    assert config.SIDES == {"erasenet": erasenet.DOWN, "mtrnet": mtrnet.DOWN}

@@ -44,6 +44,19 @@ def test_nothing_is_kept_for_gradients():
     assert seen == [True]
 
 
+def test_half_precision_is_for_gpus(monkeypatch):
+    entered = []
+    auto_cast = paddle.amp.auto_cast
+    monkeypatch.setattr(paddle.amp, "auto_cast", lambda *args: entered.append(args) or auto_cast(enable=False))
+    network = engine.PaddleNetwork(Echo())
+    expected = network(rand(1, 3, 4, 4), rand(1, 1, 4, 4))
+    assert entered == []
+    network.device = "gpu:0"  # as if it had been built there
+    answer = network(rand(1, 3, 4, 4), rand(1, 1, 4, 4))
+    assert entered == [()] and answer.dtype == np.float32  # Paddle's defaults: level O1, float16
+    np.testing.assert_array_equal(answer, expected)
+
+
 @pytest.mark.parametrize("args", [{"width": 0.0625}, {"width": 0.0625, "spectral_norm": False}])
 def test_a_built_network_computes_what_the_trained_one_did(tmp_path, args):
     trained = EraseNet(**args)

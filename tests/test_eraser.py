@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +192,27 @@ def test_two_views_are_averaged_by_hand(mean, expected):
     np.testing.assert_allclose(eraser.segment(random_page(9, 9)), 0.5, atol=1e-6)
 
 
+def test_blended_windows_hide_what_a_network_does_at_their_borders():
+    """A network that is wrong in the outer 4 px of its windows; three windows of 64 px instead of four."""
+    calls = []
+
+    def wrong_at_the_border(tiles):
+        calls.append(len(tiles))
+        prob = np.ones_like(tiles[:, :1])
+        prob[:, :, :, :4] = prob[:, :, :, -4:] = 0
+        return prob
+
+    page, worst = random_page(64, 160), {}
+    for blend, stride in [(False, 32), (True, 48)]:
+        pipeline = tiny(window=64, stride=stride)
+        pipeline.segment.blend = blend
+        prob = eraser_with(segmenter=wrong_at_the_border, pipeline=pipeline).segment(page)
+        assert prob.shape == (64, 160) and prob.dtype == np.float32
+        worst[blend, sum(calls)] = prob[:, 4:-4].min()
+        calls.clear()
+    assert worst[False, 4] == pytest.approx(0.5) and worst[True, 3] > 0.75
+
+
 def test_what_a_network_does_in_the_margin_is_not_seen():
     def wrong_at_the_border(tiles, mask):
         out = np.zeros_like(tiles)
@@ -287,6 +309,31 @@ def test_a_cpu_takes_tiles_one_by_one():
     assert {len(tiles) for tiles, _ in recorder.calls} == set(windows) == {1}
 
 
+def test_networks_that_run_several_tiles_at_once_are_given_them_side_by_side():
+    """Each call waits for another one; the page comes out as if they had come one by one."""
+
+    class Pair:
+        def __init__(self, network, at_once):
+            self.network, self.at_once = network, at_once
+            self.together = threading.Barrier(at_once, timeout=30)
+
+        def __call__(self, *inputs):
+            assert len(inputs[0]) == 1
+            self.together.wait()
+            return self.network(*inputs)
+
+    page = random_page(200, 38)  # 6 tiles and 6 windows, 5 a column and one row more
+    told = [[], []]
+    pages = []
+    for calls, at_once in zip(told, (1, 2)):
+        networks = [Pair(dark, at_once), Pair(inverted, at_once)]
+        eraser = eraser_with(networks[1], segmenter=networks[0], device="cpu")
+        eraser.progress = lambda *call, calls=calls: calls.append(call)
+        pages.append(eraser(page).page)
+    np.testing.assert_array_equal(*pages)
+    assert told[0] == told[1] and len(told[0]) == 12
+
+
 def test_without_a_segmenter_the_whole_page_is_erased():
     pipeline = tiny(cmp=False)
     pipeline.segment = None
@@ -338,6 +385,77 @@ def test_print_height_is_measured_once_a_page(monkeypatch):
     monkeypatch.setattr(scale, "working_scale", lambda page, target: calls.append(target) or 0.5)
     eraser_with(identity, pipeline=tiny(print_height=20.0))(random_page(60, 60))
     assert calls == [20.0]
+
+
+def test_sensitivity_moves_the_threshold_of_a_page():
+    """A ramp of probabilities: what is erased is where the moved threshold lies, and grows with sensitivity."""
+    ramp = np.linspace(255, 0, 64).astype(np.uint8)
+    page = np.ascontiguousarray(np.broadcast_to(ramp[None, :, None], (64, 64, 3)))
+    brightness = eraser_with(constant(1.0), segmenter=lambda tiles: 1 - tiles[:, :1])
+    shares = [brightness(page, sensitivity=each).share for each in (0.0, 0.3, 0.5, 0.7, 1.0)]
+    assert shares == sorted(shares) and len(set(shares)) == 5
+    assert shares[2] == 0.5 == brightness(page).share
+    assert shares[4] == pytest.approx(0.98, abs=0.02) and shares[0] == pytest.approx(0.02, abs=0.02)
+    with pytest.raises(InputError, match="sensitivity"):
+        brightness(page, sensitivity=2)
+
+
+@pytest.mark.parametrize("cmp", [True, False])
+@pytest.mark.parametrize("segmenter", [everywhere, None])
+def test_nothing_changes_outside_only_and_inside_keep(cmp, segmenter):
+    pipeline = tiny(cmp=cmp, dilate=9)
+    pipeline.segment = pipeline.segment if segmenter else None
+    page = random_page(90, 70)
+    eraser = eraser_with(inverted, segmenter=segmenter, pipeline=pipeline)
+    erased = eraser(page, only=[(10, 20, 50, 60), (0, 80, 70, 90)], keep=[(30, 30, 40, 40)])
+    expected = np.zeros((90, 70), bool)
+    expected[20:60, 10:50] = expected[80:] = True
+    expected[30:40, 30:40] = False
+    np.testing.assert_array_equal(erased.mask, expected)
+    np.testing.assert_array_equal(erased.page, np.where(expected[..., None], 255 - page, page))
+
+
+def test_a_box_off_the_page_is_told_before_the_networks_work():
+    def never(tiles):
+        raise AssertionError
+
+    with pytest.raises(InputError, match="70 px wide and 90 px high"):
+        eraser_with(identity, segmenter=never)(random_page(90, 70), keep=[(0, 0, 90, 70)])
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_turned_page_is_laid_flat_for_the_networks_and_turned_back(turns):
+    """The networks see lines that lie flat; page, mask and each step by itself come back as the page was given."""
+    from test_scale import print_page
+
+    page = print_page(size=(700, 500))
+    page[600:620, 100:400] = (0, 0, 200)
+    lines_lie_flat = []
+
+    def blue(tiles):
+        rows, columns = (tiles.mean(axes).std() for axes in ((0, 1, 3), (0, 1, 2)))
+        lines_lie_flat.append(rows > 1.2 * columns)  # from line to line, ink and paper take turns
+        return (tiles[:, 2:] - tiles[:, :1] > 0.3).astype(np.float32)
+
+    settings = {"segmenter": blue, "pipeline": tiny(window=768, stride=768, print_height=30.0)}
+    eraser = eraser_with(constant(1.0), **settings)
+    flat, turned = eraser(page), np.ascontiguousarray(np.rot90(page, turns))
+    assert flat.mask.sum() == 20 * 300
+    erased = eraser(turned, keep=[(0, 0, 1, 1)])
+    np.testing.assert_array_equal(erased.mask, np.rot90(flat.mask, turns))
+    np.testing.assert_array_equal(erased.page, np.rot90(flat.page, turns))
+    assert eraser.quarter_turns(turned) == turns % 2
+    np.testing.assert_array_equal(eraser.mask(eraser.segment(turned)), erased.mask)
+    np.testing.assert_array_equal(eraser.erase(turned, erased.mask), erased.page)
+    assert all(lines_lie_flat)
+
+
+def test_pages_are_turned_for_pipelines_with_a_print_height_alone():
+    from test_scale import print_page
+
+    page = np.ascontiguousarray(np.rot90(print_page()))
+    assert eraser_with(identity).quarter_turns(page) == 0
+    assert eraser_with(identity, pipeline=tiny(print_height=30.0)).quarter_turns(page) == 1
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,12 @@ PACKAGE = Path(__file__).parents[1] / "work" / "dehw"
 # Lowest first; a module may import from its own layer and from those below.
 LAYERS = [
     {"errors", "files", ""},  # "" is the package itself: its version
-    {"tiling", "tta", "masks", "metrics", "scale", "pages", "documents", "progress", "config", "report"},
+    {"tiling", "tta", "masks", "metrics", "scale", "pages", "documents", "progress", "config", "report", "parallel"},
+    {"ink", "lines", "pictures"},
+    {"confidence"},
     {"models", "data", "losses", "weights", "checkpoint", "engine", "export", "runtimes"},
-    {"eraser", "submit", "batch"},
-    {"train"},
+    {"eraser", "submit", "batch", "sidefiles", "bench", "doctor", "synthesize", "reference", "growth"},
+    {"train", "serve"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

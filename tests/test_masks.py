@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dehw import masks
+from dehw.errors import InputError
 
 
 def page(*pixels):
@@ -78,3 +79,46 @@ def test_soft_masks_come_back_from_their_files():
     assert masks.from_file(levels).dtype == np.float32
     assert masks.from_file(levels).max() == 1
     np.testing.assert_array_equal(masks.to_file(np.array([[-0.1, 1.2]])), [[0, 255]])
+
+
+# -- sensitivity and boxes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.35, 0.5, 0.6, 0.97])
+def test_the_threshold_falls_as_sensitivity_rises(threshold):
+    sensitivities = np.linspace(0, 1, 21)
+    moved = [masks.sensitive_threshold(threshold, sensitivity) for sensitivity in sensitivities]
+    assert moved[10] == threshold  # in the middle it is the pipeline's own, to the last bit
+    assert all(np.diff(moved) < 0) and 0 < moved[-1] < threshold < moved[0] < 1
+    odds = np.log(np.array(moved) / (1 - np.array(moved)))
+    np.testing.assert_allclose(np.diff(odds), -masks.ODDS_RANGE / 20, rtol=1e-6)  # even steps of log-odds
+
+
+def test_sensitivity_ends_where_it_says_for_a_threshold_of_a_half():
+    ends = [masks.sensitive_threshold(0.5, sensitivity) for sensitivity in (0.0, 1.0)]
+    assert ends == [pytest.approx(0.982, abs=1e-3), pytest.approx(0.018, abs=1e-3)]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_a_threshold_at_an_end_stays_there(threshold):
+    assert {masks.sensitive_threshold(threshold, sensitivity) for sensitivity in (0, 0.3, 1)} == {threshold}
+
+
+@pytest.mark.parametrize("sensitivity", [-0.01, 1.01, float("nan")])
+def test_sensitivity_lies_between_0_and_1(sensitivity):
+    with pytest.raises(InputError, match="sensitivity"):
+        masks.sensitive_threshold(0.5, sensitivity)
+
+
+def test_boxes_say_where_a_page_may_be_erased():
+    assert masks.allowed((2, 3)).tolist() == [[True] * 3] * 2
+    assert masks.allowed((2, 3), only=[(1, 0, 3, 1)]).tolist() == [[False, True, True], [False] * 3]
+    assert masks.allowed((2, 3), keep=[(0, 0, 1, 2)]).tolist() == [[False, True, True]] * 2
+    both = masks.allowed((2, 3), keep=[(2, 0, 3, 2)], only=[(0, 0, 1, 1), (1, 0, 3, 1)])  # keep has the last word
+    assert both.tolist() == [[True, True, False], [False] * 3]
+
+
+@pytest.mark.parametrize("box", [(0, 0, 4, 1), (0, 0, 1, 3), (-1, 0, 1, 1), (2, 0, 2, 1), (0, 1, 1, 1), (2, 1, 1, 0)])
+def test_a_box_lies_on_the_page(box):
+    with pytest.raises(InputError, match="3 px wide and 2 px high"):
+        masks.allowed((2, 3), only=[box])

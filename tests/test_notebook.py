@@ -134,6 +134,24 @@ def test_the_prediction_commands_take_what_was_trained(monkeypatch, cell, step):
     assert args.weights == dehw.train.weights_folder("output", pipeline)
 
 
+@pytest.mark.parametrize("cell", ["train-seg", "train", "predict-1", "predict-2"])
+def test_parameters_with_spaces_stay_one_word(monkeypatch, cell):
+    parameters = {
+        name: f"my {name}'s" for name in ("PIPELINE", "SEG_CONFIG", "ERASE_CONFIG", "DATA", "PAGES", "OUTPUT")
+    }
+    plain = code
+
+    def spaced(cell_id):
+        lines = [f"{name} = {value!r}" for name, value in parameters.items()]
+        return "\n".join([plain(cell_id), *lines]) if cell_id == "parameters" else plain(cell_id)
+
+    monkeypatch.setitem(globals(), "code", spaced)
+    words = command(cell)
+    own = {word for word in words if "my " in word}
+    paths = {"my OUTPUT's/my PIPELINE's/weights", "pipeline=my PIPELINE's"}
+    assert len(own) >= 3 and own <= {*parameters.values(), *paths}
+
+
 def test_outside_the_repository_the_setup_says_so_and_changes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="from inside the repository"):

@@ -1,7 +1,9 @@
 """Exported networks give what Paddle gives, on each engine; untrained networks, since training changes no operator."""
 
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +100,31 @@ def test_a_size_is_compiled_once(saved, runtime):
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_threads_may_share_a_network(saved, monkeypatch, name):
+    """More of them than run at once: each gets the answer to its own tiles, a new size of tile compiled among them."""
+    network, path, _, _ = saved("erasenet")
+    monkeypatch.setattr(runtimes, "processors", lambda: 2)
+    built = engine.build(network, path, "cpu", name, TILE)
+    assert built.at_once == 2
+    random = np.random.default_rng(2)
+    inputs = [random.random((1, 3, TILE, TILE + 32 * (n % 2)), dtype=np.float32) for n in range(8)]
+    expected = [built(tiles, tiles[:, :1]) for tiles in inputs]
+    again = engine.build(network, path, "cpu", name, TILE)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda tiles: again(tiles, tiles[:, :1]), inputs))
+    for answer, alone in zip(answers, expected):
+        np.testing.assert_array_equal(answer, alone)
+    assert len(np.unique([answer.mean() for answer in answers])) == 8
+
+
+def test_the_tiles_at_once_follow_the_processors(monkeypatch):
+    for count, at_once in [(1, 1), (2, 2), (64, runtimes.MOST_AT_ONCE)]:
+        monkeypatch.setattr(runtimes, "processors", lambda count=count: count)
+        assert runtimes.OnnxNetwork(lambda size: b"", CPU).at_once == at_once
+    assert runtimes.OnnxNetwork(lambda size: b"", ["CUDAExecutionProvider", *CPU]).at_once == 1
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_a_damaged_export_is_told_with_its_file(saved, tmp_path, monkeypatch, name):
     network, path, inputs, _ = saved("erasenet")
     monkeypatch.setenv("DEHW_CACHE", str(tmp_path))
@@ -156,6 +183,19 @@ print(taken.name, "paddle" in sys.modules, sys.modules.get("openvino_telemetry")
 """
 
 
+ALONE = """
+import sys
+from pathlib import Path
+from dehw import runtimes
+name, source = sys.argv[1:]
+if name == "openvino":
+    network = runtimes.OpenVinoNetwork(lambda size: Path(source))
+else:
+    network = runtimes.OnnxNetwork(lambda size: Path(source), runtimes.providers("cpu"))
+network.prepare((64, 64))
+"""
+
+
 @pytest.mark.skipif(paddle.device.is_compiled_with_cuda(), reason="a Paddle for GPUs is asked for one")
 def test_with_the_cache_warm_paddle_is_not_imported_and_nothing_is_sent(saved):
     """Importing Paddle takes longer than erasing a page; importing OpenVINO reports it, unless it is kept from it."""
@@ -164,6 +204,18 @@ def test_with_the_cache_warm_paddle_is_not_imported_and_nothing_is_sent(saved):
     work = Path(engine.__file__).parents[1]
     run = subprocess.run([sys.executable, "-c", WARM, path], cwd=work, capture_output=True, text=True)
     assert run.stdout.split() == ["openvino", "False", "None"], run.stderr
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_runtime_gathers_nothing_for_its_makers(saved, tmp_path, name):
+    """ONNX Runtime collects its reports in the user's cache, and sends them from a thread."""
+    network, path, _, _ = saved("erasenet")
+    source = str(engine.export.cached(network, path, (TILE, TILE)))
+    env = {key: value for key, value in os.environ.items() if key not in ("ORT_DISABLE_TELEMETRY", "CI")}
+    env |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    work = Path(engine.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", ALONE, name, source], cwd=work, env=env, check=True)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -176,14 +228,16 @@ def by_paddle():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_the_networks_that_ship_erase_alike_on_every_engine(by_paddle, name):
-    """In the precision that users get: what they find and what they paint, over all the sample pages."""
+    """In the precision that users get: what they find and what they paint, on each of the sample pages."""
     eraser = Eraser.load("lite", "cpu", engine=name)
-    union, common, apart = 0, 0, []
-    for page, expected in by_paddle:
+    far = []
+    for number, (page, expected) in enumerate(by_paddle, 1):
         erased = eraser(page)
         either = erased.mask | expected.mask
-        union += either.sum()
-        common += (erased.mask & expected.mask).sum()
-        apart.append(np.abs(erased.page.astype(int) - expected.page)[either])
-        print(f"{name}: mean {apart[-1].mean():.3f}, most {apart[-1].max()} grey levels")
-    assert union > 100_000 and np.concatenate(apart).mean() <= 1 and common / union >= 0.99
+        assert either.sum() > 10_000
+        common = (erased.mask & expected.mask).sum() / either.sum()
+        apart = np.abs(erased.page.astype(int) - expected.page)[either]
+        told = f"page {number}: mean {apart.mean():.3f}, most {apart.max()} grey levels, masks' IoU {common:.4f}"
+        print(f"{name}, {told}")
+        far += [told] if apart.mean() > 1 or common < 0.99 else []
+    assert not far

@@ -6,7 +6,7 @@ import cv2  # noqa: F401  (Paddle 2.6.2 wants it imported first)
 import numpy as np
 import pytest
 
-from dehw.tiling import Average, Tile, batches, read_tile, tiles
+from dehw.tiling import Average, Blend, Tile, batches, read_tile, spread, tiles
 
 LENGTHS = [1, 2, 3, 5, 8, 11, 12, 13, 16, 17, 20, 23, 24, 25, 31, 40, 61]
 KINDS = [(16, 8, 0), (16, 16, 0), (16, 5, 0), (16, 8, 4), (16, 8, 3), (16, 3, 5), (17, 7, 5), (3, 1, 1)]
@@ -116,3 +116,45 @@ def test_tiles_that_would_leave_gaps_are_refused(wrong):
 def test_batches_keep_order_and_lose_nothing():
     assert list(batches(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
     assert list(batches([], 3)) == []
+
+
+@pytest.mark.parametrize(
+    "length, size, stride, starts",
+    [
+        (64, 64, 48, [0]),
+        (65, 64, 48, [0, 1]),
+        (112, 64, 48, [0, 48]),
+        (113, 64, 48, [0, 24, 49]),  # 24.5 is rounded to the even number
+        (200, 64, 48, [0, 45, 91, 136]),
+        (40, 64, 48, [-12]),
+    ],
+)
+def test_windows_are_spread_evenly_and_no_more_of_them_than_the_stride_asks_for(length, size, stride, starts):
+    down = spread(length, 64, size, stride)
+    assert [tile.top for tile in down] == starts and {tile.left for tile in down} == {0}
+    assert [tile.left for tile in spread(64, length, size, stride)] == starts
+    assert len(starts) == len({tile.top for tile in tiles(length, 64, size, stride)})
+
+
+@pytest.mark.parametrize("height, width", [(64, 64), (5, 7), (40, 150), (113, 200), (65, 300)])
+@pytest.mark.parametrize("lay", [lambda *page: spread(*page, 64, 48), lambda *page: tiles(*page, 64, 32)])
+def test_blended_windows_give_the_page_they_saw(height, width, lay):
+    page = np.random.default_rng(3).random((height, width), np.float32)
+    windows = lay(height, width)
+    blend = Blend(height, width, windows)
+    for window in windows:
+        blend.add(window, read_tile(page, window))
+    assert blend.result().dtype == np.float32
+    np.testing.assert_allclose(blend.result(), page, atol=1e-6)
+
+
+def test_a_window_counts_for_less_towards_its_border():
+    """Against the weighted mean written out: full weight from 16 px inside a window of 64 on."""
+    windows = spread(64, 112, 64, 48)
+    blend = Blend(64, 112, windows)
+    for window, value in zip(windows, (0.0, 1.0)):
+        blend.add(window, np.full((64, 64), value, np.float32))
+    ramp = np.array([min(n + 0.5, 63.5 - n, 16) / 16 for n in range(64)])
+    first, second = (np.pad(ramp, pad) for pad in ((0, 48), (48, 0)))
+    np.testing.assert_allclose(blend.result(), np.tile(second / (first + second), (64, 1)), atol=1e-6)
+    assert blend.result()[0, 48] < 0.04 and blend.result()[0, 63] > 0.96

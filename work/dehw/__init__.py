@@ -1,8 +1,10 @@
 """dehw: takes a photographed or scanned exam page and gives it back as it was printed.
 
-    import dehw
-    eraser = dehw.load("lite")
-    erased = eraser(page)           # page: (H, W, 3) uint8 RGB -> erased.page, erased.mask
+    from dehw import Eraser
+    eraser = Eraser.load()          # or dehw.load(), with the name of a pipeline
+    erased = eraser(page)           # (H, W, 3) uint8 RGB or a Pillow picture -> erased.page, erased.mask, erased.share
+
+docs/python.md goes on from there.
 
 Importing the package imports neither Paddle nor OpenCV; `Eraser` and `load` arrive when first used.
 """

@@ -1,4 +1,4 @@
-"""The command line: dehw erase | evaluate | models | materials | recipes | export. Imports libraries where used."""
+"""The command line: a function a command, or a module of its own. Imports libraries where used."""
 
 import argparse
 import math
@@ -6,11 +6,12 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dehw import __version__
+from dehw import __version__, bench, doctor, serve, synthesize
 from dehw.errors import DehwError, ExitCode, InputError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 FORMATS = ("jpg", "png", "webp", "bmp", "tif", "heic", "pdf")  # as dehw.documents.FORMATS, which imports libraries
 ENGINES = ("auto", "paddle", "openvino", "onnxruntime")  # as dehw.engine.ENGINES, likewise
+SIDES = ("mask", "compare", "ink")  # as dehw.sidefiles.MAKERS, likewise
 COLUMNS = ("psnr", "msssim", "contest", "residual", "lost", "touched")
 
 
@@ -42,7 +44,8 @@ def guarded(command: Callable[[], int]) -> int:
         print(f"dehw: {error}", file=sys.stderr)
         return int(error.exit_code)
     except MemoryError:
-        print("dehw: not enough memory; set a smaller batch in the pipeline's file", file=sys.stderr)
+        remedy = "close other programs, or give pages of fewer pixels; `dehw doctor` says how much is free"
+        print(f"dehw: not enough memory; {remedy}", file=sys.stderr)
         return int(ExitCode.MEMORY)
     except KeyboardInterrupt:
         print("dehw: stopped; the pages done so far are whole", file=sys.stderr)
@@ -58,21 +61,27 @@ def erase(args: argparse.Namespace) -> int:
     found, unknown = batch.find_documents(args.pages, batch.own_outputs(args.pages, args.output, args.report))
     for path in unknown:
         print(f"dehw: {path}: passed over, not a kind of file that can be read", file=sys.stderr)
-    jobs, finished = batch.plan(found, args.output, args.format, args.in_place, args.overwrite, args.resume)
-    named = {path.resolve() for job in [*jobs, *finished] for path in (job.source, job.target)}
+    sides = [side for side in SIDES if getattr(args, side)]
+    jobs, finished = batch.plan(found, args.output, args.format, args.in_place, args.overwrite, args.resume, sides)
+    named = {path.resolve() for job in [*jobs, *finished] for path in (job.source, *job.files)}
     if args.report and args.report.resolve() in named:
         raise InputError(f"{args.report} is one of the pages; choose another file for --report")
     eraser = load_eraser(args) if jobs else None
     report = batch.Report(args.pipeline, finished, unknown)
     try:
         with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
-            for outcomes in batch.erase_all(eraser, jobs, shown):
+            for outcomes in batch.erase_all(eraser, jobs, shown, **erase_options(args)):
                 report.add(outcomes)
     finally:  # what was done is told of an interrupted run too
         if args.report:
             report.write(args.report)
     print(f"dehw: {report.summary()}", file=sys.stderr)
     return ExitCode.FAILED if report.count("failed") else ExitCode.OK
+
+
+def erase_options(args: argparse.Namespace) -> dict[str, object]:
+    """The options of Eraser.__call__ that were given."""
+    return {name: getattr(args, name) for name in ("sensitivity", "keep", "only") if getattr(args, name) is not None}
 
 
 def load_eraser(args: argparse.Namespace) -> "Eraser":
@@ -86,15 +95,26 @@ def load_eraser(args: argparse.Namespace) -> "Eraser":
 
 def evaluate(args: argparse.Namespace) -> int:
     """Print the metrics of a folder of predictions, a row a page and their mean."""
-    from dehw import metrics
     from dehw.pages import Page, for_each
 
     files = {Page(each["image"], Path(each["image"].name)): each for each in partners(args)}
     rows = []
     failed = for_each(list(files), lambda page: rows.append((page.path.stem, judge(**files[page]))), "evaluating")
     if rows:
-        print(table([*rows, ("mean", metrics.mean([scores for _, scores in rows]))]))
+        mean, exact = finite_mean([scores for _, scores in rows])
+        print(table([*rows, ("mean", mean)]))
+        if exact:
+            print(f"dehw: mean psnr and contest are without the {exact} pages that are exact (inf)", file=sys.stderr)
     return ExitCode.FAILED if failed else ExitCode.OK
+
+
+def finite_mean(scores: Sequence["Scores"]) -> tuple["Scores", int]:
+    """The mean of pages, psnr and contest over those that are not exact, unless all are; and how many were left out."""
+    from dehw import metrics
+
+    finite = [each if math.isfinite(each.psnr) else replace(each, psnr=math.nan, contest=math.nan) for each in scores]
+    exact = sum(math.isinf(each.psnr) for each in scores)
+    return (metrics.mean(scores), 0) if exact == len(scores) else (metrics.mean(finite), exact)
 
 
 def partners(args: argparse.Namespace) -> list[dict[str, Path]]:
@@ -260,15 +280,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_materials(commands.add_parser("materials", help="cut handwriting out of training pages, to paste elsewhere"))
     _add_recipes(commands.add_parser("recipes", help="show on one picture what is done to training crops"))
     _add_export(commands.add_parser("export", help="write a pipeline's networks as ONNX files"))
+    synthesize.add_arguments(commands.add_parser("synth", help="make up pages to train with"))
+    bench.add_arguments(commands.add_parser("bench", help="measure how fast a pipeline erases pages"))
+    doctor.add_arguments(commands.add_parser("doctor", help="say what erasing needs here, and what is missing"))
+    serve.add_arguments(commands.add_parser("serve", help="serve a page in the browser that erases handwriting"))
     return parser
 
 
 def _add_erase(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Erase the handwriting of pages: JPEG, PNG, WebP, BMP, TIFF, PDF and HEIC (needs pillow-heif), told by their "
-        "content. Without -o, STEM.clean.SUFFIX is written beside each file. In folders, files named *.clean.* are "
-        "passed over, and those of other kinds named. Exit codes: 0 done, 1 some pages failed, 2 bad input, "
-        "3 weights, 4 memory, 5 device, 130 stopped."
+        "content. Without -o, STEM.clean.SUFFIX is written beside each file. In folders, files named *.clean.* and "
+        "side files of earlier runs are passed over, and those of other kinds named. Exit codes: 0 done, 1 some "
+        "pages failed, 2 bad input, 3 weights, 4 memory, 5 device, 130 stopped."
     )
     add = parser.add_argument
     add("pages", nargs="+", type=Path, metavar="PAGE|FOLDER", help="images and PDFs, or folders of them")
@@ -279,6 +303,13 @@ def _add_erase(parser: argparse.ArgumentParser) -> None:
     add("--weights", type=Path, metavar="DIR", help="folder of weights, in place of the ones that ship")
     add("--device", choices=("auto", "cpu", "gpu"), default="auto", help="default: %(default)s")
     add("--engine", choices=ENGINES, default="auto", help="what runs the networks; default: %(default)s")
+    add("--sensitivity", type=_share, metavar="S", help="0 to 1: the higher, the more is erased; default: 0.5")
+    box = {"action": "append", "type": _box, "metavar": "X0,Y0,X1,Y1"}
+    add("--keep", **box, help="leave this box of every page as it is, in pixels; may be given again")
+    add("--only", **box, help="erase within this box alone; may be given again")
+    add("--save-mask", dest="mask", action="store_true", help="write what was erased, tinted, to STEM.mask.png")
+    add("--compare", action="store_true", help="write before and after to STEM.compare.png, or .jpg")
+    add("--save-ink", dest="ink", action="store_true", help="write the handwriting alone, see-through, to STEM.ink.png")
     there = parser.add_mutually_exclusive_group()
     there.add_argument("--overwrite", action="store_true", help="replace outputs that are there already")
     there.add_argument("--resume", action="store_true", help="pass over files whose output is there already")
@@ -340,6 +371,25 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the files, new or empty")
     add("--weights", type=Path, metavar="DIR", help="folder of weights, in place of the ones that ship")
     parser.set_defaults(command=export)
+
+
+def _share(text: str) -> float:
+    """A number in 0..1, for argparse."""
+    value = _at_least(0)(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"must lie in 0..1, got {text!r}")
+    return value
+
+
+def _box(text: str) -> tuple[int, ...]:
+    """A box of pixels x0,y0,x1,y1, for argparse."""
+    try:
+        left, top, right, bottom = (int(part) for part in text.split(","))
+    except ValueError:
+        left = top = right = bottom = -1
+    if not (0 <= left < right and 0 <= top < bottom):
+        raise argparse.ArgumentTypeError(f"must be four whole numbers x0,y0,x1,y1 with x0 < x1, y0 < y1; got {text!r}")
+    return left, top, right, bottom
 
 
 def _at_least(least: float, kind: type = float) -> Callable[[str], float]:

@@ -18,6 +18,8 @@ from dehw.errors import ConfigError
 
 PIPELINES = Path(__file__).resolve().parents[2] / "configs" / "pipelines"
 
+SIDES = {"erasenet": 32, "mtrnet": 4}  # px; the sides of tiles that a generator halves down to its middle are multiples
+
 T = TypeVar("T")
 
 
@@ -45,6 +47,8 @@ class Segment:
     """Finding the handwriting: windows of `window` px, `stride` px apart, averaged over `views`.
 
     `average`: whether windows and views are averaged as probabilities, or as logits as PaddleSeg 2.8 does it.
+    `blend`: the fewest windows that `stride` allows are spread evenly and fade into each other; without, they are laid
+    as PaddleSeg does, and each counts the same everywhere.
     """
 
     network: NetworkConfig
@@ -52,6 +56,7 @@ class Segment:
     stride: int = 256
     views: list[str] = field(default_factory=lambda: ["identity"])
     average: Literal["probability", "logit"] = "probability"
+    blend: bool = False
     batch: int = 4
 
     def __post_init__(self) -> None:
@@ -91,6 +96,10 @@ class Erase:
 
     def __post_init__(self) -> None:
         _require(bool(self.networks), "networks must name at least one generator")
+        for network in self.networks:
+            step = SIDES.get(network.type, 1)
+            advice = f"tile must be a multiple of {step} px for {network.type}, such as {-(-self.tile // step) * step}"
+            _require(self.tile % step == 0, f"{advice}, got {self.tile}")
         _require(0 <= self.margin < self.tile / 2, f"margin must lie in 0..tile/2 ({self.tile}), got {self.margin}")
         _require(self.batch >= 1, f"batch must be at least 1, got {self.batch}")
         _check_views(self.views)

@@ -72,7 +72,10 @@ class ImageFile:
             if self.kind == "TIFF":
                 self.image.seek(index)
             losses = _losses(self.image)
-            return Sheet(pages.upright(self.image), pages.metadata_of(self.image), losses=losses)
+            sheet = Sheet(pages.upright(self.image), pages.metadata_of(self.image), losses=losses)
+            if self.count == 1:
+                self.image.close()  # or its pixels, 4 bytes each, would be held while the page is erased
+            return sheet
 
     def close(self) -> None:
         self.image.close()
@@ -395,7 +398,7 @@ def _is_grey(image: np.ndarray) -> bool:
 def _draw(page: pypdfium2.PdfPage, has_forms: bool) -> pypdfium2.PdfBitmap:
     """Draw a page as RGB: a scan pixel for pixel, another at the density of its main picture, or at 200 dpi."""
     width, height = page.get_size()
-    pixels, share = _main_picture(page)
+    pixels, share = main_picture(page)
     for across, down in (pixels, pixels[::-1]):  # the page may be turned
         fits = math.isclose(across / width, down / height, rel_tol=0.02)
         if share > 0.99 and fits and across * down <= MAX_PIXELS and not has_forms:
@@ -405,7 +408,7 @@ def _draw(page: pypdfium2.PdfPage, has_forms: bool) -> pypdfium2.PdfBitmap:
     return page.render(scale=scale, rev_byteorder=True)
 
 
-def _main_picture(page: pypdfium2.PdfPage) -> tuple[tuple[int, int], float]:
+def main_picture(page: pypdfium2.PdfPage) -> tuple[tuple[int, int], float]:
     """Size in pixels of the picture that covers most of a page, as it is stored, and the share it covers."""
     import pypdfium2.raw
 

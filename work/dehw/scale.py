@@ -30,7 +30,7 @@ def print_height(page: np.ndarray) -> float | None:
     if shrink < 1:
         height, width = (max(1, round(side * shrink)) for side in page.shape[:2])
         page = cv2.resize(page, (width, height), interpolation=cv2.INTER_AREA)
-    boxes = _characters(_ink(page))
+    boxes = characters(dark_pixels(page))
     aligned = boxes[_count_neighbours(boxes, boxes, same_top=True) >= NEIGHBOURS]
     if len(aligned) < ENOUGH:
         return None
@@ -50,7 +50,7 @@ def working_scale(page: np.ndarray, target: float | None, low: float = 0.25, hig
     return float(np.clip(target / height, low, high))
 
 
-def _ink(page: np.ndarray) -> np.ndarray:
+def dark_pixels(page: np.ndarray) -> np.ndarray:
     """Separate what is darker than the paper around it: (H, W, 3) uint8 -> (H, W) uint8, 0 or 255."""
     grey = cv2.cvtColor(page, cv2.COLOR_RGB2GRAY)
     height, width = grey.shape
@@ -63,7 +63,7 @@ def _ink(page: np.ndarray) -> np.ndarray:
     return cv2.threshold(darker, max(0.8 * threshold, CONTRAST), 255, cv2.THRESH_BINARY)[1]
 
 
-def _characters(ink: np.ndarray) -> np.ndarray:
+def characters(ink: np.ndarray) -> np.ndarray:
     """List boxes of the size and shape of characters: (N, 4) float32 left, top, width, height; by top."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
     left, top, width, height, area = stats[1:].T

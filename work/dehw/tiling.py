@@ -100,6 +100,62 @@ def batches(items: Iterable[Item], n: int) -> Iterator[list[Item]]:
         yield batch
 
 
+def spread(height: int, width: int, size: int, stride: int) -> list[Tile]:
+    """Cover a page with the fewest square windows no more than `stride` pixels apart, evenly spread, row by row.
+
+    Each keeps all of the page it sees; Blend joins them. A side no longer than a window gets one, as in tiles().
+    """
+    rows, columns = (_spread(length, size, stride) for length in (height, width))
+    return [Tile(top, left, size, (down, across)) for (top, down), (left, across) in product(rows, columns)]
+
+
+def _spread(length: int, size: int, stride: int) -> list[tuple[int, slice]]:
+    """Spread windows along one axis: the start and the kept pixels of each."""
+    if length <= size:
+        return _lay(length, size, stride, 0)
+    gaps = math.ceil((length - size) / stride)
+    starts = [round(n * (length - size) / gaps) for n in range(gaps + 1)]
+    return [(start, slice(start, start + size)) for start in starts]
+
+
+class Blend:
+    """Overlapping windows' values on a page of (height, width), each window fading out towards its borders.
+
+    windows: all that will be added, a full grid of rows and columns as spread() and tiles() lay it. What a network
+    sees at a window's border is half a page less than in its middle, so it counts for less there; and the borders
+    leave no edge. Because they are a grid, every pixel's weights add up to 1 without a count being kept.
+    """
+
+    FADE = 4  # a window reaches its full weight at a quarter of its side
+
+    def __init__(self, height: int, width: int, windows: Iterable[Tile]):
+        windows = list(windows)
+        self._sum = np.zeros((height, width), np.float32)
+        self._down = self._weights(height, {(w.top, w.size): (w.keep[0], w.inner[0]) for w in windows})
+        self._across = self._weights(width, {(w.left, w.size): (w.keep[1], w.inner[1]) for w in windows})
+
+    def add(self, tile: Tile, values: np.ndarray) -> None:
+        """Add what a window says of the pixels it keeps; values: (size, size), float."""
+        weight = self._down[tile.top, tile.size][:, None] * self._across[tile.left, tile.size]
+        self._sum[tile.keep] += values[tile.inner] * weight
+
+    def result(self) -> np.ndarray:
+        """Return the page, (height, width) float32, once all windows are added."""
+        return self._sum
+
+    @classmethod
+    def _weights(cls, length: int, places: dict[tuple[int, int], tuple[slice, slice]]) -> dict:
+        """The weight of each kept pixel along one axis, by a window's start and side; those of a pixel add up to 1."""
+        total = np.zeros(length, np.float32)
+        weights = {}
+        for (start, size), (keep, inner) in places.items():
+            middle = np.arange(size, dtype=np.float32) + 0.5
+            ramp = np.minimum(np.minimum(middle, size - middle) * cls.FADE / size, 1)[inner]
+            total[keep] += ramp
+            weights[start, size] = (keep, ramp)
+        return {place: ramp / total[keep] for place, (keep, ramp) in weights.items()}
+
+
 class Average:
     """The mean of overlapping tiles' values on a page of (height, width)."""
 

@@ -28,7 +28,7 @@ def tone_curves(rng: np.random.Generator) -> np.ndarray:
 
 
 class Pages:
-    """Endless random crops. weights: (folder, share of the crops) pairs; a folder may grow while it is used."""
+    """Endless random crops. weights: (folder, share of the crops) pairs; a folder may grow meanwhile, not shrink."""
 
     def __init__(self, weights: list[tuple[Path, float]], size: int, seed: int, inked: float = 0.85):
         self.rng, self.size, self.inked = np.random.default_rng(seed), size, inked
@@ -94,9 +94,15 @@ def stream(pages: Pages, count: int, ahead: int = 4):
     ready: queue.Queue = queue.Queue(ahead)
 
     def work() -> None:
-        while True:
-            ready.put(pages.batch(count))
+        try:
+            while True:
+                ready.put(pages.batch(count))
+        except Exception as error:  # said by whoever waits for the next batch; else they would wait for ever
+            ready.put(error)
 
     threading.Thread(target=work, daemon=True).start()
     while True:
-        yield ready.get()
+        batch = ready.get()
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch

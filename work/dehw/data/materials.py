@@ -75,6 +75,31 @@ def load_hanzi(path: Path) -> list[Glyph]:
     ]
 
 
+def load_kanji(path: Path) -> list[Glyph]:
+    """Read KanjiVG's strokes (char -> one SVG path a stroke on a 109 grid, y down) from `paths.json.gz`."""
+    from fontTools.pens.recordingPen import RecordingPen
+    from fontTools.svgLib.path import parse_path
+
+    def points(stroke: str) -> np.ndarray:
+        pen = RecordingPen()
+        parse_path(stroke, pen)
+        found: list[tuple[float, float]] = []
+        for step, at in pen.value:
+            if step == "moveTo":
+                found += at
+            elif step == "curveTo":  # a cubic curve by three points of it
+                start = np.array(found[-1])
+                a, b, end = (np.array(point) for point in at)
+                found += [
+                    tuple((1 - t) ** 3 * start + 3 * (1 - t) ** 2 * t * a + 3 * (1 - t) * t**2 * b + t**3 * end)
+                    for t in (1 / 3, 2 / 3, 1)
+                ]
+        return np.array(found, np.float32) / 109
+
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [[points(stroke) for stroke in strokes] for strokes in json.load(file).values()]
+
+
 def load_omniglot(archive: Path) -> list[Glyph]:
     """Read Omniglot stroke drawings (lines `x,y,t`, y down on a 105 px grid, strokes parted by BREAK)."""
     glyphs = []

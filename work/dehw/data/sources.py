@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 
 from dehw.data import materials, typeset
 from dehw.data.crops import decode
-from dehw.data.materials import InkBank
+from dehw.data.materials import Glyph, InkBank
 from dehw.data.pairs import find_pairs
 from dehw.data.synth import Triple, make_page
 from dehw.masks import threshold
@@ -36,7 +36,8 @@ def find_sources(clean: Path | None, ink: Sequence[Path], fonts: Path | None) ->
     """Gather sources. Raises InputError where a folder has nothing in it, or no printing fonts are installed.
 
     clean: folder of PDFs or images of clean pages. fonts: folder of handwriting fonts. ink: folders, searched to their
-    depths, of stroke data (medians.json.gz of hanzi-writer-data, strokes_*.zip of Omniglot), of pieces that
+    depths, of stroke data (medians.json.gz of hanzi-writer-data, paths.json.gz of KanjiVG: char -> SVG paths,
+    strokes_*.zip of Omniglot), of pieces that
     `dehw materials` cut, and of pairs with images/ and gts/.
     """
     pages = sorted(p for p in clean.rglob("*") if p.suffix.lower() == ".pdf") if clean else []
@@ -55,9 +56,12 @@ def find_sources(clean: Path | None, ink: Sequence[Path], fonts: Path | None) ->
 
 def find_ink(folder: Path) -> InkBank:
     """The ink below a folder: strokes, pairs, and pieces where there are neither. Raises InputError where none is."""
-    hanzi = [glyph for path in sorted(folder.rglob("*.json.gz")) for glyph in materials.load_hanzi(path)]
-    zips = sorted(folder.rglob("strokes_*.zip"))
-    scribbles = [glyph for path in zips for glyph in materials.load_omniglot(path)]
+
+    def strokes(pattern: str, load: Callable[[Path], list[Glyph]]) -> list[Glyph]:
+        return [glyph for path in sorted(folder.rglob(pattern)) for glyph in load(path)]
+
+    hanzi = strokes("medians.json.gz", materials.load_hanzi) + strokes("paths.json.gz", materials.load_kanji)
+    scribbles = strokes("strokes_*.zip", materials.load_omniglot)
     pieces = []
     if any(folder.rglob("gts")):
         for pair in find_pairs(folder):

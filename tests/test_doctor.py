@@ -1,0 +1,206 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dehw import cli, doctor, engine
+from dehw.errors import ExitCode
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = """
+segment: {network: {type: segformer_b0, weights: s.pdparams, args: {embedding_dim: 32}}, window: 64, stride: 32}
+erase: {networks: [{type: erasenet, weights: e.pdparams, args: {width: 0.03}}], tile: 64, margin: 13}
+"""
+CPUINFO = "processor\t: 0\nmodel name\t: Some Processor\nflags\t\t: fpu avx2 {}\n"
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """A pipeline of tiny networks with their weights, run by Paddle; its file, and the folder of both."""
+    from dehw import models, weights
+    from dehw.config import load_pipeline
+
+    path = tmp_path / "tiny.yml"
+    path.write_text(TINY)
+    for network in load_pipeline(path).networks:
+        weights.save(models.build(network), tmp_path / network.weights)
+    monkeypatch.setattr(engine.util, "find_spec", lambda name: None)
+    return path, tmp_path
+
+
+def run(tiny, *arguments):
+    path, folder = tiny
+    return cli.main(["doctor", "--pipeline", str(path), "--weights", str(folder), *arguments])
+
+
+def only(step):
+    (finding,) = step()
+    return finding
+
+
+def named(findings, name):
+    return next(finding for finding in findings if finding.name == name)
+
+
+def test_a_machine_that_erases_is_told_so(tiny, capsys):
+    assert run(tiny) == ExitCode.OK
+    written = capsys.readouterr().out
+    assert "MISSING" not in written and written.splitlines()[-1].startswith("ok       erasing      works: ")
+    for name in ("python", "paddle", "openvino", "device", "processor", "memory", "weights", "cache", "pypdfium2"):
+        assert f" {name} " in written
+
+
+def test_json_lists_the_same(tiny, capsys):
+    assert run(tiny, "--json") == ExitCode.OK
+    findings = json.loads(capsys.readouterr().out)
+    assert all(list(finding) == ["name", "ok", "detail", "remedy", "code"] for finding in findings)
+    assert findings[-1]["name"] == "erasing" and findings[-1]["ok"]
+    assert [finding["detail"] for finding in findings if finding["name"] == "numpy"] == [np.__version__]
+
+
+@pytest.mark.parametrize("change", ["damage", "remove"])
+def test_weights_that_are_not_right_end_in_their_own_code(tiny, capsys, monkeypatch, change):
+    damaged = tiny[1] / "e.pdparams"
+    if change == "remove":
+        damaged.unlink()
+    else:
+        damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
+    assert run(tiny) == ExitCode.WEIGHTS
+    lines = capsys.readouterr().out.splitlines()
+    wrong = [line for line in lines if line.startswith("MISSING")]
+    assert len(wrong) == 1 and "e.pdparams" in wrong[0] and not any(" erasing " in line for line in lines)
+
+
+def test_a_pipeline_that_is_none_is_told(capsys):
+    assert cli.main(["doctor", "--pipeline", "litte"]) == ExitCode.USAGE
+    assert "did you mean 'lite'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", ["cv2", "paddle"])
+def test_a_package_that_does_not_import_keeps_from_erasing(monkeypatch, capsys, module):
+    imported = doctor.importlib.import_module
+
+    def broken(name):
+        if name == module:
+            raise ImportError("libGL.so.1: cannot open shared object file")
+        return imported(name)
+
+    monkeypatch.setattr(doctor.importlib, "import_module", broken)
+    assert cli.main(["doctor"]) == ExitCode.FAILED
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [number for number, line in enumerate(lines) if line.startswith("MISSING")]
+    assert module in lines[line] and "libGL.so.1" in lines[line] and "-> pip install" in lines[line + 1]
+    assert not any(" erasing " in line for line in lines)
+
+
+def test_a_page_that_cannot_be_erased_is_no_success(tiny, capsys, monkeypatch):
+    from dehw.eraser import Eraser
+
+    def failing(self, page):
+        raise RuntimeError("kernel\nnot found")
+
+    monkeypatch.setattr(Eraser, "__call__", failing)
+    assert run(tiny) == ExitCode.FAILED
+    assert "MISSING  erasing      not found" in capsys.readouterr().out
+
+
+def test_what_is_optional_may_be_missing(monkeypatch):
+    monkeypatch.setattr(doctor, "version", lambda package: None)
+    for step in (doctor.extras, doctor.engines):
+        findings = list(step())
+        assert findings and not any(finding.ok or finding.code for finding in findings)
+        assert all("pip install" in finding.remedy and "pip install" in str(finding) for finding in findings)
+        assert str(findings[0]).startswith("missing  ")
+
+
+def test_openvino_without_its_exporter_is_not_enough(monkeypatch):
+    monkeypatch.setattr(doctor, "version", lambda package: "1.2" if package == "openvino" else None)
+    finding = named(doctor.engines(), "openvino")
+    assert not finding.ok and "paddle2onnx" in finding.detail
+
+
+def test_a_python_out_of_range_is_named(monkeypatch):
+    assert all(finding.ok for finding in doctor.python())
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 13, 0))
+    finding = named(doctor.python(), "python")
+    assert not finding.ok and finding.code and "Python 3.10 to 3.12" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    "flags, ok, words",
+    [
+        ("amx_bf16 avx512_bf16", True, "bfloat16 by AMX and AVX512-BF16"),
+        ("avx512_bf16", True, "bfloat16 by AVX512-BF16"),
+        ("avx512f", False, "no units for bfloat16"),
+    ],
+)
+def test_the_processor_tells_its_bfloat16_units(monkeypatch, flags, ok, words):
+    monkeypatch.setattr(doctor, "_read", lambda path: CPUINFO.format(flags))
+    finding = only(doctor.processor)
+    assert (finding.ok, finding.code) == (ok, ExitCode.OK)
+    assert finding.detail.startswith("Some Processor, ") and finding.detail.endswith(words)
+
+
+@pytest.mark.parametrize(
+    "files, expected",
+    [
+        ({"/proc/meminfo": "MemTotal: 9 kB\nMemAvailable: 4194304 kB\n"}, "4.0 GiB"),
+        (
+            {
+                "/proc/meminfo": "MemAvailable: 4194304 kB\n",
+                "/sys/fs/cgroup/memory.max": f"{3 * 2**30}\n",
+                "/sys/fs/cgroup/memory.current": f"{2 * 2**30}\n",
+            },
+            "1.0 GiB",
+        ),
+        ({"/proc/meminfo": "MemAvailable: 4194304 kB\n", "/sys/fs/cgroup/memory.max": "max\n"}, "4.0 GiB"),
+        ({}, "cannot be told"),
+    ],
+)
+def test_free_memory_heeds_a_container_s_limit(monkeypatch, files, expected):
+    monkeypatch.setattr(doctor, "_read", lambda path: files.get(path, ""))
+    finding = only(doctor.memory)
+    assert finding.detail.startswith(expected) and finding.ok == (expected != "1.0 GiB") and not finding.code
+
+
+def test_the_cache_is_found_and_its_place_tried(monkeypatch, tmp_path):
+    monkeypatch.setenv("DEHW_CACHE", str(tmp_path / "new" / "cache"))
+    assert only(doctor.cache).ok  # it can be made
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "cache").write_text("a file in its place")
+    finding = only(doctor.cache)
+    assert not finding.ok and "DEHW_CACHE" in finding.remedy and not finding.code
+    monkeypatch.setenv("DEHW_CACHE", str(tmp_path))
+    (tmp_path / "a.onnx").write_bytes(bytes(3 * 2**20))
+    assert "1 files, 3 MiB" in only(doctor.cache).detail
+
+
+def test_a_gpu_that_cannot_be_driven_is_told(monkeypatch):
+    monkeypatch.setattr(engine, "gpu_count", lambda: 1)
+    monkeypatch.setattr(engine, "_is_cpu_wheel", lambda: False)
+    monkeypatch.setattr(engine, "_gpu_trouble", lambda: "no kernel image")
+    finding = only(doctor.device)
+    assert not finding.ok and not finding.code and "no kernel image" in finding.detail
+    assert engine.INSTALL_GUIDE in finding.detail and "on cpu" in finding.remedy
+
+
+def test_what_it_names_is_what_the_requirements_name():
+    """A release that a remedy names is the one that the requirement files pin."""
+    text = "".join((ROOT / name).read_text() for name in ("requirements-cpu.txt", "requirements-dev.txt"))
+    remedies = [*(remedy for _, remedy in doctor.NEEDED.values()), *doctor.ENGINES.values(), *doctor.EXTRAS.values()]
+    pins = [word.strip("',") for remedy in remedies for word in remedy.split() if "=" in word]
+    assert len(pins) >= 7
+    for pin in pins:
+        assert pin.replace("-headless", "") in text, pin
+
+
+def test_it_starts_without_any_package():
+    """With nothing but Python it still says what is missing."""
+    code = "import sys; from dehw import cli; sys.exit(cli.main(['doctor']))"
+    command = [sys.executable, "-S", "-c", code]  # -S: no site-packages
+    done = subprocess.run(command, cwd=ROOT / "work", capture_output=True, text=True)
+    assert done.returncode == ExitCode.FAILED, done.stderr
+    assert done.stdout.count("MISSING") == len(doctor.NEEDED) and "Traceback" not in done.stderr

@@ -1,0 +1,8 @@
+"""The web page as an application of AI Studio, which runs files of this name; elsewhere it is `dehw serve`."""
+
+from dehw import serve
+
+demo = serve.build()
+
+if __name__ == "__main__":
+    serve.launch(demo)
