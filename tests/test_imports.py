@@ -12,7 +12,20 @@ PACKAGE = Path(__file__).parents[1] / "work" / "dehw"
 # Lowest first; a module may import from its own layer and from those below.
 LAYERS = [
     {"errors", "files", ""},  # "" is the package itself: its version
-    {"tiling", "tta", "masks", "metrics", "scale", "pages", "documents", "progress", "config", "report", "parallel"},
+    {
+        "tiling",
+        "tta",
+        "masks",
+        "metrics",
+        "scale",
+        "pages",
+        "documents",
+        "progress",
+        "config",
+        "report",
+        "parallel",
+        "tone",
+    },
     {"ink", "lines", "pictures"},
     {"confidence"},
     {"models", "data", "losses", "weights", "checkpoint", "engine", "export", "runtimes"},

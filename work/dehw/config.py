@@ -70,13 +70,19 @@ class Segment:
 
 @dataclass
 class Mask:
-    """From probability to mask: handwriting where prob >= `threshold`, grown by a `dilate` px square."""
+    """From probability to mask: handwriting where prob >= `threshold`, grown by a `dilate` px square.
+
+    low: a lower threshold, which holds for whatever hangs together with such pixels (hysteresis); None for none.
+    """
 
     threshold: float = 0.5
     dilate: int = 3
+    low: float | None = None
 
     def __post_init__(self) -> None:
         _require(0 <= self.threshold <= 1, f"threshold must lie in 0..1, got {self.threshold}")
+        low = self.threshold if self.low is None else self.low
+        _require(0 <= low <= self.threshold, f"low must lie in 0..threshold, got {self.low}")
         _require(self.dilate >= 0, f"dilate must not be negative, got {self.dilate}")
 
 
@@ -84,7 +90,8 @@ class Mask:
 class Erase:
     """Removing the handwriting: tiles of `tile` px that answer for all but `margin` px on each side.
 
-    `cmp` keeps the page's own pixels outside the mask.
+    `cmp` keeps the page's own pixels outside the mask. `match`: px, at the generators' scale, over which their error of
+    tone outside the mask is taken from what they paint inside, see tone.match; 0 for not at all.
     """
 
     networks: list[NetworkConfig]
@@ -93,6 +100,7 @@ class Erase:
     views: list[str] = field(default_factory=lambda: ["identity"])
     batch: int = 4
     cmp: bool = True
+    match: int = 0
 
     def __post_init__(self) -> None:
         _require(bool(self.networks), "networks must name at least one generator")
@@ -102,6 +110,7 @@ class Erase:
             _require(self.tile % step == 0, f"{advice}, got {self.tile}")
         _require(0 <= self.margin < self.tile / 2, f"margin must lie in 0..tile/2 ({self.tile}), got {self.margin}")
         _require(self.batch >= 1, f"batch must be at least 1, got {self.batch}")
+        _require(0 <= self.match < self.tile, f"match must lie in 0..tile ({self.tile}), got {self.match}")
         _check_views(self.views)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dehw import confidence, lines, masks, parallel, scale, tiling, tta
+from dehw import confidence, lines, masks, parallel, scale, tiling, tone, tta
 from dehw.confidence import Confidence
 from dehw.config import Pipeline, load_pipeline
 from dehw.engine import Network, build_all, pick
@@ -200,11 +200,14 @@ class Eraser:
     def mask(self, prob: np.ndarray, sensitivity: float = BALANCED) -> np.ndarray:
         """Handwriting, (H, W) bool: where prob, (H, W) in [0, 1], reaches the threshold, then dilated.
 
-        sensitivity moves the threshold, see masks.sensitive_threshold.
+        sensitivity moves the threshold, and the lower one too, see masks.sensitive_threshold.
         """
         settings = self.pipeline.mask
-        threshold = masks.sensitive_threshold(settings.threshold, sensitivity)
-        return masks.dilate(masks.threshold(prob, threshold), settings.dilate)
+        high = masks.sensitive_threshold(settings.threshold, sensitivity)
+        if settings.low is None:
+            return masks.dilate(masks.threshold(prob, high), settings.dilate)
+        low = masks.sensitive_threshold(settings.low, sensitivity)
+        return masks.dilate(masks.hysteresis(prob, low, high), settings.dilate)
 
     def erase(self, page: np.ndarray, mask: np.ndarray, scaled: np.ndarray | None = None) -> np.ndarray:
         """The page without what the mask holds; a page with an empty mask comes back as it is.
@@ -240,7 +243,10 @@ class Eraser:
         generated = page.copy()
 
         def paint(batch: Sequence[tiling.Tile]) -> list[np.ndarray]:
-            pixels = self._fuse(views, _cut_page(page, batch), _cut(mask, batch))
+            parts, holes = _cut_page(page, batch), _cut(mask, batch)
+            pixels = self._fuse(views, parts, holes)
+            if settings.match:
+                pixels = [tone.match(*each, settings.match) for each in zip(parts, pixels, holes[:, 0] > 0)]
             return [_to_page(values[(slice(None), *tile.inner)]) for tile, values in zip(batch, pixels)]
 
         networks = [network for network, _ in self.generators]

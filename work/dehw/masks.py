@@ -62,6 +62,18 @@ def threshold(prob: np.ndarray, t: float) -> np.ndarray:
     return prob >= t
 
 
+def hysteresis(prob: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Mark pixels of probability `low` and more that hang together, by sides or corners, with one of `high` and more.
+
+    (H, W) float in [0, 1] -> (H, W) bool. skimage.filters.apply_hysteresis_threshold joins by sides alone, which cuts
+    thin slanting strokes apart, and takes three times as long.
+    """
+    count, labels = cv2.connectedComponents((prob >= low).astype(np.uint8), connectivity=8)
+    kept = np.zeros(count, bool)
+    kept[labels[prob >= high]] = True
+    return kept[labels]
+
+
 def sensitive_threshold(threshold: float, sensitivity: float) -> float:
     """The threshold at a sensitivity in [0, 1], in place of `threshold`, which belongs to BALANCED.
 
