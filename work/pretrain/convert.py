@@ -82,16 +82,9 @@ def main() -> None:
     exact = difference(layer, crops, wanted)
     if exact > TOLERANCE:
         sys.exit(f"{args.source}: the two networks differ by {exact:.2e}, more than {TOLERANCE}; nothing was written")
-    facts = json.loads(args.facts.read_text()) if args.facts else {}
-    weights.save(
-        layer,
-        args.target,
-        type=args.network,
-        args=config.args,
-        steps=state["step"],
-        hours=round(state["seconds"] / 3600, 2),
-        **facts,
-    )
+    facts = {"steps": state["step"], "hours": round(state["seconds"] / 3600, 2)}
+    facts |= json.loads(args.facts.read_text()) if args.facts else {}
+    weights.save(layer, args.target, type=args.network, args=config.args, **facts)
     weights.load(layer, args.target)
     rounded = difference(layer, crops, wanted)
     print(f"{args.target}: PyTorch and Paddle agree within {exact:.1e}; in float16 within {rounded:.1e}")
