@@ -218,6 +218,32 @@ def test_a_runtime_gathers_nothing_for_its_makers(saved, tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+FIRST = """
+import sys, threading
+import numpy as np
+from dehw.runtimes import OpenVinoNetwork
+sys.setswitchinterval(1e-6)  # threads take turns at every chance
+source, side = sys.argv[1], int(sys.argv[2])
+network, tile = OpenVinoNetwork(lambda size: source), np.zeros((1, 3, side, side), np.float32)
+start = threading.Barrier(2)
+def work():
+    start.wait()
+    for _ in range(20):
+        network(tile)
+threads = [threading.Thread(target=work) for _ in range(2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_two_threads_may_make_the_first_calls_at_once(saved):
+    """OpenVINO's binding would wait for itself for ever; each try has a process of its own."""
+    network, path, _, _ = saved("erasenet")
+    source, work = str(engine.export.cached(network, path, (TILE, TILE))), Path(engine.__file__).parents[1]
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", FIRST, source, str(TILE)], cwd=work, check=True, timeout=60)
+
+
 @pytest.fixture(scope="module")
 def by_paddle():
     """The sample pages, each with what Paddle makes of it by the weights that ship."""

@@ -59,7 +59,7 @@ class OpenVinoNetwork:
     @staticmethod
     def _first(compiled: Any) -> None:
         """Run a network once by itself: OpenVINO's binding sets up what it shares with NumPy in the first call of a
-        process, and two first calls at a time wait for each other for ever (seen with 2026.3)."""
+        process, and two first calls at a time wait for each other for ever (seen with 2026.4)."""
         compiled.create_infer_request().infer([np.zeros(port.shape, np.float32) for port in compiled.inputs])
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
