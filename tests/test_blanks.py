@@ -45,3 +45,12 @@ def test_free_block_holds_nothing_and_a_full_page_has_none():
         x, y, w, h = blanks.free_block(rng, taken, HEIGHT)
         assert w >= 4 * HEIGHT and h >= 2 * HEIGHT and not dark[y : y + h, x : x + w].any()
     assert blanks.free_block(rng, cv2.integral(np.ones((300, 400), np.uint8)), HEIGHT) is None
+
+
+def test_cells_are_the_empty_frames_of_a_table():
+    sheet = np.zeros((200, 300), np.uint8)
+    sheet[40:161:40, 50:251] = 1  # a table of 3 rows
+    sheet[40:161, 50:251:100] = 1  # and 2 columns
+    sheet[50:70, 60:90] = 1  # print in the first cell
+    assert sorted(blanks.cells(sheet, HEIGHT)) == [(x, y, 99, 39) for x in (51, 151) for y in (41, 81, 121)][1:]
+    assert not blanks.cells(sheet, 4 * HEIGHT)

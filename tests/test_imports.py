@@ -24,7 +24,7 @@ LAYERS = [
         "config",
         "report",
         "parallel",
-        "tone",
+        "paper",
     },
     {"ink", "lines", "pictures"},
     {"confidence"},

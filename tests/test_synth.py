@@ -11,11 +11,14 @@ from dehw.data import pen
 from dehw.data.camera import photograph
 from dehw.data.materials import InkBank, cut_ink, load_families
 from dehw.data.synth import Paper, ink_colour, make_page
-from dehw.data.typeset import system_fonts, typeset
+from dehw.data.typeset import everyday_hanzi, sentence, system_fonts, typeset
 from dehw.errors import InputError
 
 FONT_FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-FONTS = {role: [str(FONT_FOLDER / "DejaVuSans.ttf")] for role in ("cjk", "latin", "italic", "math", "mono")}
+FONTS = {
+    role: [str(FONT_FOLDER / "DejaVuSans.ttf")]
+    for role in ("cjk", "latin", "cjk bold", "latin bold", "italic", "math", "mono")
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +31,14 @@ def test_typeset_prints_dark_text_of_the_size_asked_for(printed):
     heights = cv2.connectedComponentsWithStats(ink)[2][1:, cv2.CC_STAT_HEIGHT]
     assert printed.shape == (420, 320, 3) and 0.01 < ink.mean() < 0.3
     assert 5 <= np.median(heights) <= 18
+
+
+def test_sentences_are_of_everyday_characters_and_seldom_twice_the_same():
+    everyday = everyday_hanzi()
+    assert len(set(everyday)) == 3755 and {"一", "的", "座"} < set(everyday) and "龘" not in everyday
+    rng = np.random.default_rng(0)
+    chinese, english = ({sentence(rng, language) for _ in range(200)} for language in (True, False))
+    assert len(chinese) > 90 and len(english) > 90 and all(text.isascii() for text in english)
 
 
 def test_page_is_reproducible_from_its_seed(printed):

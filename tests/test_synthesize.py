@@ -17,7 +17,10 @@ from dehw.errors import InputError
 from dehw.pages import read_image, read_mask, write_image
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-ROLES = {role: [str(FONTS / "DejaVuSans.ttf")] for role in ("cjk", "latin", "italic", "math", "mono")}
+ROLES = {
+    role: [str(FONTS / "DejaVuSans.ttf")]
+    for role in ("cjk", "latin", "cjk bold", "latin bold", "italic", "math", "mono")
+}
 
 
 @pytest.fixture(autouse=True)

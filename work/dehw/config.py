@@ -90,8 +90,8 @@ class Mask:
 class Erase:
     """Removing the handwriting: tiles of `tile` px that answer for all but `margin` px on each side.
 
-    `cmp` keeps the page's own pixels outside the mask. `match`: px, at the generators' scale, over which their error of
-    tone outside the mask is taken from what they paint inside, see tone.match; 0 for not at all.
+    `cmp` keeps the page's own pixels outside the mask. `paper`: what they paint nearly as the paper
+    about it, over so many px at their scale, becomes that paper, see paper.settle; 0 for not at all.
     """
 
     networks: list[NetworkConfig]
@@ -100,7 +100,7 @@ class Erase:
     views: list[str] = field(default_factory=lambda: ["identity"])
     batch: int = 4
     cmp: bool = True
-    match: int = 0
+    paper: int = 0
 
     def __post_init__(self) -> None:
         _require(bool(self.networks), "networks must name at least one generator")
@@ -110,7 +110,7 @@ class Erase:
             _require(self.tile % step == 0, f"{advice}, got {self.tile}")
         _require(0 <= self.margin < self.tile / 2, f"margin must lie in 0..tile/2 ({self.tile}), got {self.margin}")
         _require(self.batch >= 1, f"batch must be at least 1, got {self.batch}")
-        _require(0 <= self.match < self.tile, f"match must lie in 0..tile ({self.tile}), got {self.match}")
+        _require(self.paper >= 0, f"paper must not be negative, got {self.paper}")
         _check_views(self.views)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dehw import confidence, lines, masks, parallel, scale, tiling, tone, tta
+from dehw import confidence, lines, masks, paper, parallel, scale, tiling, tta
 from dehw.confidence import Confidence
 from dehw.config import Pipeline, load_pipeline
 from dehw.engine import Network, build_all, pick
@@ -245,13 +245,13 @@ class Eraser:
         def paint(batch: Sequence[tiling.Tile]) -> list[np.ndarray]:
             parts, holes = _cut_page(page, batch), _cut(mask, batch)
             pixels = self._fuse(views, parts, holes)
-            if settings.match:
-                pixels = [tone.match(*each, settings.match) for each in zip(parts, pixels, holes[:, 0] > 0)]
             return [_to_page(values[(slice(None), *tile.inner)]) for tile, values in zip(batch, pixels)]
 
         networks = [network for network, _ in self.generators]
         for tile, pixels in self._each("erase", tiles, settings.batch, paint, networks):
             generated[tile.keep] = pixels
+        if settings.paper:
+            paper.settle(page, generated, mask, settings.paper)
         return generated
 
     def tiles(self, height: int, width: int) -> list[tiling.Tile]:

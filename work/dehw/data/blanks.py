@@ -1,4 +1,4 @@
-"""Where a pupil writes on a printed page: in blanks and brackets of its lines, under its words, in its free space."""
+"""Where a pupil writes on a printed page: in blanks, brackets and cells, under its words, in its free space."""
 
 from __future__ import annotations
 
@@ -50,6 +50,17 @@ def gaps(printed: np.ndarray, runs: list[Box], print_height: float) -> list[Box]
         if room >= 1.1 * print_height:
             found.append(Box(start, y, room, h))
     return found
+
+
+def cells(printed: np.ndarray, print_height: float) -> list[Box]:
+    """Empty cells of tables, a line of writing to a few high: paper with a frame about it and nothing in it."""
+    stats = cv2.connectedComponentsWithStats(1 - printed)[2][1:]
+    low, high, wide = 1.2 * print_height, 5 * print_height, 25 * print_height
+    return [
+        Box(*map(int, (x, y, w, h)))
+        for x, y, w, h, area in stats
+        if low <= h <= high and low <= w <= wide and area > 0.98 * w * h
+    ]
 
 
 def free_block(rng: np.random.Generator, taken: np.ndarray, print_height: float) -> Box | None:

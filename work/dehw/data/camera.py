@@ -38,7 +38,7 @@ def light(rng: np.random.Generator, height: int, width: int, strength: float) ->
     """Illumination (H, W, 3) float32, 1 = white paper: a cast of colour, a slope, and at times the edge of a shadow."""
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)
     slope = (x - 0.5) * rng.normal(0, 0.25) + (y - 0.5) * rng.normal(0, 0.25) + 0.1 * field(rng, height, width, 2)
-    if rng.random() < 0.3:
+    if rng.random() < 0.5:
         edge = (
             (x - rng.random()) * rng.normal() + (y - rng.random()) * rng.normal() + 0.03 * field(rng, height, width, 4)
         )

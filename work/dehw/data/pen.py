@@ -53,6 +53,20 @@ FORMULAE = (
     "ok",
     "28",
 )
+SHORT = tuple("0123456789ABCDTFxv") + (
+    "10",
+    "12",
+    "25",
+    "1/2",
+    "BB",
+    "is",
+    "to",
+    "-1",
+    "3x",
+    "=",
+    ">",
+    "<",
+)  # of a blank
 HANZI = (
     "解答因为所以设已知得证明则由于可以求函数方程面积体积长度三角形直线"
     "力速度电流压质量的了是我们在有他这中大来上国个到说"
@@ -241,7 +255,8 @@ class Hand:
             line = self._chinese(rng, bank, count) if count else None
         else:
             words = [w for w in (phrase(rng) for _ in range(8)) if w.isascii() and 0.5 * len(w) <= letters]
-            line = self._latin(rng, max(words, key=len) if words and letters > 6 else (words or ["A"])[0])
+            short = str(rng.choice(SHORT)) if rng.random() < 0.5 else str(rng.integers(0, 100))
+            line = self._latin(rng, max(words, key=len) if words and letters > rng.choice([3, 6, 12]) else short)
         return line if line is not None and line.shape[1] <= 1.1 * room else None
 
     def _chinese(self, rng: np.random.Generator, bank: InkBank, count: int) -> np.ndarray | None:

@@ -33,6 +33,7 @@ class Paper:
         self.mask = np.zeros(gt.shape[:2], np.float32)
         dark = blanks.dark(gt)
         self.printed, self.taken = blanks.without_rules(dark, print_height), cv2.integral(dark)
+        self.cells = blanks.cells(dark, print_height)
 
     def crowd(self, top: int, left: int, height: int, width: int) -> float:
         """Share of print in a box."""
@@ -104,10 +105,10 @@ class Pupil(NamedTuple):
 
 
 def answer(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil, print_height: float) -> None:
-    """Fill blanks and brackets, underline and circle words of the questions, and strike something out at times."""
+    """Fill blanks, brackets and cells, underline and circle words of the questions, now and then strike one out."""
     runs = blanks.text_runs(paper.printed, print_height)
     share = rng.choice([0.3, 0.6, 0.95])
-    for x, y, w, h in blanks.gaps(paper.printed, runs, print_height):
+    for x, y, w, h in blanks.gaps(paper.printed, runs, print_height) + paper.cells:
         if rng.random() > share:
             continue
         alpha = pupil.hand.write(rng, bank, w)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -71,6 +73,24 @@ SYMBOLS = (
     "|x−1|<2",
     "v=s/t",
 )
+ITEMS = (  # short questions that are answered in a blank
+    "{n} + {m} = ____",
+    "{m} × {n} = （    ）",
+    "____ H₂ + ____ O₂ → ____ H₂O",
+    "（    ）{c}（    ）{c}",
+    "{c}{c}（   ）{c}",
+    "{w} (      ) {w}",
+    "______ {w} ____.",
+    "{n} cm = ____ m",
+    "{n} ○ {m}",
+    "{m} : {n} = ____ %",
+    "（    ）{c}{c}{c}{c}。",
+    "{w} → ________",
+    "x = ____, y = ____",
+    "□ {c}{c} □ {c}{c}",
+)
+TITLES = ("期末考试试卷（A卷）", "Midterm Examination", "第三单元测试卷", "Homework 4", "高等数学期中试题")
+VOWELS = "aāáǎàoōóǒòeēéěèiīíǐìuūúǔù"  # of pinyin
 CODE = (
     "int main() {",
     "  for (i = 0; i < n; i++)",
@@ -80,6 +100,28 @@ CODE = (
     "def f(x):",
     "    return x * 2",
 )
+
+
+@lru_cache(maxsize=1)
+def everyday_hanzi() -> list[str]:
+    """The 3,755 characters of level 1 of GB 2312, lead bytes 0xB0 to 0xD7."""
+    codes = (bytes([high, low]) for high in range(0xB0, 0xD8) for low in range(0xA1, 0xFF))
+    return [char for code in codes if (char := code.decode("gb2312", "ignore"))]
+
+
+def word(rng: np.random.Generator) -> str:
+    """A word of no language, with the letters of English about as often as there."""
+    letters = "eeeettttaaaoooiiinnnsssrrrhhllddccuummffppggwwyybbvkxjqz"
+    return "".join(rng.choice(list(letters), int(rng.integers(1, 10))))
+
+
+def sentence(rng: np.random.Generator, chinese: bool) -> str:
+    """Half of the time one that exams have, else one without sense, so that no word is learnt by heart."""
+    if rng.random() < 0.5:
+        return str(rng.choice(CHINESE if chinese else ENGLISH))
+    if chinese:
+        return "".join(rng.choice(everyday_hanzi(), int(rng.integers(3, 14))))
+    return " ".join(word(rng) for _ in range(rng.integers(2, 9))).capitalize() + "."
 
 
 class Sheet:
@@ -97,10 +139,10 @@ class Sheet:
         self.left = int(width * rng.uniform(0.05, 0.12))
         self.right = width - self.left
         self.y = int(height * rng.uniform(0.03, 0.08))
-        self.cjk, self.latin = (str(rng.choice(fonts[role])) for role in ("cjk", "latin"))
+        self.faces = {role: str(rng.choice(fonts[role])) for role in ("cjk", "latin", "cjk bold", "latin bold")}
 
     def font(self, role: str, factor: float = 1.0) -> ImageFont.FreeTypeFont:
-        path = {"cjk": self.cjk, "latin": self.latin}.get(role) or str(self.rng.choice(self.fonts[role]))
+        path = self.faces.get(role) or str(self.rng.choice(self.fonts[role]))
         return ImageFont.truetype(path, max(6, round(self.size * factor)))
 
     def text(self, x: float, text: str, role: str, factor: float = 1.0, fill=None) -> float:
@@ -119,15 +161,55 @@ class Sheet:
     # the elements of an exam page -----------------------------------------------------------------------------------
 
     def title(self) -> None:
-        text = self.rng.choice(
-            ["期末考试试卷（A卷）", "Midterm Examination", "第三单元测试卷", "Homework 4", "高等数学期中试题"]
-        )
-        role = "cjk" if not str(text).isascii() else "latin"
-        width = self.font(role, 1.6).getlength(str(text))
-        self.text(max(self.left, (self.left + self.right - width) / 2), str(text), role, 1.6)
-        self.feed(2)
+        own = sentence(self.rng, self.rng.random() < 0.6).strip(".")
+        text = str(self.rng.choice(TITLES)) if self.rng.random() < 0.4 else own
+        role, factor = ("cjk" if not text.isascii() else "latin"), self.rng.uniform(1.2, 2.2)
+        role += " bold" if self.rng.random() < 0.6 else ""
+        width = self.font(role, factor).getlength(text)
+        self.text(max(self.left, (self.left + self.right - width) / 2), text, role, factor)
+        self.feed(1 + factor / 2)
         self.text(self.left, "姓名________  班级________  学号____________  得分______", "cjk")
         self.feed(1.5)
+
+    def heading(self) -> None:
+        """The title of a section, bold, with its points."""
+        chinese = self.rng.random() < 0.6
+        number = self.rng.choice(
+            ["一、", "二、", "三、", "第三部分 "] if chinese else ["1. ", "2. ", "Part B: ", "IV. "]
+        )
+        points = self.rng.choice(["", "（10分）", "（每空2分，共16分）"] if chinese else ["", " (8 points)", " [20]"])
+        text, factor = f"{number}{sentence(self.rng, chinese)}{points}", self.rng.uniform(1.0, 1.5)
+        self.feed(self.rng.uniform(0, 0.6))
+        self.text(self.left, text, "cjk bold" if chinese else "latin bold", factor)
+        self.feed(factor)
+
+    def items(self) -> None:
+        """Short questions in columns, each with a blank or more."""
+        columns = int(self.rng.integers(1, 5))
+        step = (self.right - self.left) / columns
+        label = self.rng.choice(["{}) ", "({}) ", "{}. ", ""])
+        for i in range(columns * int(self.rng.integers(1, 4))):
+            if i and i % columns == 0:
+                self.feed(1.3)
+            draw = {"n": self.rng.integers(100), "m": self.rng.integers(10), "w": word(self.rng)}
+            text = str(self.rng.choice(ITEMS)).format(c=self.rng.choice(everyday_hanzi()), **draw)
+            letters = max(5, int(step / self.size * (2 if text.isascii() else 1.3)))
+            self.text(self.left + i % columns * step, (label.format("abcdefghijkl"[i]) + text)[:letters], "cjk")
+        self.feed(1.4)
+
+    def dictation(self) -> None:
+        """Pinyin over brackets for the characters."""
+        columns = int(self.rng.integers(3, 7))
+        step = (self.right - self.left) / columns
+        for i in range(columns):
+            sounds = (
+                "".join(self.rng.choice(list(part)) for part in (string.ascii_lowercase, VOWELS, "n ng")) for _ in "12"
+            )
+            self.text(self.left + i * step, " ".join(sounds), "latin")
+        self.feed(1.1)
+        for i in range(columns):
+            self.text(self.left + i * step, "（" + "　" * int(self.rng.integers(1, 4)) + "）", "cjk")
+        self.feed(1.3)
 
     def question(self) -> None:
         number = self.rng.choice(["{}.", "({})", "{}、", "{})", "第{}题"]).format(self.rng.integers(1, 30))
@@ -145,9 +227,7 @@ class Sheet:
                 )
             else:
                 text, role = (
-                    (str(self.rng.choice(CHINESE)) + "，", "cjk")
-                    if chinese
-                    else (str(self.rng.choice(ENGLISH)) + " ", "latin")
+                    (sentence(self.rng, True) + "，", "cjk") if chinese else (sentence(self.rng, False) + " ", "latin")
                 )
             for word in text if role == "cjk" else text.split(" "):
                 piece = word if role == "cjk" else word + " "
@@ -164,7 +244,7 @@ class Sheet:
             if i and i % columns == 0:
                 self.feed()
             role = str(self.rng.choice(["math", "cjk", "latin"]))
-            text = str(self.rng.choice({"math": SYMBOLS, "cjk": CHINESE, "latin": ENGLISH}[role]))
+            text = str(self.rng.choice(SYMBOLS)) if role == "math" else sentence(self.rng, role == "cjk")
             letters = max(2, int(step / self.size * (2 if role == "latin" else 1)) - 3)
             self.text(self.left + i % columns * step, f"{letter}. {text[:letters]}", role)
         self.feed()
@@ -286,11 +366,14 @@ def typeset(
 ) -> np.ndarray:
     """Typeset one exam page: (H, W, 3) uint8, print about `print_height` px high on white.
 
-    fonts: font files by role: cjk, latin, italic, math, mono (each at least one).
+    fonts: font files by role: cjk, latin, cjk bold, latin bold, italic, math, mono (each at least one).
     """
     sheet = Sheet(rng, height, width, print_height, fonts)
     elements = [
         sheet.question,
+        sheet.heading,
+        sheet.items,
+        sheet.dictation,
         sheet.choices,
         sheet.formula,
         sheet.table,
@@ -299,8 +382,8 @@ def typeset(
         sheet.rules,
         sheet.space,
     ]
-    weights = np.array([8, 3, 2, 0.8, 1.3, 0.5, 0.4, 2.5])
-    if rng.random() < 0.5:
+    weights = np.array([8, 3, 3, 0.7, 3, 2, 0.8, 1.3, 0.5, 0.4, 2.5])
+    if rng.random() < 0.7:
         sheet.title()
     while sheet.y < height - 4 * sheet.size:
         elements[rng.choice(len(elements), p=weights / weights.sum())]()
@@ -322,9 +405,17 @@ def system_fonts(folder: Path = Path("/usr/share/fonts")) -> dict[str, list[str]
         "latin": (
             "LiberationSerif-Regular*",
             "LiberationSans-Regular*",
-            "LiberationSerif-Bold.*",
+            "FreeSans.*",
             "FreeSerif.*",
             "DejaVuSerif.*",
+        ),
+        "cjk bold": ("NotoSansCJK-Bold*", "NotoSerifCJK-Bold*"),
+        "latin bold": (
+            "LiberationSerif-Bold.*",
+            "LiberationSans-Bold.*",
+            "FreeSansBold.*",
+            "FreeSerifBold.*",
+            "DejaVuSans-Bold.*",
         ),
         "italic": ("FreeSerifItalic*", "DejaVuSerif-Italic*", "DejaVuSans-Oblique*", "FreeSerif.*"),
         "math": ("DejaVuSans.*", "FreeSerif.*", "DejaVuSerif.*", "DejaVuMathTeXGyre*"),

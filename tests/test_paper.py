@@ -1,0 +1,66 @@
+"""Ghosts of strokes become paper; print, and all that lies outside the mask, stays as it is."""
+
+import cv2
+import numpy as np
+import pytest
+
+from dehw import paper
+
+SIDE, REACH = 160, 41
+
+
+@pytest.fixture
+def page() -> np.ndarray:
+    """Tinted paper that grows darker to the right, (S, S, 3) uint8, without print."""
+    shade = np.linspace(240, 180, SIDE)[None, :, None] * np.float32([1, 0.95, 0.8])
+    return np.repeat(shade, SIDE, axis=0).round().astype(np.uint8)
+
+
+@pytest.fixture
+def mask() -> np.ndarray:
+    strokes = np.zeros((SIDE, SIDE), bool)
+    strokes[60:66, 10:140] = strokes[10:140, 70:76] = True
+    return strokes
+
+
+def test_the_tone_is_the_papers_whatever_is_written_or_printed(page, mask):
+    written = page.copy()
+    written[mask] = 20
+    written[100:103, 5:150] = 40  # print: rules and a letter
+    written[20:32, 100:108] = 90
+    found = paper.tone(written, mask, REACH).astype(int)
+    inner = np.s_[:, 24:-24]  # at the border the mean has one side alone
+    assert np.abs(found - page)[inner].max() <= 3
+    assert np.abs(paper.tone(page, np.zeros_like(mask), REACH).astype(int) - page)[inner].max() <= 1
+
+
+def test_a_ghost_becomes_paper_and_redrawn_print_stays(page, mask):
+    generated = page.copy()
+    generated[60:66] -= 12  # the ghost of a stroke, inside and outside the mask
+    generated[30:40, 70:76] = 50  # print that the generator drew again
+    before = generated.copy()
+    paper.settle(page, generated, mask, REACH)
+    assert np.abs(generated.astype(int) - page)[60:66, 24:136].max() <= 2
+    np.testing.assert_array_equal(generated[30:40, 70:76], before[30:40, 70:76])
+    np.testing.assert_array_equal(generated[~mask], before[~mask])
+
+
+def test_where_no_paper_is_seen_nothing_changes(page):
+    everywhere, generated = np.ones((SIDE, SIDE), bool), page.copy()
+    paper.settle(page // 2, generated, everywhere, REACH)
+    np.testing.assert_array_equal(generated, page)
+
+
+def test_the_mean_is_opencvs_where_all_is_seen(page):
+    cells = cv2.resize(page, (SIDE // 4,) * 2, interpolation=cv2.INTER_AREA).astype(np.float32)
+    expected = cv2.blur(cells, (11, 11), borderType=cv2.BORDER_REFLECT)
+    np.testing.assert_allclose(paper._mean(cells, np.ones(cells.shape[:2], bool), 11), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (7, 5)])
+def test_small_pages(shape):
+    page, mask = np.full((*shape, 3), 200, np.uint8), np.zeros(shape, bool)
+    mask[0, 0] = True
+    generated = page - 5
+    paper.settle(page, generated, mask, REACH)
+    assert generated.shape == page.shape and (generated[~mask] == 195).all()
