@@ -262,6 +262,22 @@ def test_the_files_of_a_closed_tab_are_removed(app, browser, tmp_path):
     assert not any(path.exists() for path in ours)
 
 
+def test_a_full_queue_is_told_and_the_others_are_served(browser, tmp_path):
+    exam = save(tmp_path / "exam.png", np.tile(page(), (2, 2, 1)))
+    for app in serving(slow_eraser(), Limits(queue=1)):
+        visits = [visit(app, browser) for _ in range(3)]
+        running, waiting, refused = (next(each) for each in visits)
+        drop(running, exam)
+        running.wait_for_function("() => /erasing, tile/.test(document.querySelector('#status').innerText)")
+        drop(waiting, exam)
+        waiting.wait_for_function("() => /queue/.test(document.querySelector('#status').innerText)")
+        drop(refused, exam)
+        assert "busy" in refused.wait_for_selector("[data-testid=toast-body]").inner_text()
+        assert "4.4% of it erased" in status(running, "exam.png") and "4.4%" in status(waiting, "exam.png")
+        for each in visits:
+            next(each, None)
+
+
 def test_a_sample_page_is_erased_by_the_shipped_networks(browser, tmp_path):
     picture = Path(os.environ.get("DEHW_SCREENSHOT") or tmp_path / "serve.png")
     for app in serving(Eraser.load("lite"), Limits()):
