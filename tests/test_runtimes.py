@@ -244,6 +244,31 @@ def test_two_threads_may_make_the_first_calls_at_once(saved):
         subprocess.run([sys.executable, "-c", FIRST, source, str(TILE)], cwd=work, check=True, timeout=60)
 
 
+SIGNALLED = """
+import gc, signal, sys
+import numpy as np
+from dehw.runtimes import OpenVinoNetwork
+source, side = sys.argv[1], int(sys.argv[2])
+for _ in range(3):
+    networks = [OpenVinoNetwork(lambda size: source) for _ in range(2)]
+    [network(np.zeros((1, 3, side, side), np.float32)) for network in networks]
+    while networks:
+        del networks[0]
+        gc.collect()
+told = []
+signal.signal(signal.SIGUSR1, lambda number, frame: told.append(number))
+signal.raise_signal(signal.SIGUSR1)
+sys.exit(told != [signal.SIGUSR1])
+"""
+
+
+def test_signals_are_taken_after_networks_are_gone(saved):
+    """Each of OpenVINO's cores lays a stack for signals and frees it, in the wrong order where there are two."""
+    network, path, _, _ = saved("erasenet")
+    source, work = str(engine.export.cached(network, path, (TILE, TILE))), Path(engine.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", SIGNALLED, source, str(TILE)], cwd=work, check=True, timeout=120)
+
+
 @pytest.fixture(scope="module")
 def by_paddle():
     """The sample pages, each with what Paddle makes of it by the weights that ship."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -33,7 +34,7 @@ class OpenVinoNetwork:
     """
 
     def __init__(self, source: Source, precision: str = "f32") -> None:
-        self.core = _openvino().Core()
+        self.core = _core(_openvino())
         self.source = source
         self.at_once = side_by_side()
         self.settings = {"INFERENCE_PRECISION_HINT": precision, "NUM_STREAMS": self.at_once}
@@ -152,6 +153,16 @@ def _openvino() -> Any:
     except ImportError as error:
         raise DeviceError(f"engine openvino: {error}; {advice('openvino')}.") from error
     return openvino
+
+
+@functools.cache
+def _core(openvino: Any) -> Any:
+    """The core of the package openvino, one for the process.
+
+    Each core lays a stack for signals and frees it when it goes; where two have come and gone, the stack in use is a
+    freed one, and the next signal that Python handles ends the process.
+    """
+    return openvino.Core()
 
 
 def _onnxruntime() -> Any:
