@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from dehw.data.materials import Family, Glyph, InkBank
+from dehw.data.typeset import everyday_hanzi
 
 SUPERSAMPLING = 2  # strokes are drawn at twice the size and averaged: smooth edges and widths between pixels
 HERSHEY = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX)
@@ -275,9 +276,8 @@ class Hand:
 
 @lru_cache(maxsize=64)
 def common_hanzi(family: Family) -> list[str]:
-    """The characters of a font that are in everyday use: level 1 of GB 2312, lead bytes 0xB0 to 0xD7."""
-    able = (chr(code) for code in family.files if 0x4E00 <= code < 0xA000)
-    return [char for char in able if 0xB0 <= (char.encode("gb2312", "ignore") or b"\0")[0] <= 0xD7]
+    """The characters of everyday use that a font has."""
+    return [char for char in everyday_hanzi() if ord(char) in family.files]
 
 
 def phrase(rng: np.random.Generator) -> str:

@@ -76,7 +76,7 @@ SYMBOLS = (
 ITEMS = (  # short questions that are answered in a blank
     "{n} + {m} = ____",
     "{m} × {n} = （    ）",
-    "____ H₂ + ____ O₂ → ____ H₂O",
+    "____ H2 + ____ O2 → ____ H2O",
     "（    ）{c}（    ）{c}",
     "{c}{c}（   ）{c}",
     "{w} (      ) {w}",
