@@ -23,15 +23,19 @@ def mask() -> np.ndarray:
     return strokes
 
 
+def seen(page: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return paper.enlarge(paper.tone(page, mask, REACH), mask.shape, 0).astype(int)
+
+
 def test_the_tone_is_the_papers_whatever_is_written_or_printed(page, mask):
     written = page.copy()
     written[mask] = 20
     written[100:103, 5:150] = 40  # print: rules and a letter
     written[20:32, 100:108] = 90
-    found = paper.tone(written, mask, REACH).astype(int)
+    found = seen(written, mask)
     inner = np.s_[:, 24:-24]  # at the border the mean has one side alone
     assert np.abs(found - page)[inner].max() <= 3
-    assert np.abs(paper.tone(page, np.zeros_like(mask), REACH).astype(int) - page)[inner].max() <= 1
+    assert np.abs(seen(page, np.zeros_like(mask)) - page)[inner].max() <= 1
 
 
 def test_a_ghost_becomes_paper_and_redrawn_print_stays(page, mask):
@@ -55,6 +59,14 @@ def test_the_mean_is_opencvs_where_all_is_seen(page):
     cells = cv2.resize(page, (SIDE // 4,) * 2, interpolation=cv2.INTER_AREA).astype(np.float32)
     expected = cv2.blur(cells, (11, 11), borderType=cv2.BORDER_REFLECT)
     np.testing.assert_allclose(paper._mean(cells, np.ones(cells.shape[:2], bool), 11), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1200, 90), (1027, 33), (512, 40), (5, 2)])
+def test_cells_are_enlarged_as_opencv_does_it(shape):
+    cells = np.random.default_rng(0).integers(100, 160, (-(-shape[0] // 4), -(-shape[1] // 4), 3), np.uint8)
+    rows = [paper.enlarge(cells, shape, top) for top in range(0, shape[0], paper.BAND)]
+    expected = cv2.resize(cells, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    assert np.abs(np.concatenate(rows).astype(int) - expected).max() <= 4  # warpAffine rounds places to 1/32 px
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 50), (7, 5)])
