@@ -126,7 +126,7 @@ def test_a_box_lies_on_the_page(box):
         masks.allowed((2, 3), only=[box])
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 5), (60, 80)])
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (60, 80), (2100, 30)])
 def test_hysteresis_keeps_what_hangs_together_with_sure_pixels(size):
     prob = np.random.default_rng(0).random(size).astype(np.float32)
     prob = cv2.blur(prob, (3, 3)) if min(size) > 3 else prob

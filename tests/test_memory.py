@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from dehw import batch, bench
-from dehw.config import Erase, NetworkConfig, Pipeline, Segment
+from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import Eraser
 from dehw.pages import find_pages
 from dehw.progress import Progress
@@ -27,7 +27,8 @@ from dehw.progress import Progress
 batch.READ_AHEAD = 0  # a page that is read ahead costs a constant more
 network = NetworkConfig(type="erasenet", weights="tiny.pdparams")
 segment = Segment(network=network, stride=448, blend=True)
-pipeline = Pipeline(segment=segment, erase=Erase(networks=[network], margin=32), print_height=20)
+erase, mask = Erase(networks=[network], margin=32, paper=61), Mask(threshold=0.8, low=0.4, dilate=5)
+pipeline = Pipeline(segment=segment, mask=mask, erase=erase, print_height=20)
 segmenter = lambda tiles: (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)
 eraser = Eraser(pipeline, segmenter, [(lambda tiles, mask: np.ones_like(tiles), 1.0)])
 jobs, _ = batch.plan(find_pages([sys.argv[1]]), Path(sys.argv[2]))

@@ -56,8 +56,8 @@ def test_where_no_paper_is_seen_nothing_changes(page):
 
 
 def test_the_mean_is_opencvs_where_all_is_seen(page):
-    cells = cv2.resize(page, (SIDE // 4,) * 2, interpolation=cv2.INTER_AREA).astype(np.float32)
-    expected = cv2.blur(cells, (11, 11), borderType=cv2.BORDER_REFLECT)
+    cells = cv2.resize(page, (SIDE // 4,) * 2, interpolation=cv2.INTER_AREA)
+    expected = cv2.blur(np.float32(cells), (11, 11), borderType=cv2.BORDER_REFLECT)
     np.testing.assert_allclose(paper._mean(cells, np.ones(cells.shape[:2], bool), 11), expected, atol=1e-3)
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
+LEVELS = np.float32(2**16 - 1)  # of a probability that is brought to the page's size
+
+
 @dataclass(frozen=True)
 class Erased:
     """An erased page.
@@ -195,7 +198,13 @@ class Eraser:
         for window, answer in self._each("segment", windows, settings.batch, look, [self.segmenter]):
             average.add(window, answer[0])
         prob = back(average.result())
-        return prob if scaled is page else cv2.resize(prob, (width, height), interpolation=cv2.INTER_LINEAR)
+        if scaled is page:
+            return prob
+        prob *= LEVELS
+        levels = np.rint(prob, out=prob).astype(np.uint16)
+        del prob, average  # two pages of float32 would be the most memory that a page takes
+        levels = cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.divide(levels, LEVELS, dtype=np.float32)
 
     def mask(self, prob: np.ndarray, sensitivity: float = BALANCED) -> np.ndarray:
         """Handwriting, (H, W) bool: where prob, (H, W) in [0, 1], reaches the threshold, then dilated.

@@ -32,8 +32,11 @@ def tone(page: np.ndarray, mask: np.ndarray, reach: int) -> np.ndarray:
     """
     height, width = mask.shape
     size = (-(-width // CELL), -(-height // CELL))
-    cells = cv2.resize(page, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    free = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) == 0
+    cells = cv2.resize(page, size, interpolation=cv2.INTER_AREA)
+    ink = mask.astype(np.uint8)
+    ink *= 255  # in place: pages are large
+    free = cv2.resize(ink, size, interpolation=cv2.INTER_AREA) == 0
+    del ink
     seen = free
     for _ in range(3):  # print darkens the first mean, and with it some print passes for paper
         mean = _mean(cells, seen, reach // CELL | 1)
@@ -51,10 +54,11 @@ def enlarge(cells: np.ndarray, shape: tuple[int, int], top: int) -> np.ndarray:
 
 
 def _mean(values: np.ndarray, seen: np.ndarray, side: int) -> np.ndarray:
-    """Mean of the values (H, W, 3) that are seen (H, W) over squares of `side`; 0 where none is."""
-    weight = seen.astype(np.float32)
-    count, total = (
-        cv2.boxFilter(array, -1, (side, side), normalize=False, borderType=cv2.BORDER_REFLECT)
-        for array in (weight, values * weight[..., None])
+    """Mean of the values (H, W, 3) uint8 that are seen (H, W) over squares of `side`, float32; 0 where none is."""
+    weight = seen.view(np.uint8)
+    total, count = (
+        cv2.boxFilter(array, cv2.CV_32F, (side, side), normalize=False, borderType=cv2.BORDER_REFLECT)
+        for array in (values * weight[..., None], weight)
     )
-    return total / np.maximum(count, 1)[..., None]
+    total /= np.maximum(count, 1)[..., None]
+    return total
