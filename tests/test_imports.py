@@ -25,6 +25,7 @@ LAYERS = [
         "report",
         "parallel",
         "paper",
+        "rules",
     },
     {"ink", "lines", "pictures"},
     {"confidence"},

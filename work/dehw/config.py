@@ -91,7 +91,8 @@ class Erase:
     """Removing the handwriting: tiles of `tile` px that answer for all but `margin` px on each side.
 
     `cmp` keeps the page's own pixels outside the mask. `paper`: what they paint nearly as the paper
-    about it, over so many px at their scale, becomes that paper, see paper.settle; 0 for not at all.
+    about it, over so many px at their scale, becomes that paper, see paper.settle; 0 for not at all. `rules`: printed
+    rules of so many print heights and more are put back where the mask runs over them, see rules.restore; 0 for none.
     """
 
     networks: list[NetworkConfig]
@@ -101,6 +102,7 @@ class Erase:
     batch: int = 4
     cmp: bool = True
     paper: int = 0
+    rules: float = 0
 
     def __post_init__(self) -> None:
         _require(bool(self.networks), "networks must name at least one generator")
@@ -111,6 +113,7 @@ class Erase:
         _require(0 <= self.margin < self.tile / 2, f"margin must lie in 0..tile/2 ({self.tile}), got {self.margin}")
         _require(self.batch >= 1, f"batch must be at least 1, got {self.batch}")
         _require(self.paper >= 0, f"paper must not be negative, got {self.paper}")
+        _require(self.rules >= 0, f"rules must not be negative, got {self.rules}")
         _check_views(self.views)
 
 
@@ -127,6 +130,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         _require(self.print_height is None or self.print_height > 0, "print_height must be above 0 or null")
+        _require(not self.erase.rules or self.print_height is not None, "rules are measured by print_height; set both")
 
     @property
     def networks(self) -> list[NetworkConfig]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dehw import confidence, lines, masks, paper, parallel, scale, tiling, tta
+from dehw import confidence, lines, masks, paper, parallel, rules, scale, tiling, tta
 from dehw.confidence import Confidence
 from dehw.config import Pipeline, load_pipeline
 from dehw.engine import Network, build_all, pick
@@ -261,6 +261,8 @@ class Eraser:
             generated[tile.keep] = pixels
         if settings.paper:
             paper.settle(page, generated, mask, settings.paper)
+        if settings.rules:
+            rules.restore(page, generated, mask, self.pipeline.print_height, settings.rules)
         return generated
 
     def tiles(self, height: int, width: int) -> list[tiling.Tile]:
@@ -351,5 +353,6 @@ def _resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A mask at another (height, width): a pixel that covers any of the mask is in it."""
     if mask.shape == size:
         return mask
-    scaled = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
-    return scaled > 0
+    pixels = mask.astype(np.uint8)
+    pixels *= 255  # in place: pages are large
+    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA) > 0
