@@ -25,7 +25,7 @@ LAYERS = [
         "report",
         "parallel",
         "paper",
-        "rules",
+        "printed",
     },
     {"ink", "lines", "pictures"},
     {"confidence"},

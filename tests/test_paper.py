@@ -43,7 +43,7 @@ def test_a_ghost_becomes_paper_and_redrawn_print_stays(page, mask):
     generated[60:66] -= 12  # the ghost of a stroke, inside and outside the mask
     generated[30:40, 70:76] = 50  # print that the generator drew again
     before = generated.copy()
-    paper.settle(page, generated, mask, REACH)
+    paper.settle(generated, mask, paper.tone(page, mask, REACH))
     assert np.abs(generated.astype(int) - page)[60:66, 24:136].max() <= 2
     np.testing.assert_array_equal(generated[30:40, 70:76], before[30:40, 70:76])
     np.testing.assert_array_equal(generated[~mask], before[~mask])
@@ -51,7 +51,7 @@ def test_a_ghost_becomes_paper_and_redrawn_print_stays(page, mask):
 
 def test_where_no_paper_is_seen_nothing_changes(page):
     everywhere, generated = np.ones((SIDE, SIDE), bool), page.copy()
-    paper.settle(page // 2, generated, everywhere, REACH)
+    paper.settle(generated, everywhere, paper.tone(page // 2, everywhere, REACH))
     np.testing.assert_array_equal(generated, page)
 
 
@@ -74,5 +74,5 @@ def test_small_pages(shape):
     page, mask = np.full((*shape, 3), 200, np.uint8), np.zeros(shape, bool)
     mask[0, 0] = True
     generated = page - 5
-    paper.settle(page, generated, mask, REACH)
+    paper.settle(generated, mask, paper.tone(page, mask, REACH))
     assert generated.shape == page.shape and (generated[~mask] == 195).all()

@@ -91,8 +91,8 @@ class Erase:
     """Removing the handwriting: tiles of `tile` px that answer for all but `margin` px on each side.
 
     `cmp` keeps the page's own pixels outside the mask. `paper`: what they paint nearly as the paper
-    about it, over so many px at their scale, becomes that paper, see paper.settle; 0 for not at all. `rules`: printed
-    rules of so many print heights and more are put back where the mask runs over them, see rules.restore; 0 for none.
+    about it, over so many px at their scale, becomes that paper, see paper.settle; 0 for not at all. `printed`: print that
+    the mask runs over is put back where the page shows it, see printed.restore.
     """
 
     networks: list[NetworkConfig]
@@ -102,7 +102,7 @@ class Erase:
     batch: int = 4
     cmp: bool = True
     paper: int = 0
-    rules: float = 0
+    printed: bool = False
 
     def __post_init__(self) -> None:
         _require(bool(self.networks), "networks must name at least one generator")
@@ -113,7 +113,7 @@ class Erase:
         _require(0 <= self.margin < self.tile / 2, f"margin must lie in 0..tile/2 ({self.tile}), got {self.margin}")
         _require(self.batch >= 1, f"batch must be at least 1, got {self.batch}")
         _require(self.paper >= 0, f"paper must not be negative, got {self.paper}")
-        _require(self.rules >= 0, f"rules must not be negative, got {self.rules}")
+        _require(not self.printed or self.paper > 0, "printed needs paper, a number of px, to tell print by")
         _check_views(self.views)
 
 
@@ -130,7 +130,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         _require(self.print_height is None or self.print_height > 0, "print_height must be above 0 or null")
-        _require(not self.erase.rules or self.print_height is not None, "rules are measured by print_height; set both")
+        _require(not self.erase.printed or self.print_height is not None, "printed needs print_height; set both")
 
     @property
     def networks(self) -> list[NetworkConfig]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dehw import confidence, lines, masks, paper, parallel, rules, scale, tiling, tta
+from dehw import confidence, lines, masks, paper, parallel, printed, scale, tiling, tta
 from dehw.confidence import Confidence
 from dehw.config import Pipeline, load_pipeline
 from dehw.engine import Network, build_all, pick
@@ -260,9 +260,10 @@ class Eraser:
         for tile, pixels in self._each("erase", tiles, settings.batch, paint, networks):
             generated[tile.keep] = pixels
         if settings.paper:
-            paper.settle(page, generated, mask, settings.paper)
-        if settings.rules:
-            rules.restore(page, generated, mask, self.pipeline.print_height, settings.rules)
+            cells = paper.tone(page, mask, settings.paper)
+            paper.settle(generated, mask, cells)
+            if settings.printed:
+                printed.restore(page, generated, mask, cells, self.pipeline.print_height)
         return generated
 
     def tiles(self, height: int, width: int) -> list[tiling.Tile]:

@@ -9,13 +9,12 @@ BAND = 512  # px; rows done at a time, which keeps the memory low
 NEAR = 28  # grey levels; what is painted this close to the paper was meant to be paper
 
 
-def settle(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, reach: int) -> None:
+def settle(generated: np.ndarray, mask: np.ndarray, cells: np.ndarray) -> None:
     """Make paper of what is nearly paper in `generated`, inside the mask, in place.
 
     Small generators leave ghosts of the strokes, some levels off the paper; seen against clean paper they stand out.
-    page, generated: (H, W, 3) uint8; mask: (H, W) bool, True = handwriting on `page`; reach: px, see tone.
+    generated: (H, W, 3) uint8; mask: (H, W) bool, True = handwriting; cells: the page's tone.
     """
-    cells = tone(page, mask, reach)
     for top in range(0, len(mask), BAND):
         inside, rows = mask[top : top + BAND], generated[top : top + BAND]
         painted, paper = rows[inside], enlarge(cells, mask.shape, top)[inside]

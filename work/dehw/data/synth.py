@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from dehw.data import blanks, pen
+from dehw.data import blanks, pen, sketches
 from dehw.data.camera import photograph
 from dehw.data.materials import InkBank
 
@@ -178,6 +178,18 @@ def scatter(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil,
             below = spot[0] + round(hand.height * rng.uniform(1.2, 1.7)), spot[1]
 
 
+def draw_figures(rng: np.random.Generator, paper: Paper, pupil: Pupil, print_height: float) -> None:
+    """Figures by hand beside the working, seldom over a printed one."""
+    for _ in range(int(rng.choice([0, 1, 3], p=[0.5, 0.3, 0.2]))):
+        size = print_height * rng.uniform(4, 14)
+        alpha = sketches.sketch(
+            rng, size, pupil.hand.height * rng.uniform(0.6, 1), pupil.hand.width * rng.uniform(0.6, 1)
+        )
+        spot = paper.place(rng, alpha.shape, rng.random() < 0.2)
+        if spot:
+            paper.add(alpha, *_at(spot, pupil.ink(rng)))
+
+
 def correct(rng: np.random.Generator, paper: Paper, teacher: str, print_height: float) -> None:
     """Ticks, crosses, scores and circles."""
     area = paper.mask.size / print_height**2
@@ -211,6 +223,7 @@ def write_on(rng: np.random.Generator, paper: Paper, bank: InkBank, print_height
     kind = rng.choice(["black", "blue", "pencil", "red"], p=[0.55, 0.22, 0.17, 0.06])
     width = max(1.0, print_height * rng.uniform(0.06, 0.15))
     pupil = Pupil(pen.Hand.random(rng, bank, print_height * rng.uniform(0.85, 1.7), width), kind)
+    draw_figures(rng, paper, pupil, print_height)
     if rng.random() < 0.9:
         answer(rng, paper, bank, pupil, print_height)
         work_out(rng, paper, bank, pupil, print_height)

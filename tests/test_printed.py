@@ -1,13 +1,16 @@
-"""Printed rules come back from under the mask; lines drawn by pen, and all that lies outside the mask, stay as they are."""
+"""Print comes back from under the mask; what was written, and all that lies outside the mask, stays as it is."""
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 import pytest
 
-from dehw import rules
+from dehw import paper, printed
 
-SIDE, HEIGHT, LENGTH = 240, 20, 2
-PAPER, PRINT, RED = 235, (30, 30, 30), (200, 40, 50)
+SIDE, HEIGHT, REACH = 240, 20, 61
+PAPER, PRINT = 235, (30, 30, 30)
+RED, BLUE = (200, 40, 50), (30, 50, 160)
 LEVEL = ((20, 120), (220, 120))
 
 
@@ -20,6 +23,14 @@ def drawn(*lines: tuple[tuple[int, int], tuple[int, int], tuple[int, int, int], 
     return page
 
 
+def written(page: np.ndarray, colour: tuple[int, int, int], draw: Callable) -> tuple[np.ndarray, np.ndarray]:
+    """A page with ink over it, which takes light as a filter does, and a mask that is 2 px wider than the ink."""
+    ink = np.full_like(page, 255)
+    draw(ink, colour)
+    mask = cv2.dilate((ink < 255).any(axis=2).astype(np.uint8), np.ones((5, 5), np.uint8)).view(bool)
+    return (page.astype(np.uint16) * ink // 255).astype(np.uint8), mask
+
+
 def covering(*boxes: tuple[int, int, int, int]) -> np.ndarray:
     mask = np.zeros((SIDE, SIDE), bool)
     for left, top, right, bottom in boxes:
@@ -30,7 +41,7 @@ def covering(*boxes: tuple[int, int, int, int]) -> np.ndarray:
 def restored(page: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """What becomes of a page on which a generator painted paper everywhere."""
     generated = np.full_like(page, PAPER)
-    rules.restore(page, generated, mask, HEIGHT, LENGTH)
+    printed.restore(page, generated, mask, paper.tone(page, mask, REACH), HEIGHT)
     assert (generated[~mask] == PAPER).all()
     return generated
 
@@ -68,9 +79,42 @@ def test_strokes_of_words_and_thick_bars_are_no_rules():
     assert (restored(page, mask)[mask] == PAPER).all()
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (50, 2)])
-def test_small_pages(shape):
+@pytest.mark.parametrize("colour", [RED, BLUE])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda page, colour: cv2.line(page, (60, 5), (80, 40), colour, 3),
+        lambda page, colour: cv2.ellipse(page, (90, 22), (62, 22), 0, 0, 360, colour, 3),
+    ],
+    ids=["tick", "circle"],
+)
+def test_letters_under_coloured_ink_come_back(colour, draw):
+    clean = drawn()
+    page, mask = written(clean, colour, draw)
+    letters = (clean < PAPER).any(axis=2) & mask
+    assert np.count_nonzero(letters) > 40
+    off = np.abs(restored(page, mask).astype(int) - clean)[mask]
+    assert (off[letters[mask]] <= 30).mean() > 0.95  # black under ink is a little blacker
+    assert (off[~letters[mask]] <= 3).all()
+
+
+def test_black_writing_beside_a_red_tick_stays_erased():
+    page = drawn()
+    cv2.putText(page, "abc", (80, 160), cv2.FONT_HERSHEY_SCRIPT_SIMPLEX, 1, PRINT, 2)
+    page, mask = written(page, RED, lambda page, colour: cv2.line(page, (90, 130), (120, 170), colour, 3))
+    mask |= cv2.dilate((page[..., 0] < 100).astype(np.uint8), np.ones((5, 5), np.uint8)).view(bool)
+    mask[:60] = False
+    assert (restored(page, mask)[mask] == PAPER).all()
+
+
+def test_letters_under_black_ink_are_not_told_from_it():
+    page, mask = written(drawn(), PRINT, lambda page, colour: cv2.line(page, (60, 5), (80, 40), colour, 3))
+    assert (restored(page, mask)[mask] == PAPER).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (50, 2), (1100, 30), (30, 1100)])
+def test_pages_of_all_shapes(shape):
     page, mask = np.full((*shape, 3), 200, np.uint8), np.ones(shape, bool)
     generated = page - 5
-    rules.restore(page, generated, mask, HEIGHT, LENGTH)
+    printed.restore(page, generated, mask, paper.tone(page, mask, REACH), HEIGHT)
     assert (generated == 195).all()
