@@ -71,6 +71,23 @@ def test_half_precision_keeps_vectors_whole_and_is_widened_when_read(tmp_path):
         assert arrays(other)[key].dtype == np.float32
 
 
+def test_bytes_are_within_half_a_step_of_each_slice(tmp_path):
+    layer = small()
+    kernel = layer[0].weight.numpy()
+    kernel[0] *= 100  # a slice of its own scale
+    kernel[1] = 0
+    layer[0].weight.set_value(kernel)
+    weights.save(layer, tmp_path / "net.pdparams", dtype="int8")
+    stored = paddle.load(str(tmp_path / "net.pdparams"), return_numpy=True)
+    assert stored["0.weight"].dtype == np.int8
+    other = small()
+    weights.load(other, tmp_path / "net.pdparams")
+    for key, value in arrays(layer).items():
+        largest = np.abs(value).max(axis=tuple(range(1, value.ndim)), keepdims=True)
+        step = largest / 127 if value.ndim > 1 else 0
+        assert (np.abs(arrays(other)[key] - value) <= step * 0.501).all()
+
+
 def test_the_file_can_be_read_by_paddle_alone(saved):
     layer, path = saved
     other = small()
@@ -154,12 +171,13 @@ def test_the_manifest_gathers_the_facts_of_every_file(saved):
     assert weights.manifest(path.parent) == listed
 
 
-def test_weights_that_are_not_finite_are_not_written(tmp_path, saved):
+@pytest.mark.parametrize("dtype, value", [("float16", 1e5), ("int8", np.inf), ("int8", np.nan)])  # 1e5: beyond float16
+def test_weights_that_are_not_finite_are_not_written(tmp_path, saved, dtype, value):
     layer, path = saved
     before = path.read_bytes()
-    layer[0].weight.set_value(paddle.full_like(layer[0].weight, 1e5))  # beyond float16
-    with pytest.raises(WeightsError, match="0.weight not finite"):
-        weights.save(layer, path)
+    layer[0].weight.set_value(paddle.full_like(layer[0].weight, value))
+    with pytest.raises(WeightsError, match="0.weight[a-z.]* not finite"):
+        weights.save(layer, path, dtype)
     assert path.read_bytes() == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["manifest.json", "net.pdparams"]
 

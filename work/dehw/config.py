@@ -91,8 +91,8 @@ class Erase:
     """Removing the handwriting: tiles of `tile` px that answer for all but `margin` px on each side.
 
     `cmp` keeps the page's own pixels outside the mask. `paper`: what they paint nearly as the paper
-    about it, over so many px at their scale, becomes that paper, see paper.settle; 0 for not at all. `printed`: print that
-    the mask runs over is put back where the page shows it, see printed.restore.
+    about it, over so many px at their scale, becomes that paper, see paper.settle; 0 for not at all.
+    `printed`: print that the mask runs over is put back where the page shows it, see printed.restore.
     """
 
     networks: list[NetworkConfig]

@@ -94,10 +94,8 @@ def restore_letters(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, c
         inside, letters = mask[rows], black[rows]
         if not inside.any():
             continue
-        colour, tint = (
-            cv2.subtract(*_range(each)[::-1]) for each in (page[rows], paper.enlarge(cells, mask.shape, rows.start))
-        )
-        coloured = (cv2.subtract(colour, tint) > COLOUR) & inside & ~letters.view(bool)
+        tint = _colour(paper.enlarge(cells, mask.shape, rows.start))
+        coloured = (cv2.subtract(_colour(page[rows]), tint) > COLOUR) & inside & ~letters.view(bool)
         near = cv2.dilate(coloured.view(np.uint8), np.ones((NEAR, NEAR), np.uint8)).view(bool)
         count, labels, facts, _ = cv2.connectedComponentsWithStats(letters, connectivity=8)
         hidden = np.bincount(labels[_deep(inside)], minlength=count)
@@ -112,19 +110,24 @@ def _black(page: np.ndarray, mask: np.ndarray, cells: np.ndarray) -> np.ndarray:
     darkness, colourless = np.empty(mask.shape, np.uint8), np.empty(mask.shape, bool)
     for top in range(0, len(page), BAND):
         rows = slice(top, top + BAND)
-        least, most = _range(page[rows])
-        darkness[rows] = cv2.subtract(_range(paper.enlarge(cells, mask.shape, top))[1], most)
-        colourless[rows] = cv2.subtract(most, least) < GREY
+        darkness[rows] = cv2.subtract(_lightest(paper.enlarge(cells, mask.shape, top)), _lightest(page[rows]))
+        colourless[rows] = _colour(page[rows]) < GREY
     some = darkness[::2, ::2][~mask[::2, ::2]]
     usual = np.percentile(some[some > scale.CONTRAST], 75) if (some > scale.CONTRAST).any() else 255
     colourless &= darkness > BLACK * usual
     return colourless.view(np.uint8)
 
 
-def _range(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the greatest of the channels: (H, W, 3) uint8 -> two of (H, W) uint8."""
+def _lightest(pixels: np.ndarray) -> np.ndarray:
+    """The greatest of the channels: (H, W, 3) uint8 -> (H, W) uint8."""
     red, green, blue = cv2.split(pixels)  # cv2 compares planes ten times faster than numpy an axis
-    return cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
+    return cv2.max(cv2.max(red, green), blue)
+
+
+def _colour(pixels: np.ndarray) -> np.ndarray:
+    """Grey levels between the greatest of the channels and the least: (H, W, 3) uint8 -> (H, W) uint8."""
+    red, green, blue = cv2.split(pixels)
+    return cv2.subtract(_lightest(pixels), cv2.min(cv2.min(red, green), blue))
 
 
 def _deep(mask: np.ndarray) -> np.ndarray:

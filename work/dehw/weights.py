@@ -2,6 +2,7 @@
 
 A folder of weights holds .pdparams files, each a dict of numpy arrays, and a manifest.json:
 {"networks": {file name: {"sha256": ..., and facts such as type, args, sources, steps, hours, scores}}}.
+An array of bytes has its scale beside it, one number for each slice of the first axis, as NAME.scale.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
+SCALE = ".scale"
 SHOWN = 3  # keys named in a message; the rest is counted
 
 _log = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ def find(network: NetworkConfig, directory: str | Path | None, pipeline: Pipelin
 
 
 def load(layer: nn.Layer, path: str | Path, check_manifest: bool = True) -> None:
-    """Fill a network from a file: every array there, no other, each of its shape; half precision is widened.
+    """Fill a network from a file: every array there, no other, each of its shape; bytes and half precision are widened.
 
     With `check_manifest` the file's SHA-256 must be the one in its folder's manifest.json, if that lists it.
     Raises WeightsError, which names the file and what to do.
@@ -64,7 +66,7 @@ def load(layer: nn.Layer, path: str | Path, check_manifest: bool = True) -> None
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """What a file written by paddle.save holds, tensors as arrays. Raises WeightsError if unreadable."""
+    """What a file written by paddle.save holds, bytes as the numbers they stand for. Raises WeightsError."""
     import paddle
 
     path = Path(path)
@@ -76,7 +78,8 @@ def read(path: str | Path) -> dict[str, Any]:
         raise WeightsError(f"{path}: damaged ({type(error).__name__}: {error}); get or train it anew.") from error
     if not isinstance(state, dict):
         raise WeightsError(f"{path}: holds a {type(state).__name__}, not named arrays; is it a weight file?")
-    return state
+    scales = {key.removesuffix(SCALE): state.pop(key) for key in list(state) if key.endswith(SCALE)}
+    return state | {key: state[key] * scale for key, scale in scales.items() if key in state}
 
 
 def assign(layer: nn.Layer, state: dict[str, np.ndarray], source: str | Path) -> None:
@@ -95,13 +98,16 @@ def assign(layer: nn.Layer, state: dict[str, np.ndarray], source: str | Path) ->
 def save(layer: nn.Layer, path: str | Path, dtype: str = "float16", **facts: Any) -> None:
     """Write a network's arrays to a .pdparams file, its SHA-256 and `facts` to the folder's manifest.json.
 
-    With `dtype` float16 the vectors (biases and norms) stay float32: they weigh little, and a variance may be
-    beyond half precision. Raises WeightsError if an array is not finite: such weights erase nothing.
+    dtype: float32, float16 or int8, which is half as large again and good for finished networks. The vectors (biases
+    and norms) stay float32: they weigh little, and a variance may be beyond half precision. Raises WeightsError if an
+    array is not finite: such weights erase nothing.
     """
     import paddle
 
     path = Path(path)
-    state = {key: _narrow(value.numpy(), dtype) for key, value in layer.state_dict().items()}
+    state = {}
+    for key, value in layer.state_dict().items():
+        state |= _narrow(key, value.numpy(), dtype)
     broken = [key for key, value in state.items() if not np.isfinite(value).all()]
     if broken:
         raise WeightsError(
@@ -160,6 +166,12 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def _narrow(value: np.ndarray, dtype: str) -> np.ndarray:
-    with np.errstate(over="ignore"):  # what overflows is refused by name
-        return value.astype(dtype) if value.ndim > 1 else value
+def _narrow(key: str, value: np.ndarray, dtype: str) -> dict[str, np.ndarray]:
+    """An array as it is filed; with int8 its scale too, by which the largest number of each slice becomes 127."""
+    if value.ndim < 2:
+        return {key: value}
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by name
+        if dtype != "int8":
+            return {key: value.astype(dtype)}
+        scale = np.abs(value).max(axis=tuple(range(1, value.ndim)), keepdims=True) / np.float32(127)
+        return {key: np.rint(value / np.where(scale == 0, 1, scale)).astype(np.int8), key + SCALE: scale}

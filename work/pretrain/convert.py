@@ -4,7 +4,7 @@
         work/dehw/weights/lite_segformer.pdparams --crops DIR [--facts facts.json]
 
 The float32 networks must agree within 1e-4 on real crops before anything is written; then the file is written in
-float16 and its own largest difference is told.
+bytes and its own largest difference is told.
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ def main() -> None:
         sys.exit(f"{args.source}: the two networks differ by {exact:.2e}, more than {TOLERANCE}; nothing was written")
     facts = {"steps": state["step"], "hours": round(state["seconds"] / 3600, 2)}
     facts |= json.loads(args.facts.read_text()) if args.facts else {}
-    weights.save(layer, args.target, type=args.network, args=config.args, **facts)
+    weights.save(layer, args.target, "int8", type=args.network, args=config.args, **facts)
     weights.load(layer, args.target)
     rounded = difference(layer, crops, wanted)
-    print(f"{args.target}: PyTorch and Paddle agree within {exact:.1e}; in float16 within {rounded:.1e}")
+    print(f"{args.target}: PyTorch and Paddle agree within {exact:.1e}; in bytes within {rounded:.1e}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from dehw.data import pen
@@ -32,7 +34,7 @@ def sketch(rng: np.random.Generator, size: float, height: float, width: float) -
     return alpha
 
 
-def _line(start: tuple[float, float], end: tuple[float, float], points: int = 16) -> np.ndarray:
+def _line(start: np.ndarray, end: np.ndarray, points: int = 16) -> np.ndarray:
     return np.linspace(start, end, points)
 
 
@@ -51,7 +53,7 @@ def _axes(rng: np.random.Generator) -> Glyph:
 def _arrow(tip: np.ndarray, tail: np.ndarray) -> Glyph:
     along = (tail - tip) / max(np.hypot(*(tail - tip)), 1e-6) * 0.06
     across = np.array([-along[1], along[0]]) * 0.5
-    return [_line(tuple(tail), tuple(tip)), np.stack([tip + along + across, tip, tip + along - across])]
+    return [_line(tail, tip), np.stack([tip + along + across, tip, tip + along - across])]
 
 
 def _outline(rng: np.random.Generator) -> np.ndarray:
@@ -72,10 +74,8 @@ def _outline(rng: np.random.Generator) -> np.ndarray:
     if kind == 3:  # a box
         corners = centre + np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * radii
     closed = [*corners, corners[0]]
-    # each corner thrice: Chaikin's cutting, by which the pen rounds its way, then leaves it sharp
-    return np.concatenate(
-        [np.concatenate([[a, a], _line(tuple(a), tuple(b), 8), [b]]) for a, b in zip(closed, closed[1:])]
-    )
+    # each corner thrice: what rounds the pen's way then leaves it sharp
+    return np.concatenate([[a, a, *_line(a, b, 8), b] for a, b in pairwise(closed)])
 
 
 def _hatching(rng: np.random.Generator, outline: np.ndarray) -> Glyph:
@@ -86,7 +86,5 @@ def _hatching(rng: np.random.Generator, outline: np.ndarray) -> Glyph:
     length = rng.uniform(0.2, 0.6) * (high - low).max()
     step = np.array([max((high - low)[0], 0.2) / count, 0])
     direction = np.array([1, slope]) / np.hypot(1, slope) * length
-    return [
-        _line(tuple(begins + n * step), tuple(begins + n * step + direction * rng.uniform(0.6, 1)), 6)
-        for n in range(count)
-    ]
+    starts = [begins + n * step for n in range(count)]
+    return [_line(start, start + direction * rng.uniform(0.6, 1), 6) for start in starts]

@@ -181,10 +181,8 @@ def scatter(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil,
 def draw_figures(rng: np.random.Generator, paper: Paper, pupil: Pupil, print_height: float) -> None:
     """Figures by hand beside the working, seldom over a printed one."""
     for _ in range(int(rng.choice([0, 1, 3], p=[0.5, 0.3, 0.2]))):
-        size = print_height * rng.uniform(4, 14)
-        alpha = sketches.sketch(
-            rng, size, pupil.hand.height * rng.uniform(0.6, 1), pupil.hand.width * rng.uniform(0.6, 1)
-        )
+        letters, width = (rng.uniform(0.6, 1) * of for of in (pupil.hand.height, pupil.hand.width))
+        alpha = sketches.sketch(rng, print_height * rng.uniform(4, 14), letters, width)
         spot = paper.place(rng, alpha.shape, rng.random() < 0.2)
         if spot:
             paper.add(alpha, *_at(spot, pupil.ink(rng)))
