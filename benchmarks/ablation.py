@@ -41,8 +41,14 @@ def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
             pipeline, segment=replace(segment, views=FLIPS), erase=replace(erase, views=FLIPS)
         ),
     }
+    if erase.printed:
+        changed["print that the page shows is not put back"] = replace(pipeline, erase=replace(erase, printed=False))
+    if erase.paper:
+        unsettled = replace(erase, paper=0, printed=False)
+        changed["nor nearly paper made paper"] = replace(pipeline, erase=unsettled)
     if pipeline.print_height:
-        changed["pages at their own size"] = replace(pipeline, print_height=None)
+        plain = replace(erase, printed=False)  # which is measured by print heights
+        changed["pages at their own size"] = replace(pipeline, print_height=None, erase=plain)
     if len(erase.networks) > 1:
         changed["first generator alone"] = replace(pipeline, erase=replace(erase, networks=erase.networks[:1]))
     return changed

@@ -92,10 +92,10 @@ def restore_letters(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, c
     black = _black(page, mask, cells)
     for rows in _bands(len(page)):
         inside, letters = mask[rows], black[rows]
-        if not inside.any():
-            continue
         tint = _colour(paper.enlarge(cells, mask.shape, rows.start))
         coloured = (cv2.subtract(_colour(page[rows]), tint) > COLOUR) & inside & ~letters.view(bool)
+        if not coloured.any():
+            continue
         near = cv2.dilate(coloured.view(np.uint8), np.ones((NEAR, NEAR), np.uint8)).view(bool)
         count, labels, facts, _ = cv2.connectedComponentsWithStats(letters, connectivity=8)
         hidden = np.bincount(labels[_deep(inside)], minlength=count)

@@ -25,7 +25,6 @@ from pretrain.pages import Pages, stream  # noqa: E402
 from pretrain.segformer import SegFormer  # noqa: E402
 
 PRINT_WEIGHT = 2.0  # a lost letter is worse than a stroke left
-HOLE_PRINT_WEIGHT = 2.0  # rules and letters under the handwriting are few: unweighted, L1 paints paper over them
 
 
 def dice(prob: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -61,19 +60,17 @@ def segmentation_loss(network, batch: Tensor) -> tuple[Tensor, dict[str, float]]
 def erasing_loss(network, batch: Tensor) -> tuple[Tensor, dict[str, float]]:
     """EraseNet's stage 1: dice on its mask, L1 inside and outside the handwriting, coarse outputs too.
 
-    Inside, the last output counts 30, not EraseNet's 10: what lies outside is put back from the page (cmp). Print
-    inside counts more than paper there.
+    Inside, the last output counts 30, not EraseNet's 10: what lies outside is put back from the page (cmp).
     """
     image, gt, mask, valid = split(batch)
     quarter, half, coarse, final, logits = (o.float() for o in network(image))
     hole = F.max_pool2d(mask, 5, 1, 2)
-    weighted = hole * (1 + (HOLE_PRINT_WEIGHT - 1) * print_pixels(gt, torch.zeros_like(mask)))
 
     def l1(output: Tensor, factor: int, inside: float, outside: float) -> Tensor:
-        target, trust, within, without = (
-            F.interpolate(t, scale_factor=1 / factor) if factor > 1 else t for t in (gt, valid, weighted, 1 - hole)
+        target, where, trust = (
+            F.interpolate(t, scale_factor=1 / factor) if factor > 1 else t for t in (gt, hole, valid)
         )
-        return ((output - target).abs() * trust * (inside * within + outside * without)).mean()
+        return ((output - target).abs() * trust * (inside * where + outside * (1 - where))).mean()
 
     overlap = dice(logits.mean(1, keepdim=True).sigmoid(), mask, valid)
     fine = l1(final, 1, 30, 2)
