@@ -176,7 +176,7 @@ def test_weights_that_are_not_finite_are_not_written(tmp_path, saved, dtype, val
     layer, path = saved
     before = path.read_bytes()
     layer[0].weight.set_value(paddle.full_like(layer[0].weight, value))
-    with pytest.raises(WeightsError, match="0.weight[a-z.]* not finite"):
+    with pytest.raises(WeightsError, match="0.weight[a-z@]* not finite"):
         weights.save(layer, path, dtype)
     assert path.read_bytes() == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["manifest.json", "net.pdparams"]

@@ -2,7 +2,7 @@
 
 A folder of weights holds .pdparams files, each a dict of numpy arrays, and a manifest.json:
 {"networks": {file name: {"sha256": ..., and facts such as type, args, sources, steps, hours, scores}}}.
-An array of bytes has its scale beside it, one number for each slice of the first axis, as NAME.scale.
+An array of bytes has its scale beside it, one number for each slice of the first axis, as NAME@scale.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
-SCALE = ".scale"
+SCALE = "@scale"  # which no parameter is called
 SHOWN = 3  # keys named in a message; the rest is counted
 
 _log = logging.getLogger(__name__)
