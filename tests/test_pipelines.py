@@ -146,7 +146,7 @@ def test_a_pipeline_erases_a_page_as_its_file_says(name, tmp_path, monkeypatch):
     with paddle.no_grad():
         if pipeline.segment:
             prob = mean_of_views(layers.pop(0), pipeline.segment.views, tile)[0]
-            pipeline.mask.low, pipeline.erase.match = None, 0  # with tests of their own
+            pipeline.mask.low, pipeline.erase.paper, pipeline.erase.printed = None, 0, False  # with own tests
             pipeline.mask.threshold = float(np.sort(prob, axis=None)[-10 * TILE] - 1e-5)  # finds some pixels
             kernel = np.ones((max(1, pipeline.mask.dilate),) * 2)
             mask = cv2.dilate((prob >= pipeline.mask.threshold).astype(np.float32), kernel)
