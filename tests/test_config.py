@@ -193,6 +193,8 @@ def test_an_unknown_pipeline_is_told_the_known_ones():
         ("mask.dilate=-1", "mask.dilate"),
         ("print_height=0", "print_height"),
         ("segment.batch=0", "segment.batch"),
+        ("erase.paper=0", "printed needs paper"),
+        ("print_height=null", "printed needs print_height"),
     ],
 )
 def test_values_that_cannot_work_are_refused(opt, word):

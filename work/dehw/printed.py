@@ -31,11 +31,11 @@ def restore(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, cells: np
     page, generated: (H, W, 3) uint8; mask: (H, W) bool, True = handwriting; cells: from paper.tone; height: of the
     page's print, px.
     """
-    restore_letters(page, generated, mask, cells)
-    restore_rules(page, generated, mask, height)
+    _restore_letters(page, generated, mask, cells)
+    _restore_rules(page, generated, mask, height)
 
 
-def restore_rules(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, height: float) -> None:
+def _restore_rules(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, height: float) -> None:
     """Put level and upright rules back, see restore().
 
     Where ink of another colour crosses a rule, it takes its own colour; where black ink does, no difference is seen.
@@ -83,7 +83,7 @@ def _hue(colours: np.ndarray) -> np.ndarray:
     return colours - colours.mean(axis=-1, keepdims=True)
 
 
-def restore_letters(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, cells: np.ndarray) -> None:
+def _restore_letters(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, cells: np.ndarray) -> None:
     """Put back what is black about and under coloured ink, a teacher's tick or a blue circle, see restore().
 
     The lightest channel of coloured ink is light: red ink in red, blue in blue. Where all are dark, there is print,
