@@ -10,8 +10,8 @@ import pytest
 from dehw.data import pen
 from dehw.data.camera import photograph
 from dehw.data.materials import InkBank, cut_ink, load_families
-from dehw.data.synth import Paper, ink_colour, make_page
-from dehw.data.typeset import everyday_hanzi, sentence, system_fonts, typeset
+from dehw.data.synth import Paper, ink_colour, make_page, trace
+from dehw.data.typeset import Sheet, everyday_hanzi, sentence, system_fonts, typeset
 from dehw.errors import InputError
 
 FONT_FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -111,6 +111,48 @@ def test_fonts_are_gathered_by_family_and_refused_where_missing(tmp_path):
         load_families(tmp_path)
     with pytest.raises(InputError, match="cjk"):
         system_fonts(tmp_path)
+
+
+def test_no_two_letters_of_a_hand_are_alike():
+    fonts = [family for family in load_families(FONT_FOLDER) if family.name == "DejaVu Sans Book"]
+    line = pen.font_line(np.random.default_rng(1), fonts, "l l l l l l", 40)
+    letters = cv2.connectedComponentsWithStats((line > 0.5).astype(np.uint8))[2][1:]
+    assert len(letters) == 6
+    assert len({tuple(box[2:5]) for box in letters}) == 6  # type would give each the same width, height and area
+    assert np.ptp(letters[:, cv2.CC_STAT_TOP]) > 2
+
+
+def test_askew_keeps_a_letter_whole():
+    letter = np.full((20, 40), 255, np.uint8)
+    turned = pen.askew(letter, 5, 1.1)
+    assert turned.shape == (30, 60) and not turned[0].any() and not turned[:, 0].any()
+    assert turned.sum() / 255 == pytest.approx(20 * 40 * 1.1**2, rel=0.02)
+
+
+def test_a_pencil_leaves_less_and_grainier_ink_than_gel():
+    gel, pencil = (pen.pressure(np.random.default_rng(0), (30, 90), grain) for grain in (0, 1))
+    assert (gel == 1).all()
+    assert 0.2 < pencil.min() < pencil.mean() < 0.8 and pencil.std() > 0.05
+
+
+def test_traces_of_a_pen_are_in_the_mask_however_faint():
+    paper = Paper(np.full((40, 40, 3), 255, np.uint8))
+    trace(np.random.default_rng(0), paper, np.ones((10, 40), np.float32), (5, 0), "pencil")
+    assert (paper.mask[5:15] == 1).all() and not paper.mask[20:].any()
+    inked = paper.page[5:15].mean(axis=2)
+    assert inked.max() < 230 and inked.std() > 2
+
+
+def test_figures_carry_labels_and_parts_of_a_page_have_colours():
+    sheet = Sheet(np.random.default_rng(0), 400, 400, 20, FONTS)
+    sheet.y = 100
+    for _ in range(5):
+        sheet.labels(100, 200)
+    rows, columns = np.nonzero(np.array(sheet.image).min(axis=2) < 128)
+    assert sheet.y == 100 and len(rows) > 200
+    assert rows.min() > 60 and rows.max() < 330 and columns.min() > 50
+    coloured = [colour for colour in (sheet.accent() for _ in range(500)) if colour]
+    assert 25 < len(coloured) < 80 and all(np.ptp(colour) > 0 for colour in coloured)
 
 
 def test_real_ink_is_cut_out_as_opacity():

@@ -145,11 +145,31 @@ def glyph_line(rng: np.random.Generator, glyphs: list[Glyph], height: float, wid
     return draw(strokes, width, rng)
 
 
+def askew(patch: np.ndarray, degrees: float, factor: float) -> np.ndarray:
+    """A patch (h, w) uint8 turned and scaled about its middle, with a margin of a quarter on every side."""
+    h, w = patch.shape
+    matrix = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, factor)
+    matrix[:, 2] += w // 4, h // 4
+    return cv2.warpAffine(patch, matrix, (w + w // 4 * 2, h + h // 4 * 2))
+
+
+def pressure(rng: np.random.Generator, shape: tuple[int, int], grain: float) -> np.ndarray:
+    """The share of its ink that a pen leaves from place to place: (h, w) float32, at most 1.
+
+    grain: 0 for gel, up to 0.3 for a ball pen, 1 for a pencil on rough paper.
+    """
+    height, width = shape
+    slow = cv2.resize(rng.random((3, 3 + width // 30), np.float32), (width, height))
+    rough = cv2.blur(rng.random(shape, np.float32), (2, 2))
+    return 1 - grain * (0.3 * slow + 0.4 * rough)
+
+
 def font_line(
     rng: np.random.Generator, fonts: Sequence[Family], text: str, height: float, bold: float = 0.0
 ) -> np.ndarray | None:
-    """Write text in one of the handwriting fonts, letters jumping off the line; None where no font has them all.
+    """Write text in one of the handwriting fonts, no two letters alike; None where no font has them all.
 
+    Letters jump off a line that drifts, are turned, and differ in size: what is as even as type is print.
     bold: px that the strokes are made wider.
     """
     fonts = [f for f in fonts if f.covers(text)]
@@ -159,21 +179,24 @@ def font_line(
     family, size = fonts[rng.integers(len(fonts))], max(8, round(height * s * rng.uniform(1.0, 1.5)))
     canvas = np.zeros((size * 3, size * (len(text) + 2)), np.uint8)
     x, y = size * 0.5, size * 0.7
+    uneven, drift = rng.uniform(0.2, 1.5), rng.normal(0, 0.012)  # how far from type this hand is
     for char in text:
         font = family.font(char, size)
-        if font is None:
+        if font is None or char.isspace():
             x += size * 0.35
             continue
         bitmap, (dx, dy) = font.getmask2(char, mode="L")
-        h, w = bitmap.size[::-1]
-        patch = np.array(bitmap, np.uint8).reshape(h, w)
-        top, left = max(0, int(y + dy + rng.normal(0, size * 0.03))), int(x + dx)
-        view = canvas[top : top + h, left : left + w]
+        letter = np.array(bitmap, np.uint8).reshape(bitmap.size[::-1])
+        patch = askew(letter, uneven * rng.normal(0, 3), 1 + uneven * rng.normal(0, 0.06))
+        jump = size * uneven * rng.normal(0, 0.04) + drift * x
+        top = max(0, int(y + dy - letter.shape[0] // 4 + jump))
+        left = max(0, int(x + dx - letter.shape[1] // 4))
+        view = canvas[top : top + patch.shape[0], left : left + patch.shape[1]]
         np.maximum(view, patch[: view.shape[0], : view.shape[1]], out=view)
         x += font.getlength(char) * rng.uniform(0.9, 1.1)
     if round(bold * s):
         canvas = cv2.dilate(canvas, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (round(bold * s) + 1,) * 2))
-    bent = crop(warp(canvas.astype(np.float32) / 255, rng, size * 0.02, size * 0.6))
+    bent = crop(warp(canvas.astype(np.float32) / 255, rng, uneven * size * 0.025, size * 0.6))
     return cv2.resize(bent, [max(1, round(n / s)) for n in bent.shape[::-1]], interpolation=cv2.INTER_AREA)
 
 

@@ -57,17 +57,15 @@ class Paper:
         fits = spot[0] + shape[0] <= self.mask.shape[0] and spot[1] + shape[1] <= self.mask.shape[1]
         return spot if fits else None
 
-    def add(self, alpha: np.ndarray, colour: np.ndarray, spot: tuple[int, int], opacity: float) -> None:
-        """Lay ink on paper: it darkens as a filter does, so black print stays black under red ink."""
+    def add(self, alpha: np.ndarray, colour: np.ndarray, spot: tuple[int, int], opacity: float | np.ndarray) -> None:
+        """Lay ink on paper: it darkens as a filter does, so black print stays black under red ink.
+
+        opacity: of the whole patch, or (h, w) of its pixels; the mask has what the pen touched however faintly.
+        """
         box = np.s_[spot[0] : spot[0] + alpha.shape[0], spot[1] : spot[1] + alpha.shape[1]]
         layer = (alpha * opacity)[..., None]
         self.page[box] *= 1 - layer * (1 - colour / 255)
         self.mask[box] = np.maximum(self.mask[box], alpha)
-
-
-def _at(spot: tuple[int, int], ink: tuple[np.ndarray, float]) -> tuple:
-    """The last arguments of Paper.add."""
-    return ink[0], spot, ink[1]
 
 
 def ink_colour(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, float]:
@@ -82,6 +80,13 @@ def ink_colour(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, float]:
     shade = rng.normal(0, 18) + rng.normal(0, 10, 3)
     colour = np.clip(np.array(base) + shade, 0, 235).astype(np.float32)
     return colour, float(rng.uniform(0.55, 0.85) if kind == "pencil" else rng.uniform(0.75, 1.0))
+
+
+def trace(rng: np.random.Generator, paper: Paper, alpha: np.ndarray, spot: tuple[int, int], kind: str) -> None:
+    """Lay a pen's strokes on paper, unevenly: a pencil leaves grains, a ball pen skips a little."""
+    colour, opacity = ink_colour(rng, kind)
+    grain = rng.uniform(0.2, 1) if kind == "pencil" else rng.uniform(0, 0.3)
+    paper.add(alpha, colour, spot, opacity * pen.pressure(rng, alpha.shape, grain))
 
 
 def stain(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -100,8 +105,9 @@ class Pupil(NamedTuple):
     hand: pen.Hand
     kind: str
 
-    def ink(self, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-        return ink_colour(rng, self.kind if rng.random() < 0.95 else rng.choice(["red", "blue", "green", "black"]))
+    def pick(self, rng: np.random.Generator) -> str:
+        """The pen for the next word: seldom another one."""
+        return self.kind if rng.random() < 0.95 else str(rng.choice(["red", "blue", "green", "black"]))
 
 
 def answer(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil, print_height: float) -> None:
@@ -154,14 +160,13 @@ def lay(
     """Put writing on the page where it fits, now and then struck out."""
     if min(spot) < 0 or not paper.inside(spot, alpha.shape):
         return
-    colour, opacity = who.ink(rng)
     if rng.random() < 0.04 and min(alpha.shape) > 4:
         line = pen.emphasis(rng, alpha.shape[1], alpha.shape[0], who.hand.width)[: alpha.shape[0], : alpha.shape[1]]
         middle = (alpha.shape[0] - line.shape[0]) // 2
         alpha[middle : middle + line.shape[0], : line.shape[1]] = np.maximum(
             alpha[middle : middle + line.shape[0], : line.shape[1]], line
         )
-    paper.add(alpha, colour, spot, opacity)
+    trace(rng, paper, alpha, spot, who.pick(rng))
 
 
 def scatter(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil, print_height: float) -> None:
@@ -174,7 +179,7 @@ def scatter(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil,
         if below and rng.random() < 0.6:  # the next line of the same working
             spot = paper.inside(below, alpha.shape) or spot
         if spot:
-            paper.add(alpha, *_at(spot, pupil.ink(rng)))
+            trace(rng, paper, alpha, spot, pupil.pick(rng))
             below = spot[0] + round(hand.height * rng.uniform(1.2, 1.7)), spot[1]
 
 
@@ -185,7 +190,7 @@ def draw_figures(rng: np.random.Generator, paper: Paper, pupil: Pupil, print_hei
         alpha = sketches.sketch(rng, print_height * rng.uniform(4, 14), letters, width)
         spot = paper.place(rng, alpha.shape, rng.random() < 0.2)
         if spot:
-            paper.add(alpha, *_at(spot, pupil.ink(rng)))
+            trace(rng, paper, alpha, spot, pupil.pick(rng))
 
 
 def correct(rng: np.random.Generator, paper: Paper, teacher: str, print_height: float) -> None:
@@ -196,7 +201,7 @@ def correct(rng: np.random.Generator, paper: Paper, teacher: str, print_height: 
         alpha = pen.mark(rng, size, max(1.0, print_height * rng.uniform(0.06, 0.2)))
         spot = paper.place(rng, alpha.shape, rng.random() < 0.6)
         if spot:
-            paper.add(alpha, *_at(spot, ink_colour(rng, teacher)))
+            trace(rng, paper, alpha, spot, teacher)
 
 
 def soil(rng: np.random.Generator, paper: Paper, print_height: float) -> None:

@@ -89,6 +89,30 @@ ITEMS = (  # short questions that are answered in a blank
     "x = ____, y = ____",
     "□ {c}{c} □ {c}{c}",
 )
+LABELS = tuple("ABCDEFGOPQRSXYZabcdhimnrtvxyz0123456789αβθφω+−") + (  # at the parts of a figure
+    "R1",
+    "R₂",
+    "10kΩ",
+    "1/3 Ω",
+    "2Ω",
+    "1F",
+    "0.5H",
+    "+12V",
+    "Us(t)",
+    "uₒ",
+    "i₁",
+    "30°",
+    "F₁",
+    "mg",
+    "v₀",
+    "100",
+    "-10",
+    "0.2",
+    "G(s)",
+    "Q̄",
+    "CLK",
+    "D0",
+)
 TITLES = ("期末考试试卷（A卷）", "Midterm Examination", "第三单元测试卷", "Homework 4", "高等数学期中试题")
 VOWELS = "aāáǎàoōóǒòeēéěèiīíǐìuūúǔù"  # of pinyin
 CODE = (
@@ -140,6 +164,7 @@ class Sheet:
         self.right = width - self.left
         self.y = int(height * rng.uniform(0.03, 0.08))
         self.faces = {role: str(rng.choice(fonts[role])) for role in ("cjk", "latin", "cjk bold", "latin bold")}
+        self.tint = self.colour() if rng.random() < 0.06 else None  # some sheets are printed in blue or green
 
     def font(self, role: str, factor: float = 1.0) -> ImageFont.FreeTypeFont:
         path = self.faces.get(role) or str(self.rng.choice(self.fonts[role]))
@@ -148,12 +173,18 @@ class Sheet:
     def text(self, x: float, text: str, role: str, factor: float = 1.0, fill=None) -> float:
         """Print text at x on the current line; returns where it ends."""
         font = self.font(role, factor)
-        self.pen.text((x, self.y), text, font=font, fill=fill or (int(self.rng.integers(0, 50)),) * 3)
+        self.pen.text((x, self.y), text, font=font, fill=fill or self.tint or (int(self.rng.integers(0, 50)),) * 3)
         return x + font.getlength(text)
 
     def colour(self) -> tuple[int, int, int]:
         """A colour to print with: a strong one."""
         return tuple(int(c) for c in self.rng.permutation([self.rng.integers(0, 90), *self.rng.integers(0, 230, 2)]))
+
+    def accent(self) -> tuple[int, int, int] | None:
+        """What a part of the page is printed in: now and then a colour of its own."""
+        if self.rng.random() > 0.1:
+            return None
+        return self.colour() if self.rng.random() < 0.6 else (30, int(self.rng.integers(30, 110)), 200)
 
     def feed(self, lines: float = 1.0) -> None:
         self.y += int(self.size * self.rng.uniform(1.35, 1.9) * lines)
@@ -180,21 +211,22 @@ class Sheet:
         points = self.rng.choice(["", "（10分）", "（每空2分，共16分）"] if chinese else ["", " (8 points)", " [20]"])
         text, factor = f"{number}{sentence(self.rng, chinese)}{points}", self.rng.uniform(1.0, 1.5)
         self.feed(self.rng.uniform(0, 0.6))
-        self.text(self.left, text, "cjk bold" if chinese else "latin bold", factor)
+        self.text(self.left, text, "cjk bold" if chinese else "latin bold", factor, self.accent())
         self.feed(factor)
 
     def items(self) -> None:
         """Short questions in columns, each with a blank or more."""
         columns = int(self.rng.integers(1, 5))
         step = (self.right - self.left) / columns
-        label = self.rng.choice(["{}) ", "({}) ", "{}. ", ""])
+        label, colour = self.rng.choice(["{}) ", "({}) ", "{}. ", ""]), self.accent()
         for i in range(columns * int(self.rng.integers(1, 4))):
             if i and i % columns == 0:
                 self.feed(1.3)
             draw = {"n": self.rng.integers(100), "m": self.rng.integers(10), "w": word(self.rng)}
             text = str(self.rng.choice(ITEMS)).format(c=self.rng.choice(everyday_hanzi()), **draw)
             letters = max(5, int(step / self.size * (2 if text.isascii() else 1.3)))
-            self.text(self.left + i % columns * step, (label.format("abcdefghijkl"[i]) + text)[:letters], "cjk")
+            text = (label.format("abcdefghijkl"[i]) + text)[:letters]
+            self.text(self.left + i % columns * step, text, "cjk", fill=colour)
         self.feed(1.4)
 
     def dictation(self) -> None:
@@ -213,7 +245,7 @@ class Sheet:
 
     def question(self) -> None:
         number = self.rng.choice(["{}.", "({})", "{}、", "{})", "第{}题"]).format(self.rng.integers(1, 30))
-        colour = self.colour() if self.rng.random() < 0.05 else None
+        colour = self.accent()
         x = self.text(self.left, number + " ", "cjk", fill=colour)
         chinese = self.rng.random() < 0.65
         for _ in range(int(self.rng.integers(1, 8))):
@@ -335,9 +367,18 @@ class Sheet:
                     fill=ink,
                     width=line,
                 )
+        self.labels(x, size)
         self.text(x + size // 3, str(self.rng.choice(["A", "B", "O", "图1", "x", "R"])), "cjk", 0.9)
         self.y += size
         self.feed(0.8)
+
+    def labels(self, x: int, size: int) -> None:
+        """Small print about a figure `size` px wide: names of points, values of parts, numbers at axes."""
+        top, role, factor = self.y, str(self.rng.choice(["italic", "math", "latin"])), self.rng.uniform(0.6, 1.0)
+        for _ in range(int(self.rng.integers(0, 10))):
+            self.y = top + int(self.rng.uniform(-0.05, 0.95) * size)
+            self.text(x + self.rng.uniform(-0.15, 1.0) * size, str(self.rng.choice(LABELS)), role, factor)
+        self.y = top
 
     def code(self) -> None:
         for line in self.rng.permutation(CODE)[: self.rng.integers(2, 7)]:
