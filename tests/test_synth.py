@@ -11,7 +11,7 @@ from dehw.data import pen
 from dehw.data.camera import photograph
 from dehw.data.materials import InkBank, cut_ink, load_families
 from dehw.data.synth import Paper, ink_colour, make_page, trace
-from dehw.data.typeset import Sheet, everyday_hanzi, sentence, system_fonts, typeset
+from dehw.data.typeset import Sheet, everyday_hanzi, qr_code, sentence, system_fonts, typeset
 from dehw.errors import InputError
 
 FONT_FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -153,6 +153,25 @@ def test_figures_carry_labels_and_parts_of_a_page_have_colours():
     assert rows.min() > 60 and rows.max() < 330 and columns.min() > 50
     coloured = [colour for colour in (sheet.accent() for _ in range(500)) if colour]
     assert 25 < len(coloured) < 80 and all(np.ptp(colour) > 0 for colour in coloured)
+
+
+def test_qr_codes_can_be_read():
+    code = cv2.copyMakeBorder(qr_code(np.random.default_rng(0), 200), *[30] * 4, cv2.BORDER_CONSTANT, value=(255,) * 3)
+    text = cv2.QRCodeDetector().detectAndDecode(code)[0]
+    assert 8 <= len(text) < 60 and text.isalnum()
+
+
+def test_boxes_are_closed_frames_within_the_margins():
+    for seed in range(5):
+        sheet = Sheet(np.random.default_rng(seed), 800, 600, 20, FONTS)
+        top = sheet.y
+        sheet.boxes()
+        paper = np.array(sheet.image).min(axis=2)[top : sheet.y] > 128
+        stats = cv2.connectedComponentsWithStats(paper.astype(np.uint8))[2][1:]
+        outside = stats[:, cv2.CC_STAT_AREA].argmax()
+        inner = np.delete(stats, outside, axis=0)
+        assert (inner[:, cv2.CC_STAT_WIDTH] > 20).any()  # room that nothing outside reaches
+        assert (inner[:, cv2.CC_STAT_LEFT] + inner[:, cv2.CC_STAT_WIDTH] <= sheet.right).all()
 
 
 def test_real_ink_is_cut_out_as_opacity():

@@ -328,7 +328,7 @@ class Sheet:
             max(1, self.size // 12),
         )
         ink = (int(self.rng.integers(0, 70)),) * 3 if self.rng.random() < 0.75 else self.colour()
-        kind = self.rng.integers(7)
+        kind = self.rng.integers(8)
         points = [(x + int(a), y + int(b)) for a, b in self.rng.integers(0, size, (int(self.rng.integers(3, 6)), 2))]
         if kind == 0:
             self.pen.polygon(points, outline=ink, width=line)
@@ -356,6 +356,9 @@ class Sheet:
             size //= 3
         elif kind == 5:
             self.image.paste(Image.fromarray(picture(self.rng, size)), (x, y))
+        elif kind == 6:
+            size = int(self.size * self.rng.uniform(2, 6))
+            self.image.paste(Image.fromarray(qr_code(self.rng, size)), (x, y))
         else:
             for i in range(int(self.rng.integers(2, 5))):
                 step = size // 4
@@ -370,6 +373,22 @@ class Sheet:
         self.labels(x, size)
         self.text(x + size // 3, str(self.rng.choice(["A", "B", "O", "图1", "x", "R"])), "cjk", 0.9)
         self.y += size
+        self.feed(0.8)
+
+    def boxes(self) -> None:
+        """Frames to write an answer in, side by side or below each other, now and then with a number in one."""
+        width, height = (int(self.size * self.rng.uniform(*span)) for span in ((1.5, 12), (1.3, 4)))
+        line, apart = max(1, round(self.size * self.rng.uniform(0.04, 0.12))), int(self.size * self.rng.uniform(0, 3))
+        fill, down = (int(self.rng.integers(0, 60)),) * 3, self.rng.random() < 0.4
+        left = x = self.left + int(self.rng.uniform(0, 0.5) * (self.right - self.left))
+        for _ in range(int(self.rng.integers(1, 7))):
+            if x + width > self.right:
+                break
+            self.pen.rectangle([x, self.y, x + width, self.y + height], outline=fill, width=line)
+            if self.rng.random() < 0.15:
+                self.text(x + width * 0.3, str(self.rng.integers(1, 40)), "latin bold", self.rng.uniform(0.8, 1.4))
+            x, self.y = (left, self.y + height + apart) if down else (x + width + apart, self.y)
+        self.y += 0 if down else height
         self.feed(0.8)
 
     def labels(self, x: int, size: int) -> None:
@@ -393,6 +412,13 @@ class Sheet:
 
     def space(self) -> None:
         self.feed(self.rng.uniform(2, 7))
+
+
+def qr_code(rng: np.random.Generator, size: int) -> np.ndarray:
+    """A QR code of random text, (size, size, 3) uint8."""
+    text = "".join(rng.choice(list(string.ascii_letters + string.digits), int(rng.integers(8, 60))))
+    code = cv2.QRCodeEncoder_create().encode(text)
+    return cv2.cvtColor(cv2.resize(code, (size, size), interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2RGB)
 
 
 def picture(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -419,11 +445,12 @@ def typeset(
         sheet.formula,
         sheet.table,
         sheet.figure,
+        sheet.boxes,
         sheet.code,
         sheet.rules,
         sheet.space,
     ]
-    weights = np.array([8, 3, 3, 0.7, 3, 2, 0.8, 1.3, 0.5, 0.4, 2.5])
+    weights = np.array([8, 3, 3, 0.7, 3, 2, 0.8, 1.5, 0.8, 0.5, 0.4, 2.5])
     if rng.random() < 0.7:
         sheet.title()
     while sheet.y < height - 4 * sheet.size:
