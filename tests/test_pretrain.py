@@ -8,7 +8,7 @@ from dehw.config import NetworkConfig
 
 torch = pytest.importorskip("torch")
 
-from pretrain.convert import answers, difference, paddle_state  # noqa: E402
+from pretrain.convert import answers, difference, mean_weights, paddle_state  # noqa: E402
 from pretrain.erasenet import EraseNet  # noqa: E402
 from pretrain.pages import Pages  # noqa: E402
 from pretrain.segformer import SegFormer, resize  # noqa: E402
@@ -34,6 +34,13 @@ def test_twin_and_paddle_agree(twin, config):
     layer = models.build(config)
     weights.assign(layer, paddle_state(network), "twin")
     assert difference(layer, crops, answers(network, crops)) < 1e-4
+
+
+def test_a_checkpoint_named_twice_counts_twice_in_the_mean():
+    early, late = ({"w": torch.tensor([v, 2 * v]), "steps": torch.tensor(n)} for v, n in ((3.0, 6), (9.0, 12)))
+    mean = mean_weights([early, early, late])
+    assert mean["w"].tolist() == [5.0, 10.0] and mean["w"].dtype == torch.float32
+    assert mean["steps"] == 8 and mean["steps"].dtype == torch.int64
 
 
 def test_resize_is_bilinear_interpolation():

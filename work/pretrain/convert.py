@@ -3,6 +3,7 @@
     python work/pretrain/convert.py segformer_b0 output/pretrain/segformer_b0.pt \\
         work/dehw/weights/lite_segformer.pdparams --crops DIR [--facts facts.json]
 
+Of several .pt files the mean of their weights is taken; one named twice counts twice.
 The float32 networks must agree within 1e-4 on real crops before anything is written; then the file is written in
 bytes and its own largest difference is told.
 """
@@ -28,6 +29,11 @@ from pretrain.train import NETWORKS  # noqa: E402
 RENAMED = {"running_mean": "_mean", "running_var": "_variance"}
 ARGUMENTS = {"segformer_b0": {"embedding_dim": 128}, "erasenet": {"width": 0.25, "spectral_norm": False}}
 TOLERANCE = 1e-4
+
+
+def mean_weights(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of one network's weights at several steps (Izmailov et al. 2018: flatter minima, which generalise)."""
+    return {name: torch.stack([s[name].double() for s in states]).mean(0).to(t.dtype) for name, t in states[0].items()}
 
 
 def paddle_state(network: nn.Module) -> dict[str, np.ndarray]:
@@ -65,24 +71,27 @@ def difference(layer, crops: torch.Tensor, wanted: np.ndarray) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("network", choices=NETWORKS)
-    parser.add_argument("source", type=Path, help="the .pt file of train.py")
+    parser.add_argument("source", type=Path, nargs="+", help="the .pt file of train.py, or several")
     parser.add_argument("target", type=Path, help="the .pdparams file to write")
     parser.add_argument("--crops", type=Path, required=True, help="folder of .npy pages to compare the networks on")
     parser.add_argument("--facts", type=Path, help="JSON of what the manifest shall say (sources, hours, scores)")
     args = parser.parse_args()
     torch.set_num_threads(1)
     network = NETWORKS[args.network][0]().eval()
-    state = torch.load(args.source, map_location="cpu")
-    network.load_state_dict(state["network"])
+    states = [torch.load(path, map_location="cpu") for path in args.source]
+    network.load_state_dict(mean_weights([state["network"] for state in states]))
     crops = Pages([(args.crops, 1.0)], 512, seed=1).batch(2)[:, :3].contiguous()
     wanted = answers(network, crops)
     config = NetworkConfig(type=args.network, weights=args.target.name, args=ARGUMENTS[args.network])
     layer = models.build(config)
-    weights.assign(layer, paddle_state(network), args.source)
+    weights.assign(layer, paddle_state(network), args.source[0])
     exact = difference(layer, crops, wanted)
     if exact > TOLERANCE:
-        sys.exit(f"{args.source}: the two networks differ by {exact:.2e}, more than {TOLERANCE}; nothing was written")
-    facts = {"steps": state["step"], "hours": round(state["seconds"] / 3600, 2)}
+        sys.exit(
+            f"{args.source[0]}: the two networks differ by {exact:.2e}, more than {TOLERANCE}; nothing was written"
+        )
+    last = max(states, key=lambda state: state["step"])
+    facts = {"steps": last["step"], "hours": round(last["seconds"] / 3600, 2)}
     facts |= json.loads(args.facts.read_text()) if args.facts else {}
     weights.save(layer, args.target, "int8", type=args.network, args=config.args, **facts)
     weights.load(layer, args.target)
