@@ -49,6 +49,7 @@ class Segment:
     `average`: whether windows and views are averaged as probabilities, or as logits as PaddleSeg 2.8 does it.
     `blend`: the fewest windows that `stride` allows are spread evenly and fade into each other; without, they are laid
     as PaddleSeg does, and each counts the same everywhere.
+    `codes`: whether the network is asked about QR codes too; where not, they are print, see codes.find.
     """
 
     network: NetworkConfig
@@ -57,6 +58,7 @@ class Segment:
     views: list[str] = field(default_factory=lambda: ["identity"])
     average: Literal["probability", "logit"] = "probability"
     blend: bool = False
+    codes: bool = True
     batch: int = 4
 
     def __post_init__(self) -> None:
@@ -131,6 +133,8 @@ class Pipeline:
     def __post_init__(self) -> None:
         _require(self.print_height is None or self.print_height > 0, "print_height must be above 0 or null")
         _require(not self.erase.printed or self.print_height is not None, "printed needs print_height; set both")
+        asked = self.segment is None or self.segment.codes
+        _require(asked or self.print_height is not None, "codes: false needs print_height; set both")
 
     @property
     def networks(self) -> list[NetworkConfig]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dehw import confidence, lines, masks, paper, parallel, printed, scale, tiling, tta
+from dehw import codes, confidence, lines, masks, paper, parallel, printed, scale, tiling, tta
 from dehw.confidence import Confidence
 from dehw.config import Pipeline, load_pipeline
 from dehw.engine import Network, build_all, pick
@@ -198,6 +198,8 @@ class Eraser:
         for window, answer in self._each("segment", windows, settings.batch, look, [self.segmenter]):
             average.add(window, answer[0])
         prob = back(average.result())
+        if not settings.codes:
+            prob[codes.find(scaled, self.pipeline.print_height)] = 0
         if scaled is page:
             return prob
         prob *= LEVELS
