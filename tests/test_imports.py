@@ -26,6 +26,7 @@ LAYERS = [
         "parallel",
         "paper",
         "printed",
+        "codes",
     },
     {"ink", "lines", "pictures"},
     {"confidence"},
