@@ -9,7 +9,7 @@ from dehw.lines import Lines, covered
 POSSIBLE, SURE = 0.3, 0.7  # probabilities: from the first on a pixel may be handwriting, above the second it surely is
 # Measured with the weights of 2026-11; the shares on 20 pages whose truth is known, 31 clean ones and 25 others:
 LARGE = 0.15  # share of the page; answered pages had 0.01 to 0.11, one on which print and shadow went 0.47
-UNSURE = 0.57  # of what is possible; of 36 pages all 3 that kept over 8 % of their ink had less sure, and 8 others
+UNSURE = 0.57  # of what is possible; of 36 pages 7 had less sure, among them the 3 that lost most print
 FEW = 0.001  # share of possible pixels below which there is no handwriting to be sure of; 4 clean pages had more
 PRINT = 0.1  # share of printed characters; the 20 pages had up to 0.04, others of which words went 0.2 to 0.6
 WORD = 5  # characters; fewer may be symbols or an answer in neat digits
