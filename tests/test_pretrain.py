@@ -8,11 +8,12 @@ from dehw.config import NetworkConfig
 
 torch = pytest.importorskip("torch")
 
-from pretrain.convert import answers, difference, mean_weights, paddle_state  # noqa: E402
+from pretrain.convert import answers, difference, mean_weights  # noqa: E402
 from pretrain.erasenet import EraseNet  # noqa: E402
-from pretrain.pages import Pages  # noqa: E402
+from pretrain.pages import Pages, copied  # noqa: E402
 from pretrain.segformer import SegFormer, resize  # noqa: E402
-from pretrain.train import erasing_loss, learning_rate, print_pixels, segmentation_loss  # noqa: E402
+from pretrain.states import assign, paddle_state  # noqa: E402
+from pretrain.train import erasing_loss, learning_rate, print_pixels, segmentation_loss, share  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,22 @@ def test_twin_and_paddle_agree(twin, config):
     layer = models.build(config)
     weights.assign(layer, paddle_state(network), "twin")
     assert difference(layer, crops, answers(network, crops)) < 1e-4
+
+
+def test_paddle_weights_come_back_as_they_were():
+    networks = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        networks.append(SegFormer("segformer_b0", 16).eval())
+    crops = torch.rand(1, 3, 64, 64)
+    wanted, other = (answers(network, crops) for network in networks)
+    assert np.abs(wanted - other).max() > 1e-3
+    assign(networks[1], paddle_state(networks[0]))
+    assert np.array_equal(answers(networks[1], crops), wanted)
+    incomplete = paddle_state(networks[0])
+    incomplete.pop("linear_pred.weight")
+    with pytest.raises(KeyError, match="linear_pred.weight"):
+        assign(networks[1], incomplete)
 
 
 def test_a_checkpoint_named_twice_counts_twice_in_the_mean():
@@ -68,6 +85,29 @@ def test_crops_keep_page_and_mask_together(folder):
     drop = batch[:, 3:6].mean(axis=1) - batch[:, :3].mean(axis=1)
     assert inked.any(axis=(1, 2)).mean() > 0.9
     assert drop[inked].mean() > 0.3 and abs(drop[batch[:, 6] < 0.01]).mean() < 0.05
+
+
+def test_copies_have_one_look_for_page_and_gt():
+    rng = np.random.default_rng(0)
+    gt = np.full((120, 160, 3), 230, np.uint8)
+    gt[30:40, 20:140] = 20
+    page = gt.copy()
+    page[70:90, 40:60] = (40, 60, 150)
+    darkest = []
+    for _ in range(40):
+        copy, copied_gt = copied(rng, page, gt)
+        assert copy.shape == page.shape and copy.dtype == np.uint8
+        same = np.abs(copy.astype(int) - copied_gt).max(axis=2)
+        assert same[:62].max() == 0 and same[98:].max() == 0  # away from the ink
+        assert same[74:86, 44:56].min() > 20  # where it is
+        darkest.append(int(copied_gt[100:].min()))
+    assert min(darkest) < 100 < max(darkest)  # specks on some
+
+
+def test_folders_are_given_with_their_shares(tmp_path):
+    assert share(f"{tmp_path}/a=b=0.25") == (tmp_path / "a=b", 0.25)
+    with pytest.raises(ValueError):
+        share(str(tmp_path))
 
 
 def test_crops_repeat_with_the_seed(folder):

@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from dehw import models, weights  # noqa: E402
 from dehw.config import NetworkConfig  # noqa: E402
 from pretrain.pages import Pages  # noqa: E402
+from pretrain.states import paddle_state  # noqa: E402
 from pretrain.train import NETWORKS  # noqa: E402
 
-RENAMED = {"running_mean": "_mean", "running_var": "_variance"}
 ARGUMENTS = {"segformer_b0": {"embedding_dim": 128}, "erasenet": {"width": 0.25, "spectral_norm": False}}
 TOLERANCE = 1e-4
 
@@ -34,19 +34,6 @@ TOLERANCE = 1e-4
 def mean_weights(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """The mean of one network's weights at several steps (Izmailov et al. 2018: flatter minima, which generalise)."""
     return {name: torch.stack([s[name].double() for s in states]).mean(0).to(t.dtype) for name, t in states[0].items()}
-
-
-def paddle_state(network: nn.Module) -> dict[str, np.ndarray]:
-    """A PyTorch network's arrays under Paddle's names and in its layouts (linear weights are transposed)."""
-    linear = {f"{name}.weight" for name, module in network.named_modules() if isinstance(module, nn.Linear)}
-    state = {}
-    for name, value in network.state_dict().items():
-        stem, _, last = name.rpartition(".")
-        if last == "num_batches_tracked":
-            continue
-        array = value.float().numpy()
-        state[f"{stem}.{RENAMED.get(last, last)}"] = array.T.copy() if name in linear else array
-    return state
 
 
 def answers(network: nn.Module, crops: torch.Tensor) -> list[np.ndarray]:

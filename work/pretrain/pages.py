@@ -27,6 +27,28 @@ def tone_curves(rng: np.random.Generator) -> np.ndarray:
     return (level * cast * 255).clip(0, 255).astype(np.uint8)[None]
 
 
+def copied(rng: np.random.Generator, *pages: np.ndarray) -> list[np.ndarray]:
+    """What a copier or a scanning program does to pages (H, W, 3) uint8, alike: fewer pixels, hard contrast, specks."""
+    height, width = pages[0].shape[:2]
+    factor = rng.uniform(0.45, 1)
+    small = [round(width * factor), round(height * factor)]
+    pages = [cv2.resize(page, small, interpolation=cv2.INTER_AREA) for page in pages]
+    if rng.random() < 0.6:
+        if rng.random() < 0.7:
+            pages = [cv2.cvtColor(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) for p in pages]
+        paper = np.percentile(pages[0][::4, ::4], 70)
+        level, gain = paper * rng.uniform(0.55, 0.9), np.exp(rng.uniform(0.3, 2.5))
+        curve = ((np.arange(256) - level) * gain + 128).clip(rng.integers(0, 60), rng.integers(235, 256))
+        pages = [cv2.LUT(page, curve.astype(np.uint8)) for page in pages]
+    if rng.random() < 0.4:
+        specks = rng.random(small[::-1]) < np.exp(rng.uniform(-9.5, -5.5))
+        specks = cv2.dilate(specks.astype(np.uint8), np.ones((2, 2), np.uint8)) > 0 if rng.random() < 0.4 else specks
+        for page in pages:
+            page[specks] = page[specks] // 5
+    way = [cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST][rng.choice(3, p=[0.45, 0.45, 0.1])]
+    return [cv2.resize(page, (width, height), interpolation=way) for page in pages]
+
+
 class Pages:
     """Endless random crops. weights: (folder, share of the crops) pairs; a folder may grow meanwhile, not shrink."""
 
@@ -68,6 +90,8 @@ class Pages:
             image, gt = (cv2.LUT(page, curves) for curves in [tone_curves(rng)] for page in (image, gt))
         if rng.random() < 0.15:
             image, gt = (cv2.cvtColor(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) for p in (image, gt))
+        if rng.random() < 0.35:
+            image, gt = copied(rng, image, gt)
         if rng.random() < 0.2:
             image, gt = (cv2.GaussianBlur(page, (3, 3), rng.uniform(0.3, 0.8)) for page in (image, gt))
         window = np.dstack([image, gt, rest])

@@ -1,8 +1,9 @@
 """Pre-train one network of the lite pipeline on made-up pages and pairs, on a CPU with bfloat16 or a GPU.
 
-    python work/pretrain/train.py segformer_b0 --pages DIR --pairs DIR --minutes 90 --output FOLDER
+    python work/pretrain/train.py segformer_b0 --pages MADE=0.7 PAIRS=0.3 --minutes 90 --output FOLDER
 
-Run again with the same output folder to go on where it stopped. `convert.py` turns the result into Paddle weights.
+Run again with the same output folder to go on where it stopped; `--start work/dehw/weights/lite_segformer.pdparams`
+begins with Paddle's weights instead of random ones. `convert.py` turns the result into Paddle weights.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from dehw import weights  # noqa: E402
 from pretrain.erasenet import EraseNet  # noqa: E402
 from pretrain.pages import Pages, stream  # noqa: E402
 from pretrain.segformer import SegFormer  # noqa: E402
+from pretrain.states import assign  # noqa: E402
 
 PRINT_WEIGHT = 2.0  # a lost letter is worse than a stroke left
 
@@ -90,6 +93,12 @@ def learning_rate(progress: float, step: int, peak: float) -> float:
     return peak * min(1.0, step / 300) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
+def share(text: str) -> tuple[Path, float]:
+    """DIR=SHARE -> (DIR, SHARE). Raises ValueError, which argparse tells."""
+    folder, _, number = text.rpartition("=")
+    return Path(folder), float(number)
+
+
 def save(path: Path, **state) -> None:
     torch.save(state, path.with_suffix(".part"))
     os.replace(path.with_suffix(".part"), path)
@@ -98,19 +107,29 @@ def save(path: Path, **state) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("network", choices=NETWORKS)
-    parser.add_argument("--pages", type=Path, required=True, help="folder of made-up pages (.npy)")
-    parser.add_argument("--pairs", type=Path, help="folder of real pairs at the same print height (.npy)")
-    parser.add_argument("--pair-share", type=float, default=0.3)
+    parser.add_argument(
+        "--pages",
+        type=share,
+        nargs="+",
+        required=True,
+        metavar="DIR=SHARE",
+        help="folders of .npy pages, crops of each",
+    )
     parser.add_argument("--minutes", type=float, default=60, help="training time in all, over all runs")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--crop", type=int, default=320)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--start", type=Path, help="a .pdparams file of the network to begin with")
+    parser.add_argument("--peak", type=float, help="the highest learning rate; default: the network's own")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    # a CPU without units for bfloat16 is a hundred times slower with it than without
+    halved = device == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
     build, loss_of, peak = NETWORKS[args.network]
+    peak = args.peak or peak
     torch.manual_seed(0)
     network = build().to(device)
     if args.network == "erasenet":
@@ -123,8 +142,9 @@ def main() -> None:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         step, seconds = state["step"], state["seconds"]
-    folders = [(args.pages, 1 - args.pair_share)] + ([(args.pairs, args.pair_share)] if args.pairs else [])
-    batches = stream(Pages(folders, args.crop, seed=step), args.batch)
+    elif args.start:
+        assign(network, weights.read(args.start))
+    batches = stream(Pages(args.pages, args.crop, seed=step), args.batch)
     means: dict[str, float] = {}
     while seconds < args.minutes * 60:
         start = time.time()
@@ -132,7 +152,7 @@ def main() -> None:
         for group in optimizer.param_groups:
             group["lr"] = rate
         batch = next(batches).to(device)
-        with torch.autocast(device, dtype=torch.bfloat16):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=halved):
             loss, parts = loss_of(network, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

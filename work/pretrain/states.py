@@ -1,0 +1,38 @@
+"""One network's arrays under PyTorch's names and under Paddle's, which has linear weights transposed."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+RENAMED = {"running_mean": "_mean", "running_var": "_variance"}
+COUNTER = "num_batches_tracked"  # of a batch norm, which Paddle has not
+
+
+def _layouts(network: nn.Module) -> dict[str, tuple[str, bool]]:
+    """Of each array: its PyTorch name -> its Paddle name, and whether Paddle has it transposed."""
+    linear = {f"{name}.weight" for name, module in network.named_modules() if isinstance(module, nn.Linear)}
+    layouts = {}
+    for name in network.state_dict():
+        stem, _, last = name.rpartition(".")
+        if last != COUNTER:
+            layouts[name] = f"{stem}.{RENAMED.get(last, last)}", name in linear
+    return layouts
+
+
+def paddle_state(network: nn.Module) -> dict[str, np.ndarray]:
+    """A PyTorch network's arrays under Paddle's names and in its layouts, float32."""
+    state = network.state_dict()
+    arrays = {name: (state[own].float().numpy(), turned) for own, (name, turned) in _layouts(network).items()}
+    return {name: array.T.copy() if turned else array for name, (array, turned) in arrays.items()}
+
+
+def assign(network: nn.Module, state: dict[str, np.ndarray]) -> None:
+    """Fill a PyTorch network with Paddle's arrays, as `dehw.weights.read` gives them.
+
+    Raises KeyError for an array that is missing, RuntimeError for one of another shape.
+    """
+    arrays = {own: (np.asarray(state[name]), turned) for own, (name, turned) in _layouts(network).items()}
+    filled = {own: torch.tensor(array.T if turned else array).float() for own, (array, turned) in arrays.items()}
+    network.load_state_dict(network.state_dict() | filled)
