@@ -51,7 +51,7 @@ def _restore_level(
     page: np.ndarray, generated: np.ndarray, mask: np.ndarray, dark: np.ndarray, least: int, most: float
 ) -> None:
     deep = _deep(mask)
-    for place, rule in _level(np.ascontiguousarray(dark), least, most):
+    for place, rule in level_rules(np.ascontiguousarray(dark), least, most):
         covered, hidden = rule & mask[place], np.count_nonzero(rule & deep[place])
         if not covered.any() or hidden > RULE_HIDDEN * np.count_nonzero(rule):
             continue
@@ -61,7 +61,7 @@ def _restore_level(
         generated[place][covered] = colours
 
 
-def _level(dark: np.ndarray, least: int, most: float) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+def level_rules(dark: np.ndarray, least: int, most: float) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
     """The rules that lie nearly level: rows and columns of each, and its pixels there, bool.
 
     dark: (H, W) uint8, 0 or 255; least: px of length; most: px of thickness.

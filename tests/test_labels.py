@@ -1,0 +1,127 @@
+"""Real pages labelled by boxes. Without PyTorch, which is optional, they are skipped."""
+
+import json
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from dehw.pages import read_image, write_image  # noqa: E402
+from pretrain import labels  # noqa: E402
+
+WORD, ANSWER, RULE = np.s_[40:60, 40:120], np.s_[100:120, 60:90], np.s_[124:126, 20:260]
+
+
+@pytest.fixture
+def page():
+    """A white page with a printed word, an answer and the rule below it, all black."""
+    image = np.full((200, 300, 3), 255, np.uint8)
+    for place in (WORD, ANSWER, RULE):
+        image[place] = 0
+    return image
+
+
+def boxes_of(*places):
+    return [[p[1].start - 4, p[0].start - 4, p[1].stop + 4, p[0].stop + 4] for p in places]
+
+
+def inner(place):
+    """A place less its edge, which is not learnt from where it borders on handwriting."""
+    return np.s_[place[0].start + 2 : place[0].stop - 2, place[1].start + 2 : place[1].stop - 2]
+
+
+def test_boxes_win_over_what_the_networks_believed(page):
+    prob = np.zeros(page.shape[:2], np.float32)
+    prob[WORD] = 0.9
+    ink, valid = labels.label(page, prob, {"print": boxes_of(WORD), "ink": boxes_of(ANSWER)})
+    assert not ink[WORD].any() and ink[inner(ANSWER)].all()
+    assert valid[inner(WORD)].all() and valid[inner(ANSWER)].all()
+    assert not ink[RULE].any() and not ink[150:].any()
+
+
+def test_ink_boxes_lie_upon_print_boxes_and_leave_rules(page):
+    prob = np.full(page.shape[:2], 0.4, np.float32)
+    box = [10, 90, 280, 140]  # over the answer and its rule
+    ink, valid = labels.label(page, prob, {"print": [[0, 0, 300, 200]], "ink": [box]})
+    assert ink[inner(ANSWER)].all() and not ink[RULE].any() and not ink[WORD].any()
+    assert valid[inner(ANSWER)].all() and valid[inner(WORD)].all()
+    assert not valid[RULE].any()  # a hand-drawn bar looks no other
+
+
+def test_without_boxes_only_what_is_sure_is_learnt(page):
+    prob = np.zeros(page.shape[:2], np.float32)
+    prob[WORD], prob[ANSWER] = 0.6, 0.95
+    ink, valid = labels.label(page, prob, {})
+    assert ink[inner(ANSWER)].all() and valid[inner(ANSWER)].all()
+    assert not valid[WORD].any() and valid[150:].all()
+
+
+def test_a_stroke_that_leaves_its_box_counts_inside_where_the_networks_agree(page):
+    prob = np.zeros(page.shape[:2], np.float32)
+    prob[40:60, 40:70] = 0.9
+    ink, valid = labels.label(page, prob, {"ink": [[30, 30, 80, 70]]})  # half of the word
+    assert ink[42:58, 42:68].all() and not ink[40:60, 74:120].any()
+    assert not valid[42:58, 74:78].any()
+
+
+def test_nothing_is_learnt_where_boxes_say_so(page):
+    _, valid = labels.label(page, np.zeros(page.shape[:2], np.float32), {"ignore": boxes_of(WORD)})
+    assert not valid[WORD].any() and valid[ANSWER].all()
+
+
+@pytest.mark.parametrize("boxes", [{"inc": []}, {"ink": [[9, 9, 3, 12]]}, {"print": [[1, 2, 3]]}])
+def test_wrong_boxes_are_told(page, boxes):
+    with pytest.raises(ValueError):
+        labels.label(page, np.zeros(page.shape[:2], np.float32), boxes)
+
+
+def test_sheets_show_what_was_found_and_tell_places(page):
+    prob = np.zeros(page.shape[:2], np.float32)
+    prob[150:180, 150:200] = 1
+    (sheet,) = labels.sheets(page, prob)
+    assert sheet.shape == (218, 340, 3)
+    assert sheet[18 + 165, 40 + 175].tolist()[0] > 240 > 150 > sheet[18 + 165, 40 + 175].tolist()[1]
+    assert sheet[18 + 100, 40 + 250].max() < 200  # a line of the grid
+    assert (sheet[:18, 40 + 92 : 40 + 125] < 100).any()  # its number
+    large = cv2.resize(page, (2500, 5000))
+    strips = list(labels.sheets(large, np.zeros(large.shape[:2], np.float32)))
+    assert len(strips) == 3 and all(strip.shape[1] == 1290 for strip in strips)
+
+
+def test_settled_pages_are_read_as_the_others_are(page, tmp_path):
+    from pretrain.pages import Pages
+
+    folder, target = tmp_path / "labels", tmp_path / "pages"
+    folder.mkdir()
+    np.save(folder / "a.npy", np.dstack([page, np.zeros(page.shape[:2], np.uint8)]))
+    np.save(folder / "unseen.npy", np.dstack([page, np.zeros(page.shape[:2], np.uint8)]))
+    (folder / "a.json").write_text(json.dumps({"ink": boxes_of(ANSWER)}))
+    labels.settle(SimpleNamespace(folder=folder, target=target))
+    assert [path.name for path in target.iterdir()] == ["a.npy"]
+    settled = np.load(target / "a.npy")
+    assert settled.shape == (200, 300, 8) and (settled[..., 6][inner(ANSWER)] == 255).all()
+    assert Pages([(target, 1.0)], 64, seed=0).batch(2).shape == (2, 8, 64, 64)
+    (folder / "a.json").write_text('{"ink": [[5, 5, 1, 1]]}')
+    with pytest.raises(SystemExit, match="a.json"):
+        labels.settle(SimpleNamespace(folder=folder, target=target))
+
+
+def test_pages_are_proposed_once(page, tmp_path, monkeypatch):
+    write_image(tmp_path / "pages" / "p.png", page)
+    calls = []
+
+    def look(image, eraser):
+        calls.append(image.shape)
+        return image, np.zeros(image.shape[:2], np.float32)
+
+    monkeypatch.setattr(labels, "look", look)
+    monkeypatch.setattr(labels.Eraser, "load", lambda **kinds: None)
+    args = SimpleNamespace(pages=tmp_path / "pages", folder=tmp_path / "labels", only=None)
+    labels.propose(args)
+    labels.propose(args)
+    assert calls == [page.shape]
+    assert (read_image(tmp_path / "labels" / "p.1.png")[18:, 40:][ANSWER] == 0).any()
+    assert np.load(tmp_path / "labels" / "p.npy").shape == (200, 300, 4)

@@ -1,0 +1,166 @@
+"""Real pages to learn from, labelled by the networks themselves and corrected by eye.
+
+    python work/pretrain/labels.py propose PAGES FOLDER [--only NAME ...]
+    python work/pretrain/labels.py settle FOLDER TARGET
+
+`propose` writes sheets: the page at one print height, red where the present networks see handwriting, with a grid that
+tells places. Whoever looks at them writes FOLDER/NAME.json, boxes [x0, y0, x1, y1] in the grid's pixels, each list
+optional: {"ink": [...], "print": [...], "ignore": [...]}, what is handwriting, what is print, and what cannot be told.
+`settle` makes of each page that has one a .npy as `pages.py` reads it; what no box speaks of, and the networks doubt,
+is not learnt from. Its gt is the page itself: it teaches to find handwriting, not what lies under it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from dehw import masks, printed, scale  # noqa: E402
+from dehw.eraser import Eraser  # noqa: E402
+from dehw.lines import find_lines  # noqa: E402
+from dehw.pages import find_pages, read_image, write_image  # noqa: E402
+from pretrain.corpus import PRINT_HEIGHT, save  # noqa: E402
+
+HEIGHTS = (17, 22)  # px; the networks look at print this high, and their mean counts
+SHEET, OVERLAP, GRID = (1000, 1250), 40, 100  # px: height and width of a sheet, what neighbours share, its grid
+NO, YES = 0.2, 0.75  # probabilities: below the first it is no handwriting, above the second it is
+INSIDE = 0.7  # share of a component that lies in a box it belongs to; of others only the part within counts
+FAINT = 12  # grey levels darker than its box that a faint stroke is: not learnt from, where no stroke was seen
+
+
+def look(page: np.ndarray, eraser: Eraser) -> tuple[np.ndarray, np.ndarray]:
+    """A page (H, W, 3) uint8 at PRINT_HEIGHT, and the probability of handwriting there, float32 in [0, 1]."""
+    scaled = eraser.scaled(page)
+    probs = []
+    for height in HEIGHTS:
+        at = Eraser(replace(eraser.pipeline, print_height=height), eraser.segmenter, [], eraser.device)
+        probs.append(cv2.resize(at.segment(page), scaled.shape[1::-1], interpolation=cv2.INTER_AREA))
+    return scaled, np.mean(probs, axis=0)
+
+
+def sheets(page: np.ndarray, prob: np.ndarray) -> Iterator[np.ndarray]:
+    """The page in overlapping strips: red where prob is YES, orange where it may be."""
+    tinted = page.astype(np.float32)
+    for where, colour in ((prob > YES, (255, 0, 0)), ((prob > NO) & (prob <= YES), (255, 150, 0))):
+        tinted[where] = 0.45 * tinted[where] + 0.55 * np.float32(colour)
+    shrink = min(1.0, SHEET[1] / page.shape[1])
+    tinted = cv2.resize(tinted.astype(np.uint8), None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    tinted = cv2.copyMakeBorder(tinted, 18, 0, 40, 0, cv2.BORDER_CONSTANT, value=(225,) * 3)
+    for at in range(0, max(page.shape[:2]), GRID):
+        place = round(at * shrink)
+        for line in (tinted[place + 18 : place + 19], tinted[:, place + 40 : place + 41]):
+            line //= 2
+            line += 60
+        cv2.putText(tinted, str(at), (2, place + 23), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 120), 1)
+    count = -(-tinted.shape[0] // SHEET[0])
+    for top in (round(i * tinted.shape[0] / count) for i in range(count)):
+        strip = tinted[top : top + tinted.shape[0] // count + OVERLAP].copy()
+        for at in range(0, page.shape[1], GRID):
+            cv2.putText(strip, str(at), (round(at * shrink) + 32, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 120), 1)
+        yield strip
+
+
+def propose(args: argparse.Namespace) -> None:
+    args.folder.mkdir(parents=True, exist_ok=True)
+    eraser = Eraser.load(parts=("segment",))
+    for found in find_pages([args.pages]):
+        name = found.path.stem
+        if (args.only and name not in args.only) or (args.folder / f"{name}.npy").exists():
+            continue
+        page, prob = look(read_image(found.path), eraser)
+        for number, strip in enumerate(sheets(page, prob), 1):
+            write_image(args.folder / f"{name}.{number}.png", strip)
+        save(args.folder / f"{name}.npy", np.dstack([page, np.rint(prob * 255).astype(np.uint8)]))
+        print(name, page.shape[:2], flush=True)
+
+
+def rules(dark: np.ndarray) -> np.ndarray:
+    """Level and upright rules, (H, W) bool: lines that answers stand on, and hand-drawn bars, which look no other."""
+    found = np.zeros(dark.shape, bool)
+    for ink, to in ((dark, found), (np.ascontiguousarray(dark.T), found.T)):
+        for place, rule in printed.level_rules(ink, printed.LENGTH * PRINT_HEIGHT, printed.THICKNESS * PRINT_HEIGHT):
+            to[place] |= rule
+    return masks.dilate(found, 3) & (dark > 0)  # to their very ends
+
+
+def label(page: np.ndarray, prob: np.ndarray, boxes: dict[str, list]) -> tuple[np.ndarray, np.ndarray]:
+    """Handwriting, and what may be learnt: two (H, W) bool; rules within ink boxes may not.
+
+    Raises ValueError for a box or a list it cannot take.
+    """
+    if unknown := set(boxes) - {"ink", "print", "ignore"}:
+        raise ValueError(f"{sorted(unknown)} is no kind of box; there are ink, print and ignore")
+    dark = scale.dark_pixels(page)
+    grey = cv2.cvtColor(page, cv2.COLOR_RGB2GRAY)
+    ink = (prob > 0.5) & masks.dilate(dark > 0, 3)
+    valid = (prob < NO) | (prob > YES)
+    ruled = rules(dark)
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
+    for kind in ("print", "ink", "ignore"):
+        for x0, y0, x1, y1 in boxes.get(kind, []):
+            if not (x0 < x1 and y0 < y1):
+                raise ValueError(f"{[x0, y0, x1, y1]} is no box")
+            box = np.s_[max(0, int(y0)) : int(y1), max(0, int(x0)) : int(x1)]
+            if kind == "ignore":
+                valid[box] = False
+                continue
+            held = np.bincount(labels[box].ravel(), minlength=len(facts)) >= INSIDE * facts[:, cv2.CC_STAT_AREA]
+            held[0] = False
+            whole = held[labels] & (~ruled if kind == "ink" else True)
+            ink[whole] = kind == "ink"
+            valid[whole] = True
+            if kind == "print":
+                cut = ~held[labels[box]]
+                ink[box] &= cut & (prob[box] > 0.5)
+                valid[box] |= ~cut | (prob[box] < 0.5)
+                valid[box] &= ~(cut & (prob[box] >= 0.5))
+            else:
+                cut = ~held[labels[box]] & (dark[box] > 0) & ~ruled[box]
+                ink[box] |= cut & (prob[box] > 0.5)
+                valid[box] = np.where(cut, prob[box] > 0.5, valid[box]) & ~ruled[box]
+                faint = (grey[box] < np.median(grey[box]) - FAINT) & ~ink[box] & ~ruled[box] & (dark[box] == 0)
+                valid[box] &= ~faint
+    edge = masks.dilate(ink, 3) & ~ink
+    return ink, valid & ~edge
+
+
+def settle(args: argparse.Namespace) -> None:
+    args.target.mkdir(parents=True, exist_ok=True)
+    for source in sorted(args.folder.glob("*.json")):
+        page = np.load(source.with_suffix(".npy"))
+        image, prob = np.ascontiguousarray(page[..., :3]), page[..., 3].astype(np.float32) / 255
+        try:
+            ink, valid = label(image, prob, json.loads(source.read_text()))
+        except (ValueError, TypeError) as error:
+            sys.exit(f"{source}: {error}; mend it, then run this again")
+        labelled = np.dstack([image, image, masks.to_file(ink), masks.to_file(valid)])
+        # the networks are shown lines that lie flat, see Eraser.quarter_turns
+        save(args.target / f"{source.stem}.npy", np.rot90(labelled, int(find_lines(image).sideways)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    steps = parser.add_subparsers(required=True)
+    first = steps.add_parser("propose")
+    first.add_argument("pages", type=Path, help="folder of real pages")
+    first.add_argument("folder", type=Path, help="where the sheets go")
+    first.add_argument("--only", nargs="+", help="names, without their suffix; default: all")
+    first.set_defaults(run=propose)
+    second = steps.add_parser("settle")
+    second.add_argument("folder", type=Path, help="folder of `propose`, with boxes beside the pages")
+    second.add_argument("target", type=Path, help="folder of .npy pages to train with")
+    second.set_defaults(run=settle)
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
