@@ -109,6 +109,15 @@ def test_settled_pages_are_read_as_the_others_are(page, tmp_path):
         labels.settle(SimpleNamespace(folder=folder, target=target))
 
 
+def test_mistakes_are_counted_where_labels_hold(page):
+    ink, valid, mask = (np.zeros(page.shape[:2], bool) for _ in range(3))
+    ink[ANSWER] = valid[:122] = True  # not the rule
+    mask[40:60, 40:60] = mask[100:120, 60:80] = mask[RULE] = True
+    settled = np.dstack([page, page, ink * np.uint8(255), valid * np.uint8(255)])
+    assert labels.mistakes(settled, mask).tolist() == [20 * 20, 20 * 80, 20 * 10, 20 * 30]
+    assert "print taken 0.2500  ink missed 0.3333" in labels.told("page", labels.mistakes(settled, mask))
+
+
 def test_pages_are_proposed_once(page, tmp_path, monkeypatch):
     write_image(tmp_path / "pages" / "p.png", page)
     calls = []

@@ -2,12 +2,14 @@
 
     python work/pretrain/labels.py propose PAGES FOLDER [--only NAME ...]
     python work/pretrain/labels.py settle FOLDER TARGET
+    python work/pretrain/labels.py judge PAGES [--weights FOLDER]
 
 `propose` writes sheets: the page at one print height, red where the present networks see handwriting, with a grid that
 tells places. Whoever looks at them writes FOLDER/NAME.json, boxes [x0, y0, x1, y1] in the grid's pixels, each list
 optional: {"ink": [...], "print": [...], "ignore": [...]}, what is handwriting, what is print, and what cannot be told.
 `settle` makes of each page that has one a .npy as `pages.py` reads it; what no box speaks of, and the networks doubt,
-is not learnt from. Its gt is the page itself: it teaches to find handwriting, not what lies under it.
+is not learnt from. Its gt is the page itself: it teaches to find handwriting, not what lies under it. `judge` tells
+what networks make of such pages that were kept aside.
 """
 
 from __future__ import annotations
@@ -146,6 +148,30 @@ def settle(args: argparse.Namespace) -> None:
         save(args.target / f"{source.stem}.npy", np.rot90(labelled, int(find_lines(image).sideways)))
 
 
+def mistakes(page: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Of a settled page (H, W, 8) and a mask (H, W) bool: px of print taken, of print, of ink missed, of ink."""
+    ink, valid = page[..., 6] > 127, page[..., 7] > 127
+    dark = (scale.dark_pixels(np.ascontiguousarray(page[..., :3])) > 0) & valid
+    printing, written = dark & ~ink, dark & ink
+    return np.array([np.count_nonzero(part) for part in (printing & mask, printing, written & ~mask, written)])
+
+
+def judge(args: argparse.Namespace) -> None:
+    eraser = Eraser.load(weights=args.weights, parts=("segment",))
+    total = np.zeros(4, int)
+    for source in sorted(args.pages.glob("*.npy")):
+        page = np.load(source)
+        counts = mistakes(page, eraser.mask(eraser.segment(np.ascontiguousarray(page[..., :3]))))
+        total += counts
+        print(told(source.stem, counts), flush=True)
+    print(told("all", total))
+
+
+def told(name: str, counts: np.ndarray) -> str:
+    taken, printing, missed, written = counts
+    return f"{name:12} print taken {taken / max(printing, 1):.4f}  ink missed {missed / max(written, 1):.4f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     steps = parser.add_subparsers(required=True)
@@ -158,6 +184,10 @@ def main() -> None:
     second.add_argument("folder", type=Path, help="folder of `propose`, with boxes beside the pages")
     second.add_argument("target", type=Path, help="folder of .npy pages to train with")
     second.set_defaults(run=settle)
+    third = steps.add_parser("judge")
+    third.add_argument("pages", type=Path, help="folder of `settle`")
+    third.add_argument("--weights", type=Path, help="folder of weights to judge; default: those that ship")
+    third.set_defaults(run=judge)
     args = parser.parse_args()
     args.run(args)
 
