@@ -42,6 +42,14 @@ def test_boxes_win_over_what_the_networks_believed(page):
     assert not ink[RULE].any() and not ink[150:].any()
 
 
+def test_halos_and_pale_print_are_learnt_as_print_too(page):
+    page[40:60, 150:200] = 235  # too pale to count as dark
+    prob = np.zeros(page.shape[:2], np.float32)
+    prob[36:64, 36:204] = 0.6
+    ink, valid = labels.label(page, prob, {"print": [[20, 20, 220, 80]]})
+    assert not ink[:80].any() and valid[20:80, 20:220].all()
+
+
 def test_ink_boxes_lie_upon_print_boxes_and_leave_rules(page):
     prob = np.full(page.shape[:2], 0.4, np.float32)
     box = [10, 90, 280, 140]  # over the answer and its rule

@@ -93,6 +93,16 @@ def rules(dark: np.ndarray) -> np.ndarray:
     return masks.dilate(found, 3) & (dark > 0)  # to their very ends
 
 
+def covered(boxes: list, shape: tuple[int, int]) -> np.ndarray:
+    """Where boxes lie, (H, W) bool. Raises ValueError for what is no box."""
+    within = np.zeros(shape, bool)
+    for x0, y0, x1, y1 in boxes:
+        if not (x0 < x1 and y0 < y1):
+            raise ValueError(f"{[x0, y0, x1, y1]} is no box")
+        within[max(0, int(y0)) : int(y1), max(0, int(x0)) : int(x1)] = True
+    return within
+
+
 def label(page: np.ndarray, prob: np.ndarray, boxes: dict[str, list]) -> tuple[np.ndarray, np.ndarray]:
     """Handwriting, and what may be learnt: two (H, W) bool; rules within ink boxes may not.
 
@@ -100,38 +110,39 @@ def label(page: np.ndarray, prob: np.ndarray, boxes: dict[str, list]) -> tuple[n
     """
     if unknown := set(boxes) - {"ink", "print", "ignore"}:
         raise ValueError(f"{sorted(unknown)} is no kind of box; there are ink, print and ignore")
+    printing, writing, unclear = (covered(boxes.get(kind, []), prob.shape) for kind in ("print", "ink", "ignore"))
     dark = scale.dark_pixels(page)
-    grey = cv2.cvtColor(page, cv2.COLOR_RGB2GRAY)
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
+
+    def components(within: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The dark pixels of what belongs to boxes, and what lies within them of the rest."""
+        held = np.bincount(labels[within], minlength=len(facts)) >= INSIDE * facts[:, cv2.CC_STAT_AREA]
+        held = held[labels] & (dark > 0)
+        return held, within & (dark > 0) & ~held
+
     ink = (prob > 0.5) & masks.dilate(dark > 0, 3)
     valid = (prob < NO) | (prob > YES)
+    held, cut = components(printing)
+    near = masks.dilate(cut, 3)
+    ink &= ~held & (near | ~printing)
+    valid = np.where(printing & near, prob < 0.5, valid | held | printing)
+    held, cut = components(writing)
     ruled = rules(dark)
-    _, labels, facts, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
-    for kind in ("print", "ink", "ignore"):
-        for x0, y0, x1, y1 in boxes.get(kind, []):
-            if not (x0 < x1 and y0 < y1):
-                raise ValueError(f"{[x0, y0, x1, y1]} is no box")
-            box = np.s_[max(0, int(y0)) : int(y1), max(0, int(x0)) : int(x1)]
-            if kind == "ignore":
-                valid[box] = False
-                continue
-            held = np.bincount(labels[box].ravel(), minlength=len(facts)) >= INSIDE * facts[:, cv2.CC_STAT_AREA]
-            held[0] = False
-            whole = held[labels] & (~ruled if kind == "ink" else True)
-            ink[whole] = kind == "ink"
-            valid[whole] = True
-            if kind == "print":
-                cut = ~held[labels[box]]
-                ink[box] &= cut & (prob[box] > 0.5)
-                valid[box] |= ~cut | (prob[box] < 0.5)
-                valid[box] &= ~(cut & (prob[box] >= 0.5))
-            else:
-                cut = ~held[labels[box]] & (dark[box] > 0) & ~ruled[box]
-                ink[box] |= cut & (prob[box] > 0.5)
-                valid[box] = np.where(cut, prob[box] > 0.5, valid[box]) & ~ruled[box]
-                faint = (grey[box] < np.median(grey[box]) - FAINT) & ~ink[box] & ~ruled[box] & (dark[box] == 0)
-                valid[box] &= ~faint
-    edge = masks.dilate(ink, 3) & ~ink
-    return ink, valid & ~edge
+    held, cut = held & ~ruled, cut & ~ruled
+    ink |= held | cut & (prob > 0.5)
+    pale = faint(page, boxes.get("ink", [])) & (dark == 0) & ~ink
+    valid = np.where(cut, prob > 0.5, valid | held) & ~(ruled & writing) & ~pale
+    return ink, valid & ~unclear & ~(masks.dilate(ink, 3) & ~ink)
+
+
+def faint(page: np.ndarray, boxes: list) -> np.ndarray:
+    """What is a little darker than most of the box it lies in, (H, W) bool."""
+    grey = cv2.cvtColor(page, cv2.COLOR_RGB2GRAY)
+    found = np.zeros(grey.shape, bool)
+    for x0, y0, x1, y1 in boxes:
+        box = np.s_[max(0, int(y0)) : int(y1), max(0, int(x0)) : int(x1)]
+        found[box] |= grey[box] < np.median(grey[box]) - FAINT
+    return found
 
 
 def settle(args: argparse.Namespace) -> None:
