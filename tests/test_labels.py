@@ -57,6 +57,9 @@ def test_ink_boxes_lie_upon_print_boxes_and_leave_rules(page):
     assert ink[inner(ANSWER)].all() and not ink[RULE].any() and not ink[WORD].any()
     assert valid[inner(ANSWER)].all() and valid[inner(WORD)].all()
     assert not valid[RULE].any()  # a hand-drawn bar looks no other
+    prob[RULE] = 0.9
+    ink, valid = labels.label(page, prob, {"print": [[0, 0, 300, 200]], "ink": [box]})
+    assert ink[RULE].all() and valid[RULE].all()
 
 
 def test_without_boxes_only_what_is_sure_is_learnt(page):

@@ -104,7 +104,7 @@ def covered(boxes: list, shape: tuple[int, int]) -> np.ndarray:
 
 
 def label(page: np.ndarray, prob: np.ndarray, boxes: dict[str, list]) -> tuple[np.ndarray, np.ndarray]:
-    """Handwriting, and what may be learnt: two (H, W) bool; rules within ink boxes may not.
+    """Handwriting, and what may be learnt: two (H, W) bool; rules within ink boxes may where the networks are sure.
 
     Raises ValueError for a box or a list it cannot take.
     """
@@ -127,7 +127,7 @@ def label(page: np.ndarray, prob: np.ndarray, boxes: dict[str, list]) -> tuple[n
     ink &= ~held & (near | ~printing)
     valid = np.where(printing & near, prob < 0.5, valid | held | printing)
     held, cut = components(writing)
-    ruled = rules(dark)
+    ruled = rules(dark) & ~(held & (prob > YES))
     held, cut = held & ~ruled, cut & ~ruled
     ink |= held | cut & (prob > 0.5)
     pale = faint(page, boxes.get("ink", [])) & (dark == 0) & ~ink
