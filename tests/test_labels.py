@@ -126,7 +126,24 @@ def test_mistakes_are_counted_where_labels_hold(page):
     mask[40:60, 40:60] = mask[100:120, 60:80] = mask[RULE] = True
     settled = np.dstack([page, page, ink * np.uint8(255), valid * np.uint8(255)])
     assert labels.mistakes(settled, mask).tolist() == [20 * 20, 20 * 80, 20 * 10, 20 * 30]
-    assert "print taken 0.2500  ink missed 0.3333" in labels.told("page", labels.mistakes(settled, mask))
+    assert "print taken 0.2500  ink missed 0.3333" in labels.told("page", labels.shares(labels.mistakes(settled, mask)))
+
+
+def test_judging_tells_pixels_and_pages_apart(page, tmp_path, monkeypatch, capsys):
+    full, none = np.full(page.shape[:2], 255, np.uint8), np.zeros(page.shape[:2], np.uint8)
+    np.save(tmp_path / "a.npy", np.dstack([page, page, none, full]))  # all print
+    page[RULE] = page[ANSWER] = 255
+    page[70:90, 40:120] = 0
+    np.save(tmp_path / "b.npy", np.dstack([page, page, none, full]))
+    taken = iter([np.zeros(page.shape[:2], bool), np.ones(page.shape[:2], bool)])
+    eraser = SimpleNamespace(segment=lambda image: None, mask=lambda prob: next(taken))
+    monkeypatch.setattr(labels.Eraser, "load", lambda **kinds: eraser)
+    labels.judge(SimpleNamespace(pages=tmp_path, weights=None))
+    print_of_a, print_of_b = 20 * 80 + 20 * 30 + 2 * 240, 2 * 20 * 80
+    *_, pixels, mean = capsys.readouterr().out.splitlines()
+    assert f"taken {print_of_b / (print_of_a + print_of_b):.4f}" in pixels and "taken 0.5000" in mean
+    with pytest.raises(SystemExit, match="no .npy pages"):
+        labels.judge(SimpleNamespace(pages=tmp_path / "none", weights=None))
 
 
 def test_pages_are_proposed_once(page, tmp_path, monkeypatch):

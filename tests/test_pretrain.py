@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from dehw import models
+from dehw import models, weights
 from dehw.config import NetworkConfig
 
 torch = pytest.importorskip("torch")
 
-from pretrain.convert import answers, difference, mean_weights  # noqa: E402
+from pretrain.convert import answers, checkpoint, difference, mean_weights  # noqa: E402
 from pretrain.erasenet import EraseNet  # noqa: E402
 from pretrain.pages import Pages, copied  # noqa: E402
 from pretrain.segformer import SegFormer, resize  # noqa: E402
@@ -51,6 +51,16 @@ def test_paddle_weights_come_back_as_they_were():
     incomplete.pop("linear_pred.weight")
     with pytest.raises(KeyError, match="linear_pred.weight"):
         assign(networks[1], incomplete)
+
+
+def test_weights_of_paddle_have_a_part_in_a_mean(tmp_path):
+    config = NetworkConfig(type="segformer_b0", weights="w.pdparams", args={"embedding_dim": 16})
+    layer, network = models.build(config), SegFormer("segformer_b0", 16)
+    weights.save(layer, tmp_path / "w.pdparams", "float32", type=config.type, args=config.args)
+    state = checkpoint(tmp_path / "w.pdparams", network)["network"]
+    wanted = layer.linear_pred.weight.numpy()
+    torch.nn.init.zeros_(network.linear_pred.weight)  # the state is a copy
+    assert np.allclose(state["linear_pred.weight"].numpy(), wanted)
 
 
 def test_a_checkpoint_named_twice_counts_twice_in_the_mean():

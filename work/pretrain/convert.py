@@ -3,7 +3,7 @@
     python work/pretrain/convert.py segformer_b0 output/pretrain/segformer_b0.pt \\
         work/dehw/weights/lite_segformer.pdparams --crops DIR [--facts facts.json]
 
-Of several .pt files the mean of their weights is taken; one named twice counts twice.
+Of several files the mean of their weights is taken; one named twice counts twice. A .pdparams file may be among them.
 The float32 networks must agree within 1e-4 on real crops before anything is written; then the file is written in
 bytes and its own largest difference is told.
 """
@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from dehw import models, weights  # noqa: E402
 from dehw.config import NetworkConfig  # noqa: E402
 from pretrain.pages import Pages  # noqa: E402
-from pretrain.states import paddle_state  # noqa: E402
+from pretrain.states import assign, paddle_state  # noqa: E402
 from pretrain.train import NETWORKS  # noqa: E402
 
 ARGUMENTS = {"segformer_b0": {"embedding_dim": 128}, "erasenet": {"width": 0.25, "spectral_norm": False}}
@@ -34,6 +34,14 @@ TOLERANCE = 1e-4
 def mean_weights(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """The mean of one network's weights at several steps (Izmailov et al. 2018: flatter minima, which generalise)."""
     return {name: torch.stack([s[name].double() for s in states]).mean(0).to(t.dtype) for name, t in states[0].items()}
+
+
+def checkpoint(path: Path, network: nn.Module) -> dict:
+    """What train.py saved, or a .pdparams file in the same form; that says nothing of steps, so --facts must."""
+    if path.suffix != ".pdparams":
+        return torch.load(path, map_location="cpu")
+    assign(network, weights.read(path))
+    return {"network": {name: value.clone() for name, value in network.state_dict().items()}, "step": 0, "seconds": 0.0}
 
 
 def answers(network: nn.Module, crops: torch.Tensor) -> list[np.ndarray]:
@@ -58,14 +66,14 @@ def difference(layer, crops: torch.Tensor, wanted: np.ndarray) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("network", choices=NETWORKS)
-    parser.add_argument("source", type=Path, nargs="+", help="the .pt file of train.py, or several")
+    parser.add_argument("source", type=Path, nargs="+", help="the .pt file of train.py, or several files")
     parser.add_argument("target", type=Path, help="the .pdparams file to write")
     parser.add_argument("--crops", type=Path, required=True, help="folder of .npy pages to compare the networks on")
     parser.add_argument("--facts", type=Path, help="JSON of what the manifest shall say (sources, hours, scores)")
     args = parser.parse_args()
     torch.set_num_threads(1)
     network = NETWORKS[args.network][0]().eval()
-    states = [torch.load(path, map_location="cpu") for path in args.source]
+    states = [checkpoint(path, network) for path in args.source]
     network.load_state_dict(mean_weights([state["network"] for state in states]))
     crops = Pages([(args.crops, 1.0)], 512, seed=1).batch(2)[:, :3].contiguous()
     wanted = answers(network, crops)

@@ -93,19 +93,26 @@ def rules(dark: np.ndarray) -> np.ndarray:
     return masks.dilate(found, 3) & (dark > 0)  # to their very ends
 
 
+def place(box: list) -> tuple[slice, slice]:
+    """The rows and columns of a box. Raises ValueError for what is no box."""
+    x0, y0, x1, y1 = box
+    if not (x0 < x1 and y0 < y1):
+        raise ValueError(f"{box} is no box")
+    return slice(max(0, int(y0)), int(y1)), slice(max(0, int(x0)), int(x1))
+
+
 def covered(boxes: list, shape: tuple[int, int]) -> np.ndarray:
-    """Where boxes lie, (H, W) bool. Raises ValueError for what is no box."""
+    """Where boxes lie, (H, W) bool."""
     within = np.zeros(shape, bool)
-    for x0, y0, x1, y1 in boxes:
-        if not (x0 < x1 and y0 < y1):
-            raise ValueError(f"{[x0, y0, x1, y1]} is no box")
-        within[max(0, int(y0)) : int(y1), max(0, int(x0)) : int(x1)] = True
+    for box in boxes:
+        within[place(box)] = True
     return within
 
 
 def label(page: np.ndarray, prob: np.ndarray, boxes: dict[str, list]) -> tuple[np.ndarray, np.ndarray]:
     """Handwriting, and what may be learnt: two (H, W) bool; rules within ink boxes may where the networks are sure.
 
+    page: (H, W, 3) uint8 at PRINT_HEIGHT; prob: (H, W) float32 in [0, 1]; boxes: what `propose` asks for, in px.
     Raises ValueError for a box or a list it cannot take.
     """
     if unknown := set(boxes) - {"ink", "print", "ignore"}:
@@ -139,9 +146,9 @@ def faint(page: np.ndarray, boxes: list) -> np.ndarray:
     """What is a little darker than most of the box it lies in, (H, W) bool."""
     grey = cv2.cvtColor(page, cv2.COLOR_RGB2GRAY)
     found = np.zeros(grey.shape, bool)
-    for x0, y0, x1, y1 in boxes:
-        box = np.s_[max(0, int(y0)) : int(y1), max(0, int(x0)) : int(x1)]
-        found[box] |= grey[box] < np.median(grey[box]) - FAINT
+    for box in boxes:
+        there = grey[place(box)]
+        found[place(box)] |= there < np.median(there) - FAINT
     return found
 
 
@@ -169,18 +176,26 @@ def mistakes(page: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def judge(args: argparse.Namespace) -> None:
     eraser = Eraser.load(weights=args.weights, parts=("segment",))
-    total = np.zeros(4, int)
+    total, each = np.zeros(4, int), []
     for source in sorted(args.pages.glob("*.npy")):
         page = np.load(source)
         counts = mistakes(page, eraser.mask(eraser.segment(np.ascontiguousarray(page[..., :3]))))
         total += counts
-        print(told(source.stem, counts), flush=True)
-    print(told("all", total))
+        each.append(shares(counts))
+        print(told(source.stem, each[-1]), flush=True)
+    if not each:
+        sys.exit(f"{args.pages}: no .npy pages; name a folder that `settle` filled")
+    print(told("all pixels", shares(total)))
+    print(told("mean page", np.mean(each, axis=0)))
 
 
-def told(name: str, counts: np.ndarray) -> str:
-    taken, printing, missed, written = counts
-    return f"{name:12} print taken {taken / max(printing, 1):.4f}  ink missed {missed / max(written, 1):.4f}"
+def shares(counts: np.ndarray) -> np.ndarray:
+    """Of the counts of mistakes(): the share of print taken and that of ink missed, in [0, 1]."""
+    return counts[::2] / np.maximum(counts[1::2], 1)
+
+
+def told(name: str, both: np.ndarray) -> str:
+    return f"{name:12} print taken {both[0]:.4f}  ink missed {both[1]:.4f}"
 
 
 def main() -> None:

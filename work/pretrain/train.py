@@ -1,4 +1,4 @@
-"""Pre-train one network of the lite pipeline on made-up pages and pairs, on a CPU with bfloat16 or a GPU.
+"""Pre-train one network of the lite pipeline on made-up and real pages, on a CPU or a GPU.
 
     python work/pretrain/train.py segformer_b0 --pages MADE=0.7 PAIRS=0.3 --minutes 90 --output FOLDER
 
@@ -104,7 +104,7 @@ def save(path: Path, **state) -> None:
     os.replace(path.with_suffix(".part"), path)
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument(
@@ -113,7 +113,7 @@ def main() -> None:
         nargs="+",
         required=True,
         metavar="DIR=SHARE",
-        help="folders of .npy pages, crops of each",
+        help="folders of .npy pages, and how much of the crops each gives",
     )
     parser.add_argument("--minutes", type=float, default=60, help="training time in all, over all runs")
     parser.add_argument("--batch", type=int, default=8)
@@ -122,7 +122,11 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="a .pdparams file of the network to begin with")
     parser.add_argument("--peak", type=float, help="the highest learning rate; default: the network's own")
     parser.add_argument("--output", type=Path, required=True)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
