@@ -360,7 +360,7 @@ def test_networks_see_the_page_at_its_print_height(monkeypatch, factor):
     assert scaled.shape == (round(101 * factor), round(143 * factor), 3)
     prob = eraser.segment(page)
     assert prob.shape == (101, 143) and prob.dtype == np.float32 and 0 <= prob.min() and prob.max() <= 1
-    mask = eraser.mask(prob)
+    mask = eraser.mask(prob, page)
     truth = page[..., 0] < 128
     assert (mask != truth).mean() < 0.03
     erased = eraser_with(constant(1.0), **settings)(page)
@@ -445,7 +445,7 @@ def test_a_turned_page_is_laid_flat_for_the_networks_and_turned_back(turns):
     np.testing.assert_array_equal(erased.mask, np.rot90(flat.mask, turns))
     np.testing.assert_array_equal(erased.page, np.rot90(flat.page, turns))
     assert eraser.quarter_turns(turned) == turns % 2
-    np.testing.assert_array_equal(eraser.mask(eraser.segment(turned)), erased.mask)
+    np.testing.assert_array_equal(eraser.mask(eraser.segment(turned), turned), erased.mask)
     np.testing.assert_array_equal(eraser.erase(turned, erased.mask), erased.page)
     assert all(lines_lie_flat)
 

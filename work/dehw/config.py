@@ -75,17 +75,20 @@ class Mask:
     """From probability to mask: handwriting where prob >= `threshold`, grown by a `dilate` px square.
 
     low: a lower threshold, which holds for whatever hangs together with such pixels (hysteresis); None for none.
+    spare: print that the mask reaches into is taken out of it where prob is below this, see printed.spare; 0 for not.
     """
 
     threshold: float = 0.5
     dilate: int = 3
     low: float | None = None
+    spare: float = 0.0
 
     def __post_init__(self) -> None:
         _require(0 <= self.threshold <= 1, f"threshold must lie in 0..1, got {self.threshold}")
         low = self.threshold if self.low is None else self.low
         _require(0 <= low <= self.threshold, f"low must lie in 0..threshold, got {self.low}")
         _require(self.dilate >= 0, f"dilate must not be negative, got {self.dilate}")
+        _require(0 <= self.spare < 1, f"spare must lie in 0..1, got {self.spare}")
 
 
 @dataclass

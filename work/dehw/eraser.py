@@ -129,14 +129,14 @@ class Eraser:
         turn = self.quarter_turns(page, found)
         upright = _turn(page, turn)
         scaled = self.scaled(upright)
-        prob = self.segment(upright, scaled)
-        mask = self.mask(prob, sensitivity) & _turn(allowed, turn)
-        sure = confidence.measure(prob, _turn(mask, -turn), found) if self.pipeline.segment else None
+        prob = _turn(self.segment(upright, scaled), -turn)
+        mask = self.mask(prob, page, sensitivity) & allowed
+        sure = confidence.measure(prob, mask, found) if self.pipeline.segment else None
         del prob  # 4 bytes a pixel
-        clean = _turn(self.erase(upright, mask, scaled), -turn)
+        clean = _turn(self.erase(upright, _turn(mask, turn), scaled), -turn)
         if not self.pipeline.erase.cmp:
             np.copyto(clean, page, where=~allowed[..., None])
-        return Erased(clean, _turn(mask, -turn), time.perf_counter() - started, sure)
+        return Erased(clean, mask, time.perf_counter() - started, sure)
 
     def quarter_turns(self, page: np.ndarray, found: lines.Lines | None = None) -> int:
         """Quarter turns, to the left, that lay a page's lines flat for the networks: 0 or 1.
@@ -208,17 +208,22 @@ class Eraser:
         levels = cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.divide(levels, LEVELS, dtype=np.float32)
 
-    def mask(self, prob: np.ndarray, sensitivity: float = BALANCED) -> np.ndarray:
-        """Handwriting, (H, W) bool: where prob, (H, W) in [0, 1], reaches the threshold, then dilated.
+    def mask(self, prob: np.ndarray, page: np.ndarray, sensitivity: float = BALANCED) -> np.ndarray:
+        """Handwriting, (H, W) bool: where prob, (H, W) in [0, 1], reaches the threshold, dilated, print spared.
 
-        sensitivity moves the threshold, and the lower one too, see masks.sensitive_threshold.
+        page: (H, W, 3) uint8 RGB that prob was found on. sensitivity moves the thresholds, all alike, see
+        masks.sensitive_threshold.
         """
         settings = self.pipeline.mask
         high = masks.sensitive_threshold(settings.threshold, sensitivity)
         if settings.low is None:
-            return masks.dilate(masks.threshold(prob, high), settings.dilate)
-        low = masks.sensitive_threshold(settings.low, sensitivity)
-        return masks.dilate(masks.hysteresis(prob, low, high), settings.dilate)
+            found = masks.threshold(prob, high)
+        else:
+            found = masks.hysteresis(prob, masks.sensitive_threshold(settings.low, sensitivity), high)
+        mask = masks.dilate(found, settings.dilate)
+        if settings.spare:
+            printed.spare(mask, page, prob, masks.sensitive_threshold(settings.spare, sensitivity))
+        return mask
 
     def erase(self, page: np.ndarray, mask: np.ndarray, scaled: np.ndarray | None = None) -> np.ndarray:
         """The page without what the mask holds; a page with an empty mask comes back as it is.

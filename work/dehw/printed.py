@@ -1,6 +1,6 @@
-"""Print that the mask runs over and the page still shows: rules under answers, letters under coloured ink. It is put
-back: the mask of a network that sees its surroundings coarsely takes print along with the ink, and there a small
-generator paints paper."""
+"""Print that the mask runs over and the page still shows: strokes that ink touches, rules under answers, letters under
+coloured ink. It is spared or put back: the mask of a network that sees its surroundings coarsely takes print along with
+the ink, and there a small generator paints paper."""
 
 from collections.abc import Iterator
 
@@ -23,6 +23,25 @@ BLACK = 0.7  # of the print's usual darkness, and no colour: what is so dark und
 COLOUR = 40  # grey levels between the channels by which ink is coloured, more than the paper
 GREY = 60  # grey levels between the channels of print at the most; at the edge of ink, cameras colour it
 NEAR = 15  # px; a square of this side about coloured ink, in which dark pixels are looked at
+
+
+def spare(mask: np.ndarray, page: np.ndarray, prob: np.ndarray, likely: float) -> None:
+    """Take print that the mask reaches into, letters beside and under ink, out of it, in place.
+
+    Print is what is dark, less `likely` handwriting, and hangs together with as much again outside the mask.
+    mask: (H, W) bool, True = handwriting; page: (H, W, 3) uint8; prob: of handwriting, (H, W) float32 in [0, 1].
+    """
+    dark = scale.dark_pixels(page)
+    dark[prob >= likely] = 0
+    for rows in _bands(len(page)):
+        inside = mask[rows]
+        if not inside.any():
+            continue
+        count, labels, facts, _ = cv2.connectedComponentsWithStats(dark[rows], connectivity=8)
+        covered = np.bincount(labels[inside], minlength=count)
+        prints = 2 * covered <= facts[:, cv2.CC_STAT_AREA]
+        prints[0] = False  # what is not dark
+        inside[prints[labels]] = False
 
 
 def restore(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, cells: np.ndarray, height: float) -> None:

@@ -100,7 +100,8 @@ def write_masks(pages: Sequence[Page], choice: Choice, eraser: "Eraser", output:
 
     def work(page: Page) -> None:
         started = time.perf_counter()
-        mask = eraser.mask(eraser.segment(read_image(page.path)))
+        image = read_image(page.path)
+        mask = eraser.mask(eraser.segment(image), image)
         write_mask(output / f"{page.path.stem}.png", mask)
         seconds[page.path.stem] = round(time.perf_counter() - started, 3)
 

@@ -1,7 +1,8 @@
-"""Fill a folder with what `train.py` learns from: made-up pages, or real pairs brought to one print height.
+"""Fill a folder with what `train.py` learns from: made-up pages, the hard parts of them, or real pairs at one height.
 
     python work/pretrain/corpus.py pages FOLDER --count 600 [--clean DIR] [--fonts DIR] [--ink DIR ...] [--pairs DIR]
     python work/pretrain/corpus.py pairs FOLDER --pairs DIR [--split train] [--heights 16 23]
+    python work/pretrain/corpus.py hard FOLDER --made DIR [--weights DIR]
 
 A page is one .npy as `pages.py` reads it. Pages are named by their seed: what is there already is passed over,
 and several processes may fill one folder with seeds of their own (--first).
@@ -19,11 +20,15 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from dehw import masks  # noqa: E402
 from dehw.data import materials  # noqa: E402
 from dehw.data.sources import find_sources, made_up  # noqa: E402
-from dehw.scale import print_height  # noqa: E402
+from dehw.eraser import Eraser  # noqa: E402
+from dehw.scale import dark_pixels, print_height  # noqa: E402
 
 PRINT_HEIGHT = 20  # px; the height the networks of the lite pipeline work at
+HARD_SIDE = 640  # px of a window that is hard: the largest that a crop of 448 px is taken from
+HARD_PIXELS = 60  # of print taken or ink missed in a window, at the least
 
 
 def read(path: Path) -> np.ndarray:
@@ -71,9 +76,43 @@ def make_pages(args: argparse.Namespace) -> None:
             save(path, np.dstack([page.image, page.gt, page.mask.astype(np.uint8) * 255]))
 
 
+def wrong_pixels(page: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Print that a mask (H, W) bool takes and ink that it misses, of a page (H, W, 7): (H, W) bool."""
+    dark, dark_print = (dark_pixels(np.ascontiguousarray(page[..., c : c + 3])) > 0 for c in (0, 3))
+    ink = page[..., 6] > 127
+    return (dark_print & mask & ~masks.dilate(ink, 11)) | (dark & ~dark_print & ink & ~mask)
+
+
+def hard_windows(wrong: np.ndarray, side: int, most: int = 3) -> list[tuple[slice, slice]]:
+    """The windows, apart from each other, that hold the most wrong pixels; none with fewer than HARD_PIXELS."""
+    found, wrong = [], wrong.astype(np.float32)
+    for _ in range(most):
+        count = cv2.boxFilter(wrong, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        y, x = np.unravel_index(count.argmax(), count.shape)
+        if count[y, x] < HARD_PIXELS:
+            break
+        tops = (min(max(0, c - side // 2), max(0, n - side)) for c, n in zip((y, x), wrong.shape))
+        found.append(tuple(slice(top, top + side) for top in tops))
+        wrong[found[-1]] = 0
+    return found
+
+
+def keep_hard(args: argparse.Namespace) -> None:
+    """Cut out of made-up pages the windows in which the weights as they are err."""
+    eraser = Eraser.load(weights=args.weights, parts=("segment",))
+    for path in sorted(args.made.glob("*.npy")):
+        if any(args.folder.glob(f"{path.stem}_*.npy")):
+            continue
+        page = np.load(path)
+        image = np.ascontiguousarray(page[..., :3])
+        mask = eraser.mask(eraser.segment(image, image), image)
+        for i, window in enumerate(hard_windows(wrong_pixels(page, mask), HARD_SIDE)):
+            save(args.folder / f"{path.stem}_{i}.npy", page[window])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("pages", "pairs"))
+    parser.add_argument("what", choices=("pages", "pairs", "hard"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pairs", type=Path, help="real pairs: ink to cut out for pages, or what is to be scaled")
     parser.add_argument("--split", default="train", help="pairs: the split of index.csv to take")
@@ -83,12 +122,14 @@ def main() -> None:
     parser.add_argument(
         "--ink", type=Path, nargs="*", default=[], help="folders of strokes or pieces, see `dehw synth`"
     )
+    parser.add_argument("--made", type=Path, help="hard: folder of made-up pages")
+    parser.add_argument("--weights", type=Path, help="hard: folder of weights, in place of the ones that ship")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=600)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
-    {"pages": make_pages, "pairs": scale_pairs}[args.what](args)
+    {"pages": make_pages, "pairs": scale_pairs, "hard": keep_hard}[args.what](args)
 
 
 if __name__ == "__main__":

@@ -179,7 +179,8 @@ def judge(args: argparse.Namespace) -> None:
     total, each = np.zeros(4, int), []
     for source in sorted(args.pages.glob("*.npy")):
         page = np.load(source)
-        counts = mistakes(page, eraser.mask(eraser.segment(np.ascontiguousarray(page[..., :3]))))
+        image = np.ascontiguousarray(page[..., :3])
+        counts = mistakes(page, eraser.mask(eraser.segment(image), image))
         total += counts
         each.append(shares(counts))
         print(told(source.stem, each[-1]), flush=True)

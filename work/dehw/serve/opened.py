@@ -61,7 +61,7 @@ class OpenPage:
         path = self.folder / "prob.npy"
         if not path.exists():
             np.save(path, eraser.segment(image))
-        mask = eraser.mask(np.load(path), self.sensitivity)
+        mask = eraser.mask(np.load(path), image, self.sensitivity)
         strokes = np.zeros(mask.shape, np.uint8)
         if self.strokes is not None:
             strokes = cv2.resize(self.strokes, mask.shape[::-1], interpolation=cv2.INTER_NEAREST)

@@ -333,7 +333,7 @@ class Validator:
         if self.mask_from == "none":
             return np.ones(image.shape[:2], bool)
         prob = self.eraser.segment(image) if self.mask_from == "pipeline" else masks.soft_mask(image, gt)
-        return self.eraser.mask(prob)
+        return self.eraser.mask(prob, image)
 
 
 def check_stage(network: NetworkConfig, stage: Stage, crop: int) -> None:
