@@ -43,7 +43,7 @@ def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
     }
     if pipeline.mask.spare:
         unspared = replace(pipeline, mask=replace(pipeline.mask, spare=0))
-        changed["print that the mask reaches into is not spared"] = unspared
+        changed["letters that the mask reaches into are not spared"] = unspared
     if erase.printed:
         changed["print that the page shows is not put back"] = replace(pipeline, erase=replace(erase, printed=False))
     if erase.paper:

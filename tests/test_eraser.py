@@ -423,6 +423,20 @@ def test_a_box_off_the_page_is_told_before_the_networks_work():
         eraser_with(identity, segmenter=never)(random_page(90, 70), keep=[(0, 0, 90, 70)])
 
 
+def test_spare_takes_print_out_of_the_mask_and_sensitivity_moves_it():
+    page = np.full((240, 240, 3), 235, np.uint8)
+    page[100:116, 60:70] = page[116:120, 40:120] = 30  # a letter, and the ink that it stands on
+    prob = np.full((240, 240), 0.05, np.float32)
+    prob[112:124, 36:124], prob[116:120, 40:120] = 0.45, 0.9
+    pipeline = tiny()
+    pipeline.mask = Mask(threshold=0.75, low=0.4, spare=0.5)
+    eraser = eraser_with(identity, pipeline=pipeline)
+    foot = (slice(112, 116), slice(60, 70))
+    mask, eager = eraser.mask(prob, page), eraser.mask(prob, page, 0.7)
+    assert not mask[foot].any() and mask[116:120, 40:120].all() and mask[112:116, 40:58].all()
+    assert eager[foot].all()  # its `spare` is 0.17, and the letter is likelier handwriting than that
+
+
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_a_turned_page_is_laid_flat_for_the_networks_and_turned_back(turns):
     """The networks see lines that lie flat; page, mask and each step by itself come back as the page was given."""

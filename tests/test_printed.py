@@ -127,28 +127,33 @@ def spared(page: np.ndarray, mask: np.ndarray, prob: np.ndarray) -> np.ndarray:
     return left
 
 
+STEM = ((60, 126), (60, 139), PRINT, 4)  # as tall as the words' letters
+
+
 @pytest.mark.parametrize("colour", [PRINT, BLUE])
 def test_a_letter_that_ink_touches_keeps_its_strokes(colour):
-    """A black pen's line runs along the foot of a printed stem: the mask leaves the line, and what lies under it."""
-    page = drawn(((60, 100), (60, 140), PRINT, 4), ((60, 142), (200, 142), colour, 4))
+    """A pen's line runs along the foot of a printed stem: the mask leaves the line, and what lies under it."""
+    page = drawn(STEM, ((60, 142), (200, 142), colour, 4))
     ink = covering((56, 140, 206, 145))
-    near = cv2.dilate(ink.astype(np.uint8), np.ones((21, 21), np.uint8)) > 0
+    near = cv2.dilate(ink.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     prob = np.where(ink, 0.9, np.where(near, 0.4, 0))
-    stem = covering((50, 90, 70, 140)) & (page != PAPER).any(axis=2)
+    stem = covering((50, 110, 70, 140)) & (page != PAPER).any(axis=2)
+    assert (stem & near).any()
     left = spared(page, near, prob)
     assert left[ink].all() and not left[stem].any()
     assert left[near & ~stem].all()  # the paper about the ink
 
 
-def test_a_letter_most_of_which_the_mask_holds_is_not_spared():
-    """An ink's own doubtful parts: as dark, but little or nothing of them lies outside."""
-    page = drawn(((60, 100), (60, 140), PRINT, 4))
-    mask = covering((50, 90, 70, 125))
+@pytest.mark.parametrize(("inside", "prob", "stays"), [(0.9, 0.4, True), (0.3, 0.4, False), (0.3, 0.6, True)])
+def test_neither_what_the_mask_holds_most_of_nor_what_is_likely_handwriting_is_spared(inside, prob, stays):
+    page = drawn(STEM)
+    dark = covering((50, 110, 70, 150)) & (page != PAPER).any(axis=2)
+    rows = np.flatnonzero(dark.any(axis=1))
+    mask = covering((50, round(rows[-1] + 1 - inside * len(rows)), 70, 150))
+    assert spared(page, mask, np.full(mask.shape, prob))[mask & dark].all() == stays
+
+
+def test_a_rule_does_not_spare_the_ink_that_stands_on_it():
+    page = drawn((*LEVEL, PRINT, 2), ((80, 110), (80, 119), BLUE, 3))
+    mask = covering((70, 100, 90, 130))
     assert spared(page, mask, np.full(mask.shape, 0.4))[mask].all()
-
-
-def test_what_is_sure_to_be_handwriting_is_not_spared_though_print_goes_on():
-    page = drawn((*LEVEL, PRINT, 2))
-    mask = covering((60, 100, 100, 130))
-    assert spared(page, mask, np.where(mask, 0.6, 0.1))[mask].all()
-    assert not spared(page, mask, np.full(mask.shape, 0.4))[mask & (page != PAPER).any(axis=2)].any()

@@ -75,7 +75,7 @@ class Mask:
     """From probability to mask: handwriting where prob >= `threshold`, grown by a `dilate` px square.
 
     low: a lower threshold, which holds for whatever hangs together with such pixels (hysteresis); None for none.
-    spare: print that the mask reaches into is taken out of it where prob is below this, see printed.spare; 0 for not.
+    spare: letters that the mask reaches into leave it where prob is below this, see printed.spare; 0 for never.
     """
 
     threshold: float = 0.5

@@ -217,10 +217,10 @@ class Eraser:
         settings = self.pipeline.mask
         high = masks.sensitive_threshold(settings.threshold, sensitivity)
         if settings.low is None:
-            found = masks.threshold(prob, high)
+            mask = masks.threshold(prob, high)
         else:
-            found = masks.hysteresis(prob, masks.sensitive_threshold(settings.low, sensitivity), high)
-        mask = masks.dilate(found, settings.dilate)
+            mask = masks.hysteresis(prob, masks.sensitive_threshold(settings.low, sensitivity), high)
+        mask = masks.dilate(mask, settings.dilate)
         if settings.spare:
             printed.spare(mask, page, prob, masks.sensitive_threshold(settings.spare, sensitivity))
         return mask

@@ -1,4 +1,4 @@
-"""Print that the mask runs over and the page still shows: strokes that ink touches, rules under answers, letters under
+"""Print that the mask runs over and the page still shows: letters that ink touches, rules under answers, letters under
 coloured ink. It is spared or put back: the mask of a network that sees its surroundings coarsely takes print along with
 the ink, and there a small generator paints paper."""
 
@@ -26,20 +26,21 @@ NEAR = 15  # px; a square of this side about coloured ink, in which dark pixels 
 
 
 def spare(mask: np.ndarray, page: np.ndarray, prob: np.ndarray, likely: float) -> None:
-    """Take print that the mask reaches into, letters beside and under ink, out of it, in place.
+    """Take letters that the mask reaches into, beside and under ink, out of it, in place.
 
-    Print is what is dark, less `likely` handwriting, and hangs together with as much again outside the mask.
+    A letter is dark, less `likely` handwriting, hangs together with as much again outside the mask, and has the
+    size and shape of characters: rules, on which ink stands, are restore()'s.
     mask: (H, W) bool, True = handwriting; page: (H, W, 3) uint8; prob: of handwriting, (H, W) float32 in [0, 1].
     """
     dark = scale.dark_pixels(page)
-    dark[prob >= likely] = 0
     for rows in _bands(len(page)):
         inside = mask[rows]
         if not inside.any():
             continue
+        dark[rows][prob[rows] >= likely] = 0
         count, labels, facts, _ = cv2.connectedComponentsWithStats(dark[rows], connectivity=8)
         covered = np.bincount(labels[inside], minlength=count)
-        prints = 2 * covered <= facts[:, cv2.CC_STAT_AREA]
+        prints = (2 * covered <= facts[:, cv2.CC_STAT_AREA]) & scale.like_characters(facts, len(page))
         prints[0] = False  # what is not dark
         inside[prints[labels]] = False
 

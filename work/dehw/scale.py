@@ -58,7 +58,7 @@ def dark_pixels(page: np.ndarray) -> np.ndarray:
     paper = cv2.dilate(cv2.resize(grey, small, interpolation=cv2.INTER_AREA), np.ones((5, 5), np.uint8))
     window = max(3, max(small) // 20)
     paper = cv2.resize(cv2.blur(paper, (window, window)), (width, height), interpolation=cv2.INTER_LINEAR)
-    darker = cv2.subtract(paper, grey)
+    darker = cv2.subtract(paper, grey, dst=paper)  # in place: pages are large
     threshold, _ = cv2.threshold(darker[::2, ::2], 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     return cv2.threshold(darker, max(0.8 * threshold, CONTRAST), 255, cv2.THRESH_BINARY)[1]
 
@@ -66,11 +66,15 @@ def dark_pixels(page: np.ndarray) -> np.ndarray:
 def characters(ink: np.ndarray) -> np.ndarray:
     """List boxes of the size and shape of characters: (N, 4) float32 left, top, width, height; by top."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
-    left, top, width, height, area = stats[1:].T
-    fits = (height >= SMALLEST) & (height < ink.shape[0] / 12) & (width >= 3)
-    fits &= (width <= 4 * height) & (height <= 6 * width) & (area >= 0.08 * width * height)
-    boxes = stats[1:][fits, :4].astype(np.float32)
+    boxes = stats[1:][like_characters(stats[1:], ink.shape[0]), :4].astype(np.float32)
     return boxes[np.argsort(boxes[:, 1], kind="stable")]
+
+
+def like_characters(stats: np.ndarray, page_height: int) -> np.ndarray:
+    """Which components have the size and shape of characters: stats (N, 5) of OpenCV -> (N,) bool."""
+    _, _, width, height, area = stats.T
+    fits = (height >= SMALLEST) & (height < page_height / 12) & (width >= 3)
+    return fits & (width <= 4 * height) & (height <= 6 * width) & (area >= 0.08 * width * height)
 
 
 def _count_neighbours(boxes: np.ndarray, among: np.ndarray, same_top: bool) -> np.ndarray:

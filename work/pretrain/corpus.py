@@ -91,8 +91,8 @@ def hard_windows(wrong: np.ndarray, side: int, most: int = 3) -> list[tuple[slic
         y, x = np.unravel_index(count.argmax(), count.shape)
         if count[y, x] < HARD_PIXELS:
             break
-        tops = (min(max(0, c - side // 2), max(0, n - side)) for c, n in zip((y, x), wrong.shape))
-        found.append(tuple(slice(top, top + side) for top in tops))
+        starts = (min(max(0, c - side // 2), max(0, n - side)) for c, n in zip((y, x), wrong.shape))
+        found.append(tuple(slice(start, start + side) for start in starts))
         wrong[found[-1]] = 0
     return found
 
@@ -127,6 +127,8 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=600)
     args = parser.parse_args()
+    if args.what == "hard" and not args.made:
+        parser.error("hard looks for windows in made-up pages; name their folder by --made")
     args.folder.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     {"pages": make_pages, "pairs": scale_pairs, "hard": keep_hard}[args.what](args)
