@@ -41,6 +41,11 @@ def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
             pipeline, segment=replace(segment, views=FLIPS), erase=replace(erase, views=FLIPS)
         ),
     }
+    if len(segment.scales) > 1:
+        changed["one look at the page, at its first scale"] = replace(
+            pipeline, segment=replace(segment, scales=segment.scales[:1])
+        )
+        changed["no window of the other looks left out"] = replace(pipeline, segment=replace(segment, skip=0))
     if pipeline.mask.spare:
         unspared = replace(pipeline, mask=replace(pipeline.mask, spare=0))
         changed["letters that the mask reaches into are not spared"] = unspared

@@ -213,6 +213,54 @@ def test_blended_windows_hide_what_a_network_does_at_their_borders():
     assert worst[False, 4] == pytest.approx(0.5) and worst[True, 3] > 0.75
 
 
+def test_a_page_is_looked_at_at_several_scales_and_the_mean_counts():
+    """A bar of 6 px, which the network takes for ink only where it sees it 12 px thick; sides are all of the window."""
+    page = np.full((96, 200, 3), 255, np.uint8)
+    page[40:46] = 0
+    sides, looks = [], []
+
+    def thick(tiles):
+        sides.append(tiles.shape[2:])
+        dark_rows = (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)
+        rows = dark_rows.sum(2, keepdims=True).max()
+        looks.append(rows)
+        return dark_rows * np.float32(rows >= 12)
+
+    for scales, wanted in [([1.0], 0), ([2.0], 1), ([1.0, 2.0], 0.5), ([1.0, 2.0, 2.0, 0.5], 0.5)]:
+        pipeline = tiny()
+        pipeline.segment.scales, pipeline.segment.blend = scales, True
+        prob = eraser_with(segmenter=thick, pipeline=pipeline).segment(page)
+        assert prob.shape == (96, 200) and prob.dtype == np.float32
+        np.testing.assert_allclose(prob[41:45], wanted, atol=1e-6)
+        np.testing.assert_allclose(prob[[0, 20, 70, 95]], 0)
+    assert set(sides) == {(TILE, TILE)} and {3, 6, 12} <= set(looks)
+
+
+def test_further_looks_leave_out_windows_without_anything_to_see():
+    """Two of the four windows side by side hold ink; at twice the size, the looks there are as many as windows do."""
+    page = np.full((64, 256, 3), 255, np.uint8)
+    page[10:20, 70:120] = 0
+    calls = []
+
+    def counted(tiles):
+        calls.append(len(tiles))
+        return dark(tiles)
+
+    counts, probs = {}, {}
+    for skip in (0.0, 0.05):
+        pipeline = tiny(stride=TILE, batch=1)
+        pipeline.segment.scales, pipeline.segment.skip, pipeline.segment.blend = [1.0, 2.0], skip, True
+        probs[skip] = eraser_with(segmenter=counted, pipeline=pipeline).segment(page)
+        counts[skip] = sum(calls)
+        calls.clear()
+    assert counts == {0.0: 4 + 2 * 8, 0.05: 4 + 2}
+    np.testing.assert_allclose(probs[0.05], probs[0.0], atol=1e-6)
+    assert probs[0.05][12:18, 72:118].min() == 1
+    blank = np.full((64, 256, 3), 255, np.uint8)
+    pipeline.segment.skip = 0.05
+    assert not eraser_with(segmenter=counted, pipeline=pipeline).segment(blank).any() and sum(calls) == 4
+
+
 def test_what_a_network_does_in_the_margin_is_not_seen():
     def wrong_at_the_border(tiles, mask):
         out = np.zeros_like(tiles)

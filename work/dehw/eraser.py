@@ -164,18 +164,14 @@ class Eraser:
     def scaled(self, page: np.ndarray) -> np.ndarray:
         """The page at the networks' print height, (h, w, 3) uint8; itself where it fits or none is set."""
         factor = scale.working_scale(page, self.pipeline.print_height)
-        if factor == 1.0:
-            return page
-        height, width = (max(1, round(side * factor)) for side in page.shape[:2])
-        interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-        return cv2.resize(page, (width, height), interpolation=interpolation)
+        return _resize(page, tuple(max(1, round(side * factor)) for side in page.shape[1::-1]))
 
     def segment(self, page: np.ndarray, scaled: np.ndarray | None = None) -> np.ndarray:
         """Probability of handwriting at each pixel of a page.
 
         page: (H, W, 3) uint8 RGB; scaled: the same from scaled(), computed when left out.
         Returns (H, W) float32 in [0, 1]: the mean over overlapping windows and views (seed 000), taken of
-        probabilities or of logits, as the pipeline says.
+        probabilities or of logits, as the pipeline says, and that of several scales.
         """
         height, width = page.shape[:2]
         settings = self.pipeline.segment
@@ -186,27 +182,45 @@ class Eraser:
                 upright = _turn(page, turn)
                 return _turn(self.segment(upright, self.scaled(upright)), -turn)
             scaled = self.scaled(page)
-        views = [tta.VIEWS[name] for name in settings.views]
-        forth, back = MEANS[settings.average]
-        size = scaled.shape[:2]
-        windows = (tiling.spread if settings.blend else tiling.tiles)(*size, settings.window, settings.stride)
-        average = tiling.Blend(*size, windows) if settings.blend else tiling.Average(*size)
-
-        def look(batch: Sequence[tiling.Tile]) -> np.ndarray:
-            return tta.average(lambda tiles: forth(self.segmenter(tiles)), views, _cut_page(scaled, batch))
-
-        for window, answer in self._each("segment", windows, settings.batch, look, [self.segmenter]):
-            average.add(window, answer[0])
-        prob = back(average.result())
+        prob = None
+        for factor in settings.scales:
+            seen = self._look(scaled, factor, prob)
+            prob = seen if prob is None else np.add(prob, seen, out=prob)
+        del seen
+        prob /= len(settings.scales)
         if not settings.codes:
             prob[codes.find(scaled, self.pipeline.print_height)] = 0
         if scaled is page:
             return prob
         prob *= LEVELS
         levels = np.rint(prob, out=prob).astype(np.uint16)
-        del prob, average  # two pages of float32 would be the most memory that a page takes
+        del prob  # two pages of float32 would be the most memory that a page takes
         levels = cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.divide(levels, LEVELS, dtype=np.float32)
+
+    def _look(self, page: np.ndarray, factor: float, seen: np.ndarray | None) -> np.ndarray:
+        """Probability of handwriting at each pixel of a page, the mean over windows and views at one scale.
+
+        page: (h, w, 3) uint8 RGB, looked at `factor` times as large; seen: (h, w) float32, what looks before saw,
+        None for the first. Windows in which they saw nothing give 0. Returns (h, w) float32 in [0, 1].
+        """
+        settings = self.pipeline.segment
+        views = [tta.VIEWS[name] for name in settings.views]
+        forth, back = MEANS[settings.average]
+        size = page.shape[:2]
+        side, stride = (max(1, round(length / factor)) for length in (settings.window, settings.stride))
+        windows = (tiling.spread if settings.blend else tiling.tiles)(*size, side, stride)
+        average = tiling.Blend(*size, windows) if settings.blend else tiling.Average(*size)
+        if seen is not None and settings.skip:
+            windows = [window for window in windows if seen[window.keep].max() > settings.skip]
+
+        def look(batch: Sequence[tiling.Tile]) -> np.ndarray:
+            tiles = _cut_page(page, batch, settings.window)
+            return tta.average(lambda tiles: forth(self.segmenter(tiles)), views, tiles)
+
+        for window, answer in self._each("segment", windows, settings.batch, look, [self.segmenter]):
+            average.add(window, cv2.resize(answer[0], (side, side), interpolation=cv2.INTER_AREA))
+        return back(average.result())
 
     def mask(self, prob: np.ndarray, page: np.ndarray, sensitivity: float = BALANCED) -> np.ndarray:
         """Handwriting, (H, W) bool: where prob, (H, W) in [0, 1], reaches the threshold, dilated, print spared.
@@ -259,7 +273,7 @@ class Eraser:
         generated = page.copy()
 
         def paint(batch: Sequence[tiling.Tile]) -> list[np.ndarray]:
-            parts, holes = _cut_page(page, batch), _cut(mask, batch)
+            parts, holes = _cut_page(page, batch, settings.tile), _cut(mask, batch, settings.tile)
             pixels = self._fuse(views, parts, holes)
             return [_to_page(values[(slice(None), *tile.inner)]) for tile, values in zip(batch, pixels)]
 
@@ -322,6 +336,13 @@ def _turn(image: np.ndarray, turns: int) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
+def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image (H, W[, 3]) at another (width, height); itself at its own."""
+    if image.shape[1::-1] == size:
+        return image
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if size[0] < image.shape[1] else cv2.INTER_CUBIC)
+
+
 def _same(prob: np.ndarray) -> np.ndarray:
     return prob
 
@@ -340,15 +361,15 @@ SURE = np.float32(2.0**-23)  # a probability nearer to 0 or 1 counts as this far
 MEANS = {"probability": (_same, _same), "logit": (_logit, _prob)}  # to what is averaged, and back
 
 
-def _cut(image: np.ndarray, batch: Sequence[tiling.Tile]) -> np.ndarray:
-    """Cut tiles out of an image: (H, W[, C]) -> (N, C, S, S) float32, values as they are."""
-    tiles = np.stack([np.atleast_3d(tiling.read_tile(image, tile)) for tile in batch])
+def _cut(image: np.ndarray, batch: Sequence[tiling.Tile], side: int) -> np.ndarray:
+    """Cut tiles out of an image, brought to one side: (H, W[, C]) -> (N, C, side, side) float32, values as they are."""
+    tiles = np.stack([np.atleast_3d(_resize(tiling.read_tile(image, tile), (side, side))) for tile in batch])
     return np.ascontiguousarray(tiles.transpose(0, 3, 1, 2), np.float32)  # (N, S, S, C) -> (N, C, S, S)
 
 
-def _cut_page(page: np.ndarray, batch: Sequence[tiling.Tile]) -> np.ndarray:
-    """Cut tiles out of a page: (H, W, 3) uint8 -> (N, 3, S, S) float32 in [0, 1]."""
-    tiles = _cut(page, batch)
+def _cut_page(page: np.ndarray, batch: Sequence[tiling.Tile], side: int) -> np.ndarray:
+    """Cut tiles out of a page, brought to one side: (H, W, 3) uint8 -> (N, 3, side, side) float32 in [0, 1]."""
+    tiles = _cut(page, batch, side)
     return np.divide(tiles, 255, out=tiles)
 
 

@@ -72,7 +72,7 @@ def make_pages(args: argparse.Namespace) -> None:
     for seed in range(args.first, args.first + args.count):
         path = args.folder / f"{seed:06d}.npy"
         if not path.exists():
-            page = made_up(seed, sources, PRINT_HEIGHT)
+            page = made_up(seed, sources, args.height)
             save(path, np.dstack([page.image, page.gt, page.mask.astype(np.uint8) * 255]))
 
 
@@ -124,6 +124,7 @@ def main() -> None:
     )
     parser.add_argument("--made", type=Path, help="hard: folder of made-up pages")
     parser.add_argument("--weights", type=Path, help="hard: folder of weights, in place of the ones that ship")
+    parser.add_argument("--height", type=int, default=PRINT_HEIGHT, help="pages: px of their print")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=600)
     args = parser.parse_args()

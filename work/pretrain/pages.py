@@ -65,7 +65,7 @@ class Pages:
         folders, shares = zip(*self.weights)
         folder = folders[self.rng.choice(len(folders), p=np.array(shares) / sum(shares))]
         page = np.load(self.pages[folder][self.rng.integers(len(self.pages[folder]))], mmap_mode="r")
-        side = int(self.size / np.exp(self.rng.normal(0, 0.15)).clip(0.7, 1.5))
+        side = int(self.size / np.exp(self.rng.normal(0.05, 0.25)).clip(0.7, 1.8))
         wanted = self.rng.random() < self.inked
         for _ in range(6):
             top, left = (int(self.rng.integers(max(1, n - side + 1))) for n in page.shape[:2])
