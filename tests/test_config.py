@@ -196,8 +196,6 @@ def test_an_unknown_pipeline_is_told_the_known_ones():
         ("segment.scales=[]", "segment.scales must name at least one"),
         ("segment.scales=[1, 0]", "each above 0, got [1.0, 0.0]"),
         ("segment.skip=1", "skip must lie in 0..1, got 1"),
-        ("segment.average=logit", "skip needs blend: true and average: probability"),
-        ("segment.blend=false", "skip needs blend: true and average: probability"),
         ("erase.paper=0", "printed needs paper"),
         ("print_height=null", "printed needs print_height"),
     ],
@@ -206,6 +204,13 @@ def test_values_that_cannot_work_are_refused(opt, word):
     with pytest.raises(ConfigError) as caught:
         config.load_pipeline("lite", [opt])
     assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("opt", ["segment.average=logit", "segment.blend=false"])
+def test_windows_are_left_out_only_where_that_gives_a_probability_of_0(opt):
+    assert config.load_pipeline("lite", ["segment.skip=0.05"]).segment.skip == 0.05
+    with pytest.raises(ConfigError, match="skip needs blend: true and average: probability"):
+        config.load_pipeline("lite", ["segment.skip=0.05", opt])
 
 
 def test_tiles_fit_each_of_the_generators():
