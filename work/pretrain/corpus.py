@@ -1,6 +1,7 @@
 """Fill a folder with what `train.py` learns from: made-up pages, the hard parts of them, or real pairs at one height.
 
-    python work/pretrain/corpus.py pages FOLDER --count 600 [--clean DIR] [--fonts DIR] [--ink DIR ...] [--pairs DIR]
+    python work/pretrain/corpus.py pages FOLDER --count 600 [--height 20] [--clean DIR] [--fonts DIR] [--ink DIR ...]
+        [--pairs DIR]
     python work/pretrain/corpus.py pairs FOLDER --pairs DIR [--split train] [--heights 16 23]
     python work/pretrain/corpus.py hard FOLDER --made DIR [--weights DIR]
 
