@@ -45,7 +45,10 @@ def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
         changed["one look at the page, at its first scale"] = replace(
             pipeline, segment=replace(segment, scales=segment.scales[:1])
         )
-        changed["no window of the other looks left out"] = replace(pipeline, segment=replace(segment, skip=0))
+        changed["one look at the page, at its last scale"] = replace(
+            pipeline, segment=replace(segment, scales=segment.scales[-1:])
+        )
+        changed["the last look answers for all of the page"] = replace(pipeline, segment=replace(segment, skip=0))
     if pipeline.mask.spare:
         unspared = replace(pipeline, mask=replace(pipeline.mask, spare=0))
         changed["letters that the mask reaches into are not spared"] = unspared

@@ -92,6 +92,17 @@ def test_a_made_up_mask_inks_its_share_of_the_tiles(tmp_path, share, inked):
     assert Bench(tiny(), tmp_path / "out", share).page(tmp_path / "page.png").passes[1] == inked
 
 
+def test_a_made_up_mask_says_where_further_looks_look(tmp_path):
+    """A first look of 2 windows over a page of 100x150 px, a second of up to 12; the page's own ink counts not."""
+    write_image(tmp_path / "page.png", np.full((100, 150, 3), 20, np.uint8))
+    passes = {}
+    for share in (0.0, 1 / 12, 1.0):
+        eraser = tiny()
+        eraser.pipeline.segment.scales, eraser.pipeline.segment.blend = [0.5, 1.0], True
+        passes[share] = Bench(eraser, tmp_path / "out", share).page(tmp_path / "page.png").passes[0]
+    assert passes[0.0] == 2 < passes[1 / 12] < passes[1.0] == 2 + 12
+
+
 def test_a_made_up_mask_lies_right_on_a_page_that_is_scaled(monkeypatch):
     monkeypatch.setattr(eraser_module.scale, "working_scale", lambda page, target: 0.5)
     mask = bench.made_mask(tiny(), np.full((200, 300, 3), 200, np.uint8), 0.5)

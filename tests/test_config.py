@@ -206,13 +206,6 @@ def test_values_that_cannot_work_are_refused(opt, word):
     assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("opt", ["segment.average=logit", "segment.blend=false"])
-def test_windows_are_left_out_only_where_that_gives_a_probability_of_0(opt):
-    assert config.load_pipeline("lite", ["segment.skip=0.05"]).segment.skip == 0.05
-    with pytest.raises(ConfigError, match="skip needs blend: true and average: probability"):
-        config.load_pipeline("lite", ["segment.skip=0.05", opt])
-
-
 def test_tiles_fit_each_of_the_generators():
     """MTRNet takes multiples of 4, EraseNet of 32; both in one pipeline, of 32."""
     assert config.load_pipeline("seed000", ["erase.tile=500"]).erase.tile == 500

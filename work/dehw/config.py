@@ -49,8 +49,8 @@ class Segment:
     `average`: whether windows and views are averaged as probabilities, or as logits as PaddleSeg 2.8 does it.
     `blend`: the fewest windows that `stride` allows are spread evenly and fade into each other; without, they are laid
     as PaddleSeg does, and each counts the same everywhere.
-    `scales`: how many times as large a page is looked at, one look after another; the mean counts. From the second on,
-    windows in which those before saw nothing likelier than `skip` are left out, as if they held no handwriting.
+    `scales`: how many times as large a page is looked at, one look after another. Each further look answers anew for
+    the pixels that those before found likelier than `skip`; windows without any are left out.
     `codes`: whether the network is asked about QR codes too; where not, they are print, see codes.find.
     """
 
@@ -69,8 +69,6 @@ class Segment:
         wide = bool(self.scales) and min(self.scales) > 0
         _require(wide, f"scales must name at least one, each above 0, got {self.scales}")
         _require(0 <= self.skip < 1, f"skip must lie in 0..1, got {self.skip}")
-        summed = self.blend and self.average == "probability"
-        _require(not self.skip or summed, "skip needs blend: true and average: probability; set both")
         _require(
             1 <= self.stride <= self.window,
             f"stride must lie in 1..window ({self.window}), got {self.stride}",

@@ -171,7 +171,9 @@ class Eraser:
 
         page: (H, W, 3) uint8 RGB; scaled: the same from scaled(), computed when left out.
         Returns (H, W) float32 in [0, 1]: the mean over overlapping windows and views (seed 000), taken of
-        probabilities or of logits, as the pipeline says, and that of several scales.
+        probabilities or of logits, as the pipeline says. Of several scales, each answers anew for the pixels that
+        those before found likelier than `skip`: a coarse look, which sees more of the page about a stroke, tells
+        handwriting from print, and a fine one how far each stroke goes.
         """
         height, width = page.shape[:2]
         settings = self.pipeline.segment
@@ -182,12 +184,9 @@ class Eraser:
                 upright = _turn(page, turn)
                 return _turn(self.segment(upright, self.scaled(upright)), -turn)
             scaled = self.scaled(page)
-        prob = None
-        for factor in settings.scales:
-            seen = self._look(scaled, factor, prob)
-            prob = seen if prob is None else np.add(prob, seen, out=prob)
-        del seen
-        prob /= len(settings.scales)
+        prob = self.look(scaled, 0)
+        for number in range(1, len(settings.scales)):
+            np.copyto(prob, self.look(scaled, number, prob), where=prob > settings.skip)
         if not settings.codes:
             prob[codes.find(scaled, self.pipeline.print_height)] = 0
         if scaled is page:
@@ -198,27 +197,28 @@ class Eraser:
         levels = cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.divide(levels, LEVELS, dtype=np.float32)
 
-    def _look(self, page: np.ndarray, factor: float, seen: np.ndarray | None) -> np.ndarray:
+    def look(self, page: np.ndarray, number: int, seen: np.ndarray | None = None) -> np.ndarray:
         """Probability of handwriting at each pixel of a page, the mean over windows and views at one scale.
 
-        page: (h, w, 3) uint8 RGB, looked at `factor` times as large; seen: (h, w) float32, what looks before saw,
-        None for the first. Windows in which they saw nothing give 0. Returns (h, w) float32 in [0, 1].
+        page: (h, w, 3) uint8 RGB; number: which of `scales`; seen: (h, w) float32, what looks before saw, None for the
+        first. Returns (h, w) float32 in [0, 1], which means nothing where seen is not above `skip`.
         """
         settings = self.pipeline.segment
+        factor, looks = settings.scales[number], len(settings.scales)
         views = [tta.VIEWS[name] for name in settings.views]
         forth, back = MEANS[settings.average]
         size = page.shape[:2]
         side, stride = (max(1, round(length / factor)) for length in (settings.window, settings.stride))
         windows = (tiling.spread if settings.blend else tiling.tiles)(*size, side, stride)
         average = tiling.Blend(*size, windows) if settings.blend else tiling.Average(*size)
-        if seen is not None and settings.skip:
+        if seen is not None:
             windows = [window for window in windows if seen[window.keep].max() > settings.skip]
 
-        def look(batch: Sequence[tiling.Tile]) -> np.ndarray:
+        def ask(batch: Sequence[tiling.Tile]) -> np.ndarray:
             tiles = _cut_page(page, batch, settings.window)
             return tta.average(lambda tiles: forth(self.segmenter(tiles)), views, tiles)
 
-        for window, answer in self._each("segment", windows, settings.batch, look, [self.segmenter]):
+        for window, answer in self._each("segment", windows, settings.batch, ask, [self.segmenter], (number, looks)):
             average.add(window, cv2.resize(answer[0], (side, side), interpolation=cv2.INTER_AREA))
         return back(average.result())
 
@@ -308,9 +308,11 @@ class Eraser:
         size: int,
         work: Callable[[Sequence[tiling.Tile]], Sequence[np.ndarray]],
         networks: Sequence[Network],
+        part: tuple[int, int] = (0, 1),
     ) -> Iterator[tuple[tiling.Tile, np.ndarray]]:
         """Each tile with its answer; work gives those of a batch of `size`. Tells `progress` of each batch done.
 
+        part: how many parts of the step are done, and of how many; `progress` is told that each has as many tiles.
         On a CPU tiles go one by one, which is faster there (0.6 s for 0.9 s a window of SegFormer-B0 in Paddle) and
         keeps the largest networks below 1 GiB; networks that run `at_once` several are given so many, by threads.
         """
@@ -321,7 +323,7 @@ class Eraser:
             yield from zip(batch, answers)
             done += len(batch)
             if self.progress:
-                self.progress(step, done, len(tiles))
+                self.progress(step, part[0] * len(tiles) + done, part[1] * len(tiles))
 
     def _fuse(self, views: Sequence[tta.View], *inputs: np.ndarray) -> np.ndarray:
         """Mean of the generators by weight, each averaged over the views: (N, 3, S, S) float32."""
