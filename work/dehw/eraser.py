@@ -186,7 +186,7 @@ class Eraser:
             scaled = self.scaled(page)
         prob = self.look(scaled, 0)
         for number in range(1, len(settings.scales)):
-            np.copyto(prob, self.look(scaled, number, prob), where=prob > settings.skip)
+            _renew(prob, self.look(scaled, number, prob), settings.skip)
         if not settings.codes:
             prob[codes.find(scaled, self.pipeline.print_height)] = 0
         if scaled is page:
@@ -331,6 +331,12 @@ class Eraser:
         return sum(
             tta.average(network, views, *inputs) * np.float32(weight / total) for network, weight in self.generators
         )
+
+
+def _renew(prob: np.ndarray, seen: np.ndarray, above: float) -> None:
+    """Put what a further look saw, (h, w), where prob is above a number; row by row, for the memory's sake."""
+    for old, new in zip(prob, seen):
+        np.copyto(old, new, where=old > above)
 
 
 def _turn(image: np.ndarray, turns: int) -> np.ndarray:
