@@ -21,12 +21,12 @@ from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "work"))  # runs from a bare clone too
 
-from dehw import masks  # noqa: E402  (found through the line above)
-from dehw.cli import guarded  # noqa: E402
+from dehw.commands.main import guarded  # noqa: E402
 from dehw.data.figures import threshold_panel  # noqa: E402
 from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, MASK_FOLDER, datasets, match  # noqa: E402
 from dehw.errors import ExitCode, InputError, PageError  # noqa: E402
-from dehw.pages import read_image, write_image, write_mask  # noqa: E402
+from dehw.files.images import read_image, write_image, write_mask  # noqa: E402
+from dehw.page import masks  # noqa: E402  (found through the line above)
 
 CLEAN_FOLDER = "gts_clean"
 

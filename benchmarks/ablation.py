@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "work"))
 
-from dehw import masks, metrics  # noqa: E402
 from dehw.config import Pipeline, load_pipeline  # noqa: E402
 from dehw.data.pairs import match  # noqa: E402
 from dehw.eraser import Eraser  # noqa: E402
-from dehw.pages import read_image, read_mask  # noqa: E402
+from dehw.files.images import read_image, read_mask  # noqa: E402
+from dehw.page import masks, metrics  # noqa: E402
 
 FLIPS = ["identity", "hflip"]
 

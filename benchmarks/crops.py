@@ -21,7 +21,7 @@ from dehw.data.crops import CropSettings, CropStream, decode  # noqa: E402
 from dehw.data.materials import cut_pieces  # noqa: E402
 from dehw.data.pairs import Pair, find_pairs  # noqa: E402
 from dehw.data.recipes import STEPS, Recipes  # noqa: E402
-from dehw.pages import image_size, write_image  # noqa: E402
+from dehw.files.images import image_size, write_image  # noqa: E402
 
 SETTINGS = "| pages | decoding a pair, s | crops a page | buffer | crops/s a worker |\n|---|---|---|---|---|"
 RECIPES = "| pages | recipes, each with probability 1 | crops/s a worker |\n|---|---|---|"

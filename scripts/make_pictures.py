@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dehw import report
 from dehw.eraser import Eraser
-from dehw.pages import read_image, write_image
+from dehw.files import panels
+from dehw.files.images import read_image, write_image
 
 SAMPLES = Path("data/sample/images")
 PICTURES = {  # of each, the pages and the rows of them to show, as shares of their height
@@ -28,8 +28,8 @@ def main() -> None:
         for name, (top, bottom) in parts.items():
             page = read_image(SAMPLES / f"{name}.jpg")
             shown = slice(round(top * len(page)), round(bottom * len(page)))
-            rows.append(report.side_by_side(page[shown], eraser(page).page[shown]))
-        write_image(args.output / picture, report.contact_sheet(rows, width=WIDTH), jpeg_quality=85)
+            rows.append(panels.side_by_side(page[shown], eraser(page).page[shown]))
+        write_image(args.output / picture, panels.contact_sheet(rows, width=WIDTH), jpeg_quality=85)
 
 
 if __name__ == "__main__":

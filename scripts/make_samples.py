@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from dehw.data import camera
 from dehw.data.materials import load_families
+from dehw.data.synth import camera
 from samples import chinese, english
 from samples.exam import Exam
 

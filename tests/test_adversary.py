@@ -10,13 +10,14 @@ pytest.importorskip("visualdl")
 import paddle  # noqa: E402
 from visualdl import LogReader  # noqa: E402
 
-from dehw import checkpoint, losses, models, weights  # noqa: E402
+from dehw import models  # noqa: E402
 from dehw.config import Mask, NetworkConfig, load, load_pipeline  # noqa: E402
+from dehw.engine import weights  # noqa: E402
 from dehw.errors import ConfigError, DehwError, WeightsError  # noqa: E402
+from dehw.files.images import read_image, write_image  # noqa: E402
 from dehw.models.discriminators import DISCRIMINATORS, MTRNetDiscriminator  # noqa: E402
 from dehw.models.mtrnet import MTRNet  # noqa: E402
-from dehw.pages import read_image, write_image  # noqa: E402
-from dehw.train import erase, loop  # noqa: E402
+from dehw.train import checkpoint, erase, loop, losses  # noqa: E402  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 TINY = 0.0625

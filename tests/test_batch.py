@@ -8,12 +8,14 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from dehw import batch, cli, documents
+from dehw.commands import main
+from dehw.commands.erase import batch
+from dehw.commands.erase.progress import Progress
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import Eraser
 from dehw.errors import ExitCode, InputError
-from dehw.pages import kind_of, read_image, write_image
-from dehw.progress import Progress
+from dehw.files import FORMATS, documents
+from dehw.files.images import kind_of, read_image, write_image
 
 INK = slice(10, 14), slice(5, 30)
 
@@ -94,7 +96,7 @@ def pages_of(path):
 
 
 def run(*arguments):
-    return cli.main(["erase", *map(str, arguments)])
+    return main.main(["erase", *map(str, arguments)])
 
 
 def report():
@@ -221,7 +223,7 @@ def test_folders_keep_their_tree_with_all_kinds(eraser):
     assert files("out") == ["3.tif", "a/1.png", "b/1.png", "b/2.pdf"]
 
 
-@pytest.mark.parametrize("form", documents.FORMATS)
+@pytest.mark.parametrize("form", FORMATS)
 def test_format_chooses_the_kind_and_the_suffix(eraser, form):
     if form == "heic":
         pytest.importorskip("pillow_heif")
@@ -230,7 +232,7 @@ def test_format_chooses_the_kind_and_the_suffix(eraser, form):
     assert run("a.webp", "empty.bmp", "-o", "out", "--format", form) == ExitCode.OK
     assert files("out") == [f"a.{form}", f"empty.{form}"]
     for name, expected in ((f"out/a.{form}", whitened(page())), (f"out/empty.{form}", page(ink=False))):
-        assert kind_of(name) == documents.FORMATS[form]
+        assert kind_of(name) == FORMATS[form]
         assert np.abs(pages_of(name)[0].astype(int) - expected).max() <= (40 if form in ("jpg", "heic", "pdf") else 0)
 
 
@@ -238,11 +240,6 @@ def test_format_knows_both_names_of_a_kind(eraser):
     Image.fromarray(page()).save("a.jpeg")
     assert run("a.jpeg", "--format", "jpg") == ExitCode.OK
     assert files() == ["a.clean.jpeg", "a.jpeg"]
-
-
-def test_the_formats_of_the_command_line_are_those_that_can_be_written():
-    assert cli.FORMATS == tuple(documents.FORMATS)
-    assert set(documents.FORMATS.values()) == set(documents.SUFFIXES)
 
 
 def test_many_pages_go_from_tiff_to_pdf_and_back_but_not_to_png(eraser, capsys):

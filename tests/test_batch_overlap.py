@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dehw import batch, documents
+from dehw.commands.erase import batch
+from dehw.commands.erase.progress import Progress
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import Eraser
-from dehw.pages import find_pages, read_image, write_image
-from dehw.progress import Progress
+from dehw.files import documents
+from dehw.files.find import find_pages
+from dehw.files.images import read_image, write_image
 
 NAMES = ("a.png", "b.png", "c.png")
 
@@ -102,20 +104,20 @@ def test_a_large_page_waits_until_the_one_before_is_written(folder, reads, monke
 
 
 def test_a_page_that_cannot_be_written_is_told_and_the_others_are_done(folder, monkeypatch):
-    save = documents.pages.save
+    save = documents.images.save
 
     def full(target, *arguments, **options):
         if threading.current_thread().name.startswith("dehw-write") and not Path("out/a.png").exists():
             raise OSError("No space left on device")
         save(target, *arguments, **options)
 
-    monkeypatch.setattr(documents.pages, "save", full)
+    monkeypatch.setattr(documents.images, "save", full)
     told = Quiet(3)
     statuses = []
     for done in run(eraser(), told):
         statuses.append((Path(done[0].input).name, done[0].status, done[0].output))
         if len(statuses) == 1:
-            monkeypatch.setattr(documents.pages, "save", save)
+            monkeypatch.setattr(documents.images, "save", save)
     assert statuses[0] == ("a.png", "failed", None) and statuses[2] == ("c.png", "erased", "out/c.png")
     assert "out/a.png cannot be written: No space left on device" in told.messages[0]
     assert not list(Path("out").glob(".dehw*"))

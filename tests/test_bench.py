@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dehw import bench, cli, growth, masks, reference, weights
 from dehw import eraser as eraser_module
-from dehw.bench import Bench, Stopwatch
+from dehw.commands import bench, main
+from dehw.commands.bench import growth, measure, reference
+from dehw.commands.bench.growth import Line
+from dehw.commands.bench.measure import Bench, Stopwatch
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
+from dehw.engine import machine, weights
 from dehw.eraser import Eraser
 from dehw.errors import ExitCode
-from dehw.growth import Line
-from dehw.pages import read_image, write_image
+from dehw.files.images import read_image, write_image
+from dehw.page import masks
 
 SEGMENTER = NetworkConfig("segformer_b0", "s.pdparams", {"embedding_dim": 16})
 GENERATOR = NetworkConfig("erasenet", "e.pdparams", {"width": 0.0625, "spectral_norm": False})
@@ -44,12 +47,16 @@ def picture(height=60, width=80):
 
 def test_the_stopwatch_stops_the_outer_stage_within_an_inner_one(monkeypatch):
     now = iter([0.0, 1.0, 3.0, 7.0, 15.0, 31.0])
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(now))
     clock = Stopwatch()  # at 0
     with clock.stage("compose"):  # from 1
         with clock.stage("erase"):  # from 3 to 7
             pass  # until 15
-    assert clock.take() == dict.fromkeys(bench.STAGES, 0.0) | {"other": 1.0 + 16.0, "compose": 2.0 + 8.0, "erase": 4.0}
+    assert clock.take() == dict.fromkeys(measure.STAGES, 0.0) | {
+        "other": 1.0 + 16.0,
+        "compose": 2.0 + 8.0,
+        "erase": 4.0,
+    }
     assert not any(clock.seconds.values())
 
 
@@ -85,7 +92,7 @@ def test_passes_are_tiles_times_views(tmp_path, views):
 def test_a_made_up_mask_inks_its_share_of_the_tiles(tmp_path, share, inked):
     """100x150 px are 3 x 4 tiles of 38 kept pixels."""
     page = np.full((100, 150, 3), 200, np.uint8)
-    mask = bench.made_mask(tiny(), page, share)
+    mask = measure.made_mask(tiny(), page, share)
     tiles = tiny().tiles(100, 150)
     assert len(tiles) == 12 and sum(mask[tile.keep].any() for tile in tiles) == inked
     write_image(tmp_path / "page.png", page)
@@ -104,14 +111,14 @@ def test_a_made_up_mask_says_where_further_looks_look(tmp_path):
 
 
 def test_a_made_up_mask_lies_right_on_a_page_that_is_scaled(monkeypatch):
-    monkeypatch.setattr(eraser_module.scale, "working_scale", lambda page, target: 0.5)
-    mask = bench.made_mask(tiny(), np.full((200, 300, 3), 200, np.uint8), 0.5)
+    monkeypatch.setattr(eraser_module.layout, "working_scale", lambda page, target: 0.5)
+    mask = measure.made_mask(tiny(), np.full((200, 300, 3), 200, np.uint8), 0.5)
     small = masks.threshold(mask.reshape(100, 2, 150, 2).mean((1, 3)), 0.5)
     assert sum(small[tile.keep].any() for tile in tiny().tiles(100, 150)) == 6
 
 
 def test_a_folder_is_erased_as_by_dehw_erase(tmp_path):
-    from dehw.pages import find_pages
+    from dehw.files.find import find_pages
 
     for name in ("a.png", "b.png"):
         write_image(tmp_path / "in" / name, picture())
@@ -126,8 +133,8 @@ def test_a_folder_is_erased_as_by_dehw_erase(tmp_path):
 
 def test_a_mosaic_repeats_or_cuts_a_page():
     page = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
-    np.testing.assert_array_equal(bench.mosaic(page, 1, 2), page[:1, :2])
-    large = bench.mosaic(page, 5, 7)
+    np.testing.assert_array_equal(measure.mosaic(page, 1, 2), page[:1, :2])
+    large = measure.mosaic(page, 5, 7)
     assert large.shape == (5, 7, 3)
     for y in range(5):
         for x in range(7):
@@ -150,14 +157,14 @@ def command(tmp_path, monkeypatch):
     monkeypatch.setattr("dehw.config.load_pipeline", lambda name: tiny().pipeline)
     monkeypatch.chdir(tmp_path)
     common = ["bench", "--pages", "pages", "--weights", "weights", "--json", "all.json"]
-    return lambda *arguments: cli.main([*common, *map(str, arguments)])
+    return lambda *arguments: main.main([*common, *map(str, arguments)])
 
 
 def test_the_command_prints_a_table_and_writes_all_of_it(command, capsys):
     assert command() == ExitCode.OK
     printed = capsys.readouterr().out
     rows = {line.split()[0]: line.split()[1:] for line in printed.splitlines() if line.strip()}
-    assert [name for name in rows if name in bench.STAGES] == list(bench.STAGES)
+    assert [name for name in rows if name in measure.STAGES] == list(measure.STAGES)
     facts = json.loads(Path("all.json").read_text())
     assert len(facts["pages"]) == 2 and [page["passes"] for page in facts["pages"]] == [[2, 1], [2, 1]]
     mean = np.mean([page["seconds"]["segment"] for page in facts["pages"]])
@@ -183,7 +190,7 @@ def test_wrong_arguments_end_before_the_networks_load(command, capsys, wrong, mo
 
 def test_without_sample_pages_the_command_says_what_to_do(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(bench, "SAMPLES", tmp_path / "nowhere")
-    assert cli.main(["bench"]) == ExitCode.USAGE
+    assert main.main(["bench"]) == ExitCode.USAGE
     assert "--pages" in capsys.readouterr().err
 
 
@@ -297,18 +304,18 @@ def test_scale_draws_a_chart_and_tells_the_lines(command, capsys, monkeypatch):
 
 
 def test_peak_memory_sees_what_was_held_and_forgets_it():
-    before = bench.peak_memory()
+    before = machine.peak_memory()
     held = np.ones(200 << 20, np.uint8)
-    assert bench.peak_memory() >= before and bench.peak_memory() > 200 << 20
+    assert machine.peak_memory() >= before and machine.peak_memory() > 200 << 20
     del held
     if Path("/proc/self/clear_refs").exists():
-        peak = bench.peak_memory()
-        bench.forget_peak()
-        assert bench.peak_memory() < peak - (100 << 20)
+        peak = machine.peak_memory()
+        machine.forget_peak()
+        assert machine.peak_memory() < peak - (100 << 20)
 
 
 def test_the_time_since_the_start_runs():
-    first = bench.since_start()
+    first = machine.since_start()
     time.sleep(0.05)
-    assert 0.04 <= bench.since_start() - first < 5
+    assert 0.04 <= machine.since_start() - first < 5
     assert 0 < first < 36_000

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from dehw.data import blanks
+from dehw.data.synth import blanks
 
 HEIGHT = 20
 

@@ -7,9 +7,9 @@ import numpy as np
 import paddle
 import pytest
 
-from dehw import checkpoint
 from dehw.errors import WeightsError
 from dehw.models.layers import ConvAct, Residual
+from dehw.train import checkpoint
 
 PADDLE_2 = paddle.__version__.startswith("2.")
 

@@ -1,4 +1,4 @@
-"""compute_mask.py writes the masks that dehw.masks defines, and nothing at all while anything is wrong."""
+"""compute_mask.py writes the masks that dehw.page.masks defines, and nothing at all while anything is wrong."""
 
 import importlib.util
 import subprocess

@@ -7,11 +7,11 @@ from test_batch import files, page, report, run, save_tiff
 from test_eraser import constant, eraser_with, tiny
 from test_scale import print_page
 
-from dehw import confidence
-from dehw.confidence import Confidence, doubts, measure
 from dehw.errors import ExitCode
-from dehw.lines import Lines, find_lines
-from dehw.pages import write_image
+from dehw.files.images import write_image
+from dehw.page import confidence
+from dehw.page.confidence import Confidence, doubts, measure
+from dehw.page.lines import Lines, find_lines
 
 NO_PRINT = Lines(np.zeros((0, 4), np.float32), False)
 

@@ -9,8 +9,8 @@ from dehw.data import crops
 from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, CropStream, decode
 from dehw.data.pairs import Pair, find_pairs
 from dehw.errors import InputError
-from dehw.masks import soft_mask
-from dehw.pages import write_image, write_mask
+from dehw.files.images import write_image, write_mask
+from dehw.page.masks import soft_mask
 
 PLAIN = CropSettings(size=32, hflip=0, rotate=0, crops_per_page=4, buffer=3)
 VARIED = replace(PLAIN, hflip=0.5, rotate=0.5)

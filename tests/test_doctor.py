@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dehw import cli, doctor, engine
+from dehw.commands import doctor, main
+from dehw.engine import pick
 from dehw.errors import ExitCode
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,20 +21,21 @@ CPUINFO = "processor\t: 0\nmodel name\t: Some Processor\nflags\t\t: fpu avx2 {}\
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """A pipeline of tiny networks with their weights, run by Paddle; its file, and the folder of both."""
-    from dehw import models, weights
+    from dehw import models
     from dehw.config import load_pipeline
+    from dehw.engine import weights
 
     path = tmp_path / "tiny.yml"
     path.write_text(TINY)
     for network in load_pipeline(path).networks:
         weights.save(models.build(network), tmp_path / network.weights)
-    monkeypatch.setattr(engine.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(pick.util, "find_spec", lambda name: None)
     return path, tmp_path
 
 
 def run(tiny, *arguments):
     path, folder = tiny
-    return cli.main(["doctor", "--pipeline", str(path), "--weights", str(folder), *arguments])
+    return main.main(["doctor", "--pipeline", str(path), "--weights", str(folder), *arguments])
 
 
 def only(step):
@@ -75,7 +77,7 @@ def test_weights_that_are_not_right_end_in_their_own_code(tiny, capsys, monkeypa
 
 
 def test_a_pipeline_that_is_none_is_told(capsys):
-    assert cli.main(["doctor", "--pipeline", "litte"]) == ExitCode.USAGE
+    assert main.main(["doctor", "--pipeline", "litte"]) == ExitCode.USAGE
     assert "did you mean 'lite'" in capsys.readouterr().out
 
 
@@ -89,7 +91,7 @@ def test_a_package_that_does_not_import_keeps_from_erasing(monkeypatch, capsys, 
         return imported(name)
 
     monkeypatch.setattr(doctor.importlib, "import_module", broken)
-    assert cli.main(["doctor"]) == ExitCode.FAILED
+    assert main.main(["doctor"]) == ExitCode.FAILED
     lines = capsys.readouterr().out.splitlines()
     (line,) = [number for number, line in enumerate(lines) if line.startswith("MISSING")]
     assert module in lines[line] and "libGL.so.1" in lines[line] and "-> pip install" in lines[line + 1]
@@ -179,12 +181,12 @@ def test_the_cache_is_found_and_its_place_tried(monkeypatch, tmp_path):
 
 
 def test_a_gpu_that_cannot_be_driven_is_told(monkeypatch):
-    monkeypatch.setattr(engine, "gpu_count", lambda: 1)
-    monkeypatch.setattr(engine, "_is_cpu_wheel", lambda: False)
-    monkeypatch.setattr(engine, "_gpu_trouble", lambda: "no kernel image")
+    monkeypatch.setattr(pick, "gpu_count", lambda: 1)
+    monkeypatch.setattr(pick, "_is_cpu_wheel", lambda: False)
+    monkeypatch.setattr(pick, "_gpu_trouble", lambda: "no kernel image")
     finding = only(doctor.device)
     assert not finding.ok and not finding.code and "no kernel image" in finding.detail
-    assert engine.INSTALL_GUIDE in finding.detail and "on cpu" in finding.remedy
+    assert pick.INSTALL_GUIDE in finding.detail and "on cpu" in finding.remedy
 
 
 def test_what_it_names_is_what_the_requirements_name():
@@ -199,7 +201,7 @@ def test_what_it_names_is_what_the_requirements_name():
 
 def test_it_starts_without_any_package():
     """With nothing but Python it still says what is missing."""
-    code = "import sys; from dehw import cli; sys.exit(cli.main(['doctor']))"
+    code = "import sys; from dehw.commands.main import main; sys.exit(main(['doctor']))"
     command = [sys.executable, "-S", "-c", code]  # -S: no site-packages
     done = subprocess.run(command, cwd=ROOT / "work", capture_output=True, text=True)
     assert done.returncode == ExitCode.FAILED, done.stderr

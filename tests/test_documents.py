@@ -12,10 +12,10 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from dehw import documents, pages
-from dehw.documents import FORMATS, SUFFIXES, PdfFile, Sheet, new_document, open_document
 from dehw.errors import PageError
-from dehw.pages import Metadata
+from dehw.files import FORMATS, SUFFIXES, documents, images
+from dehw.files.documents import PdfFile, Sheet, new_document, open_document
+from dehw.files.images import Metadata
 
 WORK = Path(__file__).resolve().parents[1] / "work"
 ORIENTATION, MAKE = 0x0112, 0x010F
@@ -318,7 +318,7 @@ def test_every_kind_is_told_by_its_content_and_written_under_any_name(tmp_path, 
     with new_document(path, kind, None) as writer:
         writer.add(Sheet(smooth.repeat(3, 2), Metadata((72, 72))))
         writer.finish()
-    assert pages.kind_of(path) == kind and SUFFIXES[kind][0] in (f".{form}",)
+    assert images.kind_of(path) == kind and SUFFIXES[kind][0] in (f".{form}",)
     with open_document(path) as document:
         assert (document.kind, document.count) == (kind, 1)
         read = document.read(0).image
@@ -330,7 +330,7 @@ def test_every_kind_is_told_by_its_content_and_written_under_any_name(tmp_path, 
 def test_other_kinds_are_refused(tmp_path, content):
     path = tmp_path / "page.png"
     path.write_bytes(content)
-    assert pages.kind_of(path) is None
+    assert images.kind_of(path) is None
     with pytest.raises(PageError, match="page.png cannot be read"), open_document(path):
         pass
 
@@ -448,8 +448,8 @@ def test_a_document_of_many_pages_streams(tmp_path):
         import resource, sys
         import numpy as np
         import pypdfium2
-        from dehw.documents import Sheet, new_document, open_document
-        from dehw.pages import Metadata
+        from dehw.files.documents import Sheet, new_document, open_document
+        from dehw.files.images import Metadata
 
         def peak():
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -6,8 +6,8 @@ import numpy as np
 import paddle
 import pytest
 
-from dehw import cli, engine, weights
 from dehw.config import NetworkConfig
+from dehw.engine import pick, weights
 from dehw.errors import DeviceError, ExitCode, WeightsError
 from dehw.models.erasenet import EraseNet
 from dehw.models.layers import fold_spectral_norm
@@ -31,13 +31,13 @@ def rand(*shape):
 
 def test_a_layer_is_called_with_every_input_in_eval_mode():
     tile, mask = rand(2, 3, 4, 5), rand(2, 1, 4, 5)
-    result = engine.PaddleNetwork(Echo())(tile, mask)
+    result = pick.PaddleNetwork(Echo())(tile, mask)
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, 3 * (tile + 2 * mask), rtol=1e-6)
 
 
 def test_nothing_is_kept_for_gradients():
-    network = engine.PaddleNetwork(Echo())
+    network = pick.PaddleNetwork(Echo())
     seen = []
     network.layer.dropout.register_forward_post_hook(lambda layer, _, output: seen.append(output.stop_gradient))
     network(rand(1, 3, 4, 4), rand(1, 1, 4, 4))
@@ -48,7 +48,7 @@ def test_half_precision_is_for_gpus(monkeypatch):
     entered = []
     auto_cast = paddle.amp.auto_cast
     monkeypatch.setattr(paddle.amp, "auto_cast", lambda *args: entered.append(args) or auto_cast(enable=False))
-    network = engine.PaddleNetwork(Echo())
+    network = pick.PaddleNetwork(Echo())
     expected = network(rand(1, 3, 4, 4), rand(1, 1, 4, 4))
     assert entered == []
     network.device = "gpu:0"  # as if it had been built there
@@ -62,7 +62,7 @@ def test_a_built_network_computes_what_the_trained_one_did(tmp_path, args):
     trained = EraseNet(**args)
     weights.save(trained, tmp_path / "net.pdparams", dtype="float32")
     trained.eval()
-    network = engine.build(NetworkConfig("erasenet", "net.pdparams", args), tmp_path / "net.pdparams")
+    network = pick.build(NetworkConfig("erasenet", "net.pdparams", args), tmp_path / "net.pdparams")
     page, mask = rand(1, 3, 32, 64), rand(1, 1, 32, 64)
     expected = trained(paddle.to_tensor(page))[3].numpy()
     np.testing.assert_allclose(network(page, mask), expected, rtol=1e-4, atol=1e-6)
@@ -70,7 +70,7 @@ def test_a_built_network_computes_what_the_trained_one_did(tmp_path, args):
 
 def test_a_built_network_carries_no_spectral_norm(tmp_path):
     weights.save(EraseNet(0.0625), tmp_path / "net.pdparams")
-    network = engine.build(NetworkConfig("erasenet", "", {"width": 0.0625}), tmp_path / "net.pdparams")
+    network = pick.build(NetworkConfig("erasenet", "", {"width": 0.0625}), tmp_path / "net.pdparams")
     plain = set(fold_spectral_norm(EraseNet(0.0625)).state_dict())
     assert set(network.layer.state_dict()) == plain
 
@@ -78,14 +78,14 @@ def test_a_built_network_carries_no_spectral_norm(tmp_path):
 def test_weights_of_another_width_are_refused(tmp_path):
     weights.save(EraseNet(0.125), tmp_path / "net.pdparams")
     with pytest.raises(WeightsError, match="net.pdparams"):
-        engine.build(NetworkConfig("erasenet", "", {"width": 0.25}), tmp_path / "net.pdparams")
+        pick.build(NetworkConfig("erasenet", "", {"width": 0.25}), tmp_path / "net.pdparams")
 
 
 def gpu_build(monkeypatch, count, convolve):
     """A Paddle built for GPUs, on a machine with `count` of them."""
     monkeypatch.setattr(paddle.device, "is_compiled_with_cuda", lambda: True)
     monkeypatch.setattr(paddle.device.cuda, "device_count", lambda: count)
-    monkeypatch.setattr(engine, "_convolve", convolve)
+    monkeypatch.setattr(pick, "_convolve", convolve)
 
 
 def no_kernel(device):
@@ -95,28 +95,28 @@ def no_kernel(device):
 def test_a_gpu_that_computes_is_taken(monkeypatch):
     tried = []
     gpu_build(monkeypatch, 1, tried.append)
-    assert engine.pick_device("auto") == engine.pick_device("gpu") == "gpu:0"
+    assert pick.pick_device("auto") == pick.pick_device("gpu") == "gpu:0"
     assert tried == ["gpu:0", "gpu:0"]
 
 
 def test_the_cpu_is_taken_when_asked_for_without_trying_the_gpu(monkeypatch):
     gpu_build(monkeypatch, 1, no_kernel)
-    assert engine.pick_device("cpu") == "cpu"
+    assert pick.pick_device("cpu") == "cpu"
 
 
 def test_a_gpu_this_paddle_cannot_drive_is_left_with_a_warning(monkeypatch, caplog):
     gpu_build(monkeypatch, 1, no_kernel)
     with caplog.at_level(logging.WARNING):
-        assert engine.pick_device("auto") == "cpu"
+        assert pick.pick_device("auto") == "cpu"
     assert "no kernel image" in caplog.text
-    assert engine.INSTALL_GUIDE in caplog.text
+    assert pick.INSTALL_GUIDE in caplog.text
 
 
 def test_a_gpu_asked_for_that_cannot_be_driven_is_an_error(monkeypatch):
     gpu_build(monkeypatch, 1, no_kernel)
     with pytest.raises(DeviceError) as caught:
-        engine.pick_device("gpu")
-    words = ("no kernel image", engine.INSTALL_GUIDE, "--device cpu")
+        pick.pick_device("gpu")
+    words = ("no kernel image", pick.INSTALL_GUIDE, "--device cpu")
     assert [word for word in words if word not in str(caught.value)] == []
     assert caught.value.exit_code == ExitCode.DEVICE
 
@@ -126,20 +126,20 @@ def test_without_a_gpu_auto_is_silent_and_gpu_an_error(monkeypatch, caplog, comp
     gpu_build(monkeypatch, 0, no_kernel)
     monkeypatch.setattr(paddle.device, "is_compiled_with_cuda", lambda: compiled)
     with caplog.at_level(logging.WARNING):
-        assert engine.pick_device("auto") == "cpu"
+        assert pick.pick_device("auto") == "cpu"
     assert caplog.text == ""
     with pytest.raises(DeviceError, match=word):
-        engine.pick_device("gpu")
+        pick.pick_device("gpu")
 
 
 def test_an_unknown_device_is_refused():
     with pytest.raises(DeviceError, match="'tpu'.*auto, cpu, gpu"):
-        engine.pick_device("tpu")
+        pick.pick_device("tpu")
 
 
 def test_the_trial_operation_runs_and_leaves_the_device_as_it_was():
     before = paddle.device.get_device()
-    engine._convolve("cpu")
+    pick._convolve("cpu")
     assert paddle.device.get_device() == before
 
 
@@ -150,10 +150,10 @@ def test_the_trial_operation_runs_and_leaves_the_device_as_it_was():
 def installed(monkeypatch):
     """Sets what is installed besides Paddle, on a machine without a GPU."""
     monkeypatch.setattr(paddle.device, "is_compiled_with_cuda", lambda: False)
-    monkeypatch.setattr(engine.runtimes, "cpu_precision", lambda: "bf16")
+    monkeypatch.setattr(pick.runtimes, "cpu_precision", lambda: "bf16")
 
     def install(*packages):
-        monkeypatch.setattr(engine.util, "find_spec", lambda name: name if name in packages else None)
+        monkeypatch.setattr(pick.util, "find_spec", lambda name: name if name in packages else None)
 
     return install
 
@@ -161,31 +161,27 @@ def installed(monkeypatch):
 def test_auto_takes_paddle_on_a_gpu_that_computes(monkeypatch, installed):
     installed("openvino")
     gpu_build(monkeypatch, 1, lambda device: None)
-    taken = engine.pick()
+    taken = pick.pick()
     assert (taken.name, taken.device) == ("paddle", "gpu:0") and "GPU" in taken.why
-    assert engine.pick("auto", "cpu").name == "openvino"
+    assert pick.pick("auto", "cpu").name == "openvino"
 
 
 def test_without_a_gpu_auto_takes_openvino_else_paddle_and_says_why(installed):
     installed("openvino")
-    assert str(engine.pick()) == "openvino on cpu: the fastest engine on a CPU, bf16"
+    assert str(pick.pick()) == "openvino on cpu: the fastest engine on a CPU, bf16"
     installed()
-    taken = str(engine.pick())
+    taken = str(pick.pick())
     assert taken.startswith("paddle on cpu:") and taken.endswith("pip install openvino paddle2onnx")
 
 
 def test_what_is_asked_for_is_taken(installed):
     installed("openvino")
-    assert engine.pick("paddle", "cpu") == engine.Engine("paddle", "cpu", "asked for")
-    assert engine.pick("openvino") == engine.Engine("openvino", "cpu", "asked for, bf16")
+    assert pick.pick("paddle", "cpu") == pick.Engine("paddle", "cpu", "asked for")
+    assert pick.pick("openvino") == pick.Engine("openvino", "cpu", "asked for, bf16")
     with pytest.raises(DeviceError, match="openvino runs on the CPU.*--engine paddle"):
-        engine.pick("openvino", "gpu")
+        pick.pick("openvino", "gpu")
     with pytest.raises(DeviceError, match="'tensorrt'.*auto, paddle, openvino, onnxruntime"):
-        engine.pick("tensorrt")
-
-
-def test_the_command_line_knows_the_engines():
-    assert cli.ENGINES == engine.ENGINES
+        pick.pick("tensorrt")
 
 
 def test_where_openvino_fails_auto_goes_on_with_paddle_and_says_so(tmp_path, monkeypatch, caplog, installed):
@@ -196,14 +192,14 @@ def test_where_openvino_fails_auto_goes_on_with_paddle_and_says_so(tmp_path, mon
     weights.save(EraseNet(0.0625), path)
     jobs = [(NetworkConfig("erasenet", "net.pdparams", {"width": 0.0625}), path, 64)]
     pytest.importorskip("openvino")
-    monkeypatch.setattr(engine.export, "cached", refuse)
+    monkeypatch.setattr(pick.export, "cached", refuse)
     installed("openvino")
     with caplog.at_level(logging.WARNING):
-        (network,), taken = engine.build_all(jobs, engine.pick())
-    assert isinstance(network, engine.PaddleNetwork) and taken.name == "paddle" and "openvino failed" in taken.why
+        (network,), taken = pick.build_all(jobs, pick.pick())
+    assert isinstance(network, pick.PaddleNetwork) and taken.name == "paddle" and "openvino failed" in taken.why
     assert "it cannot be exported. Going on with paddle." in caplog.text
     with pytest.raises(DeviceError, match="cannot be exported"):
-        engine.build_all(jobs, engine.pick("openvino"))
+        pick.build_all(jobs, pick.pick("openvino"))
 
 
 def test_damaged_weights_are_an_error_on_every_engine(tmp_path, installed):
@@ -211,7 +207,7 @@ def test_damaged_weights_are_an_error_on_every_engine(tmp_path, installed):
     pytest.importorskip("onnxruntime")
     path = tmp_path / "net.pdparams"
     path.write_bytes(b"damaged")
-    for name in engine.ENGINES:
+    for name in pick.ENGINES:
         installed("openvino", "paddle2onnx")
         with pytest.raises(WeightsError, match="net.pdparams"):
-            engine.build_all([(NetworkConfig("erasenet", ""), path, 64)], engine.pick(name))
+            pick.build_all([(NetworkConfig("erasenet", ""), path, 64)], pick.pick(name))

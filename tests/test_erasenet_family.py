@@ -8,13 +8,17 @@ import paddle
 import pytest
 from paddle import nn
 
-from dehw import checkpoint, config, engine, losses, masks, models, pages, weights
+from dehw import config, models
 from dehw.config import NetworkConfig
+from dehw.engine import pick, weights
+from dehw.files import images
 from dehw.models.aidr import AIDR
 from dehw.models.discriminators import DISCRIMINATORS
 from dehw.models.erasenet import REFINEMENTS, EraseNet
 from dehw.models.erasenet_discriminator import EraseNetDiscriminator
 from dehw.models.layers import NonLocal, fold_spectral_norm, scaler
+from dehw.page import masks
+from dehw.train import checkpoint, losses
 
 TINY = 0.0625
 ROOT = Path(__file__).parents[1]
@@ -261,7 +265,7 @@ def test_a_saved_non_local_network_is_built_by_name(tmp_path):
     trained.eval()
     page, mask = rand(1, 3, 32, 64), np.ones((1, 1, 32, 64), np.float32)
     expected = trained(paddle.to_tensor(page))[3].numpy()
-    np.testing.assert_allclose(engine.build(network, tmp_path / "net.pdparams")(page, mask), expected, atol=1e-4)
+    np.testing.assert_allclose(pick.build(network, tmp_path / "net.pdparams")(page, mask), expected, atol=1e-4)
 
 
 def test_the_configuration_trains_the_second_generator_of_the_second_seed():
@@ -282,8 +286,8 @@ def inked_crops(size=64):
     """The most written-on windows of two sample pages as image, gt (2, 3, S, S) and mask (2, 1, S, S) tensors."""
     crops = []
     for stem in ("dehw_sample_01", "dehw_sample_02"):
-        image = pages.read_image(SAMPLES / "images" / f"{stem}.jpg")
-        gt = pages.read_image(SAMPLES / "gts" / f"{stem}.png")
+        image = images.read_image(SAMPLES / "images" / f"{stem}.jpg")
+        gt = images.read_image(SAMPLES / "gts" / f"{stem}.png")
         mask = masks.soft_mask(image, gt)
         ink = cv2.integral(mask)
         inside = ink[size:, size:] - ink[:-size, size:] - ink[size:, :-size] + ink[:-size, :-size]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from dehw import eraser as eraser_module
-from dehw import scale
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment, load_pipeline
-from dehw.engine import Engine, PaddleNetwork
+from dehw.engine.pick import Engine, PaddleNetwork
 from dehw.eraser import Eraser
 from dehw.errors import InputError
+from dehw.page import layout
 
 WORK = Path(__file__).resolve().parents[1] / "work"
 TILE, MARGIN = 64, 13
@@ -407,7 +407,7 @@ def test_without_a_segmenter_the_whole_page_is_erased():
 
 @pytest.mark.parametrize("factor", [0.5, 0.3, 1.7])
 def test_networks_see_the_page_at_its_print_height(monkeypatch, factor):
-    monkeypatch.setattr(scale, "working_scale", lambda page, target: factor if target == 20 else 1.0)
+    monkeypatch.setattr(layout, "working_scale", lambda page, target: factor if target == 20 else 1.0)
     page = np.full((101, 143, 3), 230, np.uint8)
     page[40:60, 30:100] = 40
     sizes, recorder = [], Recorder()
@@ -432,7 +432,7 @@ def test_networks_see_the_page_at_its_print_height(monkeypatch, factor):
 
 def test_at_print_height_the_mask_s_rim_shows_no_ink(monkeypatch):
     """Pixels brought back to full size mix with neighbours: those must be the generators', not the ink's."""
-    monkeypatch.setattr(scale, "working_scale", lambda page, target: 0.4)
+    monkeypatch.setattr(layout, "working_scale", lambda page, target: 0.4)
     page = np.full((120, 120, 3), 255, np.uint8)
     page[50:70, 50:70] = 0
     mask = np.zeros((120, 120), bool)
@@ -444,7 +444,7 @@ def test_at_print_height_the_mask_s_rim_shows_no_ink(monkeypatch):
 
 def test_print_height_is_measured_once_a_page(monkeypatch):
     calls = []
-    monkeypatch.setattr(scale, "working_scale", lambda page, target: calls.append(target) or 0.5)
+    monkeypatch.setattr(layout, "working_scale", lambda page, target: calls.append(target) or 0.5)
     eraser_with(identity, pipeline=tiny(print_height=20.0))(random_page(60, 60))
     assert calls == [20.0]
 
@@ -569,7 +569,8 @@ def test_load_builds_the_parts_asked_for(monkeypatch, tmp_path):
 
 def test_a_saved_pipeline_loads_and_erases(tmp_path):
     """From two weight files and a YAML file to a page, with real networks (untrained)."""
-    from dehw import models, weights
+    from dehw import models
+    from dehw.engine import weights
 
     path = tmp_path / "small.yml"
     path.write_text(
@@ -612,7 +613,7 @@ from dehw.config import load_pipeline
 from dehw.engine import PaddleNetwork
 from dehw.eraser import Eraser
 from dehw.models.layers import fold_spectral_norm
-from dehw.pages import read_image, write_image
+from dehw.files.images import read_image, write_image
 
 name, factor, path = sys.argv[1], float(sys.argv[2]), sys.argv[3]
 scale.working_scale = lambda page, target: factor
@@ -649,7 +650,7 @@ print(kib("VmHWM") - before)
 @pytest.mark.parametrize("pipeline, factor", [("lite", 1.0), ("lite", 2.0), ("erasenet", 1.0)])
 def test_a_large_page_stays_under_one_gib(tmp_path, pipeline, factor):
     """All that is held above the loaded networks, whose weights are random; factor: the page's scale for them."""
-    from dehw.pages import write_image
+    from dehw.files.images import write_image
 
     path = tmp_path / "page.jpg"
     write_image(path, random_page(4628, 3300))

@@ -10,10 +10,12 @@ import paddle
 import pytest
 from paddle.nn import functional as F
 
-from dehw import cli, config, export, weights
+from dehw import config
+from dehw.commands import main
 from dehw.config import NetworkConfig
+from dehw.engine import export, weights
 from dehw.errors import DeviceError, ExitCode, WeightsError
-from dehw.files import write_json
+from dehw.files.atomic import write_json
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -204,7 +206,7 @@ def small(tmp_path, monkeypatch):
 
 
 def test_a_pipeline_is_exported_with_a_readme_of_inputs_and_outputs(small, capsys):
-    assert cli.main(["export", str(small), "-o", "out", "--weights", "own"]) == ExitCode.OK
+    assert main.main(["export", str(small), "-o", "out", "--weights", "own"]) == ExitCode.OK
     assert sorted(path.name for path in Path("out").iterdir()) == ["README.md", "e.onnx", "s.onnx"]
     readme = Path("out/README.md").read_text()
     for stem, side, channels in (("s", 64, 1), ("e", 96, 3)):
@@ -217,11 +219,11 @@ def test_a_pipeline_is_exported_with_a_readme_of_inputs_and_outputs(small, capsy
         with paddle.no_grad():
             expected = layer.infer(paddle.to_tensor(tile), *mask).numpy()
         np.testing.assert_allclose(run(f"out/{stem}.onnx", tile=tile), expected, atol=1e-5)
-    assert cli.main(["export", str(small), "-o", "out", "--weights", "own"]) == ExitCode.USAGE
+    assert main.main(["export", str(small), "-o", "out", "--weights", "own"]) == ExitCode.USAGE
     assert "out is not empty" in capsys.readouterr().err
 
 
 def test_missing_weights_are_told_before_anything_is_exported(small):
     Path("own/e.pdparams").unlink()
-    assert cli.main(["export", str(small), "-o", "out", "--weights", "own"]) == ExitCode.WEIGHTS
+    assert main.main(["export", str(small), "-o", "out", "--weights", "own"]) == ExitCode.WEIGHTS
     assert not Path("out").exists()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dehw import engine
-from dehw.pages import read_image, write_image
+from dehw.engine import pick
+from dehw.files.images import read_image, write_image
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = ROOT / "docs" / "python.md"
@@ -22,9 +22,7 @@ def ran(tmp_path_factory):
     names["print"] = lambda *words: printed.append(" ".join(map(str, words)))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(
-            engine.util, "find_spec", lambda name: None
-        )  # auto takes Paddle: exporting takes longer than this
+        patch.setattr(pick.util, "find_spec", lambda name: None)  # auto takes Paddle: exporting takes longer than this
         for snippet in SNIPPET.finditer(text):
             line = text.count("\n", 0, snippet.start(1))
             exec(compile("\n" * line + snippet[1], str(GUIDE), "exec"), names)  # errors name the guide's own line

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dehw import ink
+from dehw.page import ink
 
 
 def random_pages(seed, low=0, high=256):

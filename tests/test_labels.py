@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from dehw.pages import read_image, write_image  # noqa: E402
+from dehw.files.images import read_image, write_image  # noqa: E402
 from pretrain import corpus, labels  # noqa: E402
 
 WORD, ANSWER, RULE = np.s_[40:60, 40:120], np.s_[100:120, 60:90], np.s_[124:126, 20:260]

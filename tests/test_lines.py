@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from test_scale import print_page, scribble, shade
 
-from dehw.lines import covered, find_lines
-from dehw.pages import read_image
+from dehw.files.images import read_image
+from dehw.page.lines import covered, find_lines
 
 SAMPLES = sorted((Path(__file__).parents[1] / "data" / "sample" / "images").iterdir())
 

@@ -5,7 +5,7 @@ import paddle
 import pytest
 from paddleseg.models.losses import DiceLoss, MixedLoss
 
-from dehw import losses
+from dehw.train import losses
 
 
 def rand(*shape, seed=0):

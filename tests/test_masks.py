@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from skimage import measure
 
-from dehw import masks
 from dehw.errors import InputError
+from dehw.page import masks
 
 
 def page(*pixels):

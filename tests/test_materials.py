@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dehw import cli
+from dehw.commands import main
 from dehw.data.materials import cut_pieces, cut_scan, find_pieces
 from dehw.errors import InputError
-from dehw.pages import read_image, write_image
+from dehw.files.images import read_image, write_image
 
 RED = (220, 40, 50)
 STROKES = np.s_[20:40, 10:40], np.s_[60:66, 70:110]  # two words, farther apart than strokes of one word are
@@ -36,7 +36,7 @@ def data(tmp_path) -> Path:
 
 
 def run(*arguments) -> int:
-    return cli.main(["materials", *map(str, arguments)])
+    return main.main(["materials", *map(str, arguments)])
 
 
 def names(folder: Path) -> list[str]:

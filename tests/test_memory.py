@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dehw.pages import write_image
+from dehw.files.images import write_image
 
 WORK = Path(__file__).resolve().parents[1] / "work"
 BOUND = 12  # bytes a pixel: the page, the page erased, a probability, and masks
@@ -21,8 +21,8 @@ import numpy as np
 from dehw import batch, bench
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import Eraser
-from dehw.pages import find_pages
-from dehw.progress import Progress
+from dehw.files.images import find_pages
+from dehw.commands.erase.progress import Progress
 
 batch.READ_AHEAD = 0  # a page that is read ahead costs a constant more
 network = NetworkConfig(type="erasenet", weights="tiny.pdparams")

@@ -9,12 +9,14 @@ from paddleseg.models import SegFormer as PaddleSegFormer
 from paddleseg.models.backbones.mix_transformer import MixVisionTransformer
 from paddleseg.transforms import Normalize
 
-from dehw import losses, models, weights
+from dehw import models
 from dehw.config import NetworkConfig
+from dehw.engine import weights
 from dehw.errors import ConfigError
 from dehw.models.erasenet import EraseNet
 from dehw.models.layers import ConvAct, DeconvAct, Residual, fold_spectral_norm
 from dehw.models.segformer import SegFormer
+from dehw.train import losses
 
 TINY = 0.0625
 

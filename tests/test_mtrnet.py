@@ -7,13 +7,14 @@ import paddle
 import pytest
 from paddle.vision.models.vgg import VGG, cfgs, make_layers
 
-from dehw import engine, losses, models, weights
+from dehw import models
 from dehw.config import NetworkConfig
+from dehw.engine import pick, weights
 from dehw.errors import ConfigError, WeightsError
-from dehw.models import vgg
 from dehw.models.discriminators import MTRNetDiscriminator
 from dehw.models.layers import fold_spectral_norm
 from dehw.models.mtrnet import INIT_STD, MTRNet
+from dehw.train import losses
 
 TINY = 0.0625
 CONVS = (paddle.nn.Conv2D, paddle.nn.Conv2DTranspose)
@@ -267,7 +268,7 @@ def test_the_engine_runs_a_trained_mtrnet_with_its_norms_folded(tmp_path):
     page, mask = page_and_mask()
     net(page, mask)
     weights.save(net, tmp_path / network.weights, dtype="float32")
-    run = engine.build(network, tmp_path / network.weights)
+    run = pick.build(network, tmp_path / network.weights)
     assert not hasattr(run.layer.fine.out, "weight_orig")
     net.eval()
     np.testing.assert_allclose(run(page.numpy(), mask.numpy()), net.infer(page, mask).numpy(), rtol=1e-5, atol=1e-6)
@@ -362,7 +363,7 @@ def vgg_file(paddles_vgg, tmp_path_factory):
 
 def test_vgg_is_paddles_own_up_to_relu5_2(paddles_vgg, vgg_file):
     x = paddle.rand([1, 3, 32, 32])
-    found = vgg.load(vgg_file)(x)
+    found = weights.load_vgg(vgg_file)(x)
     assert list(found)[::3] == ["relu1_1", "relu2_2", "relu3_3", "relu4_2", "relu5_1"] and len(found) == 14
     for place, layer in enumerate(paddles_vgg.features):
         x = layer(x)
@@ -372,7 +373,7 @@ def test_vgg_is_paddles_own_up_to_relu5_2(paddles_vgg, vgg_file):
 
 
 def test_perceptual_and_style_terms_have_gradients_and_vgg_has_none(vgg_file):
-    features = vgg.load(vgg_file)
+    features = weights.load_vgg(vgg_file)
     gt = paddle.rand([1, 3, 32, 32])
     mask = paddle.ones([1, 1, 32, 32])
     for term in (lambda seen, wanted: losses.perceptual(seen, wanted, mask), losses.style):
@@ -384,7 +385,7 @@ def test_perceptual_and_style_terms_have_gradients_and_vgg_has_none(vgg_file):
 
 def test_weights_that_are_not_vggs_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="no such file"):
-        vgg.load(tmp_path / "none.pdparams")
+        weights.load_vgg(tmp_path / "none.pdparams")
     weights.save(MTRNet(TINY), tmp_path / "other.pdparams")
     with pytest.raises(WeightsError, match="other.pdparams.*missing features.0.weight.*VGG-19.*vgg19.pdparams"):
-        vgg.load(tmp_path / "other.pdparams")
+        weights.load_vgg(tmp_path / "other.pdparams")

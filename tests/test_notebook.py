@@ -17,8 +17,10 @@ from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
 import dehw.train
-from dehw import config, submit
-from dehw.pages import find_pages, write_image
+from dehw import config
+from dehw.commands import submit
+from dehw.files.find import find_pages
+from dehw.files.images import write_image
 from dehw.train import erase, seg
 
 ROOT = Path(__file__).resolve().parents[1]

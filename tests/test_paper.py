@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dehw import paper
+from dehw.page import paper
 
 SIDE, REACH = 160, 41
 

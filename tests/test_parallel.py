@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from dehw.parallel import in_order
+from dehw.engine.parallel import in_order
 
 
 @pytest.mark.parametrize("threads", [0, 1, 2, 5])

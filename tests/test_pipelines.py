@@ -10,15 +10,17 @@ import pytest
 import yaml
 from paddleseg.models.backbones.mix_transformer import MixVisionTransformer
 
-from dehw import losses, models, scale, weights
+from dehw import models
 from dehw.config import PIPELINES, NetworkConfig, Pipeline, load_pipeline
 from dehw.data.pairs import find_pairs
+from dehw.engine import weights
 from dehw.eraser import Eraser
 from dehw.errors import ConfigError, WeightsError
-from dehw.masks import soft_mask
+from dehw.files.images import read_image
 from dehw.models.segformer import SegFormer
-from dehw.pages import read_image
-from dehw.train import stages
+from dehw.page import layout
+from dehw.page.masks import soft_mask
+from dehw.train import losses, stages
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(path.stem for path in PIPELINES.glob("*.yml"))
@@ -133,7 +135,7 @@ def mean_of_views(layer: paddle.nn.Layer, views: list[str], *inputs: np.ndarray)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pipeline_erases_a_page_as_its_file_says(name, tmp_path, monkeypatch):
     """A page of one tile, from files of random weights, against the steps written out network by network."""
-    monkeypatch.setattr(scale, "working_scale", lambda page, target: 1.0)
+    monkeypatch.setattr(layout, "working_scale", lambda page, target: 1.0)
     pipeline, layers = small(name), []
     paddle.seed(3)
     for network in networks(pipeline):

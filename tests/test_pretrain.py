@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dehw import models, weights
+from dehw import models
 from dehw.config import NetworkConfig
+from dehw.engine import weights
 
 torch = pytest.importorskip("torch")
 
@@ -24,7 +25,7 @@ from pretrain.train import erasing_loss, learning_rate, print_pixels, segmentati
     ],
 )
 def test_twin_and_paddle_agree(twin, config):
-    from dehw import weights
+    from dehw.engine import weights
 
     torch.manual_seed(0)
     network = twin().eval()

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dehw import paper, printed
+from dehw.page import paper, printed
 
 SIDE, HEIGHT, REACH = 240, 20, 61
 PAPER, PRINT = 235, (30, 30, 30)

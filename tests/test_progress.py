@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from dehw import progress
-from dehw.progress import Progress
+from dehw.commands.erase import progress
+from dehw.commands.erase.progress import Progress
 
 # What an eraser says of two pages: the second has no handwriting, so that no tile is erased.
 CALLS = [("segment", 1, 4), ("segment", 4, 4), ("erase", 1, 2), ("erase", 2, 2), None, ("segment", 1, 1), None]

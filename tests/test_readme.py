@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dehw import cli
+from dehw.commands import main
 
 ROOT = Path(__file__).resolve().parents[1]
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
@@ -63,7 +63,7 @@ def targets(text: str) -> list[tuple[str, str]]:
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """dehw's parsers by command."""
-    return next(each for each in cli._parser()._actions if isinstance(each, argparse._SubParsersAction)).choices
+    return next(each for each in main.parser()._actions if isinstance(each, argparse._SubParsersAction)).choices
 
 
 def script_parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dehw import cli
+from dehw.commands import main
 from dehw.config import load
 from dehw.data import crops, recipes
 from dehw.data.augment import Crop
@@ -15,8 +15,8 @@ from dehw.data.figures import threshold_panel
 from dehw.data.pairs import Pair, find_pairs
 from dehw.data.recipes import STEPS, Kit, Recipes, follow
 from dehw.errors import ConfigError, InputError
-from dehw.masks import soft_mask
-from dehw.pages import read_image, write_image
+from dehw.files.images import read_image, write_image
+from dehw.page.masks import soft_mask
 from dehw.train.erase import EraseTraining
 
 ROOT = Path(__file__).parents[1]
@@ -299,7 +299,7 @@ def test_the_segmenter_s_configuration_takes_recipes_as_overrides():
 def test_the_sheet_has_a_row_for_every_step(pairs, bank, tmp_path, capsys):
     sheet = tmp_path / "sheet.png"
     arguments = ["recipes", str(tmp_path / "set"), "-o", str(sheet), "--size", str(SIZE), "--print-height", "16"]
-    assert cli.main([*arguments, "--materials", str(bank)]) == 0
+    assert main.main([*arguments, "--materials", str(bank)]) == 0
     rows = len(STEPS) + 2  # and one for crops drawn again, and one for all of them
     row, column = SIZE + 40 + 12, SIZE + 12
     picture = read_image(sheet)
@@ -307,13 +307,13 @@ def test_the_sheet_has_a_row_for_every_step(pairs, bank, tmp_path, capsys):
     for at in range(rows):
         before, after = (picture[at * row + 40 : (at + 1) * row - 12, c : c + SIZE] for c in (0, column))
         assert not np.array_equal(before, after), at
-    assert cli.main(arguments) == 0  # without materials: a row less
+    assert main.main(arguments) == 0  # without materials: a row less
     assert read_image(sheet).shape[0] == (rows - 1) * row - 12
 
 
 def test_the_sheet_never_replaces_a_page(pairs, tmp_path, capsys):
     before = pairs[0].image.read_bytes()
-    assert cli.main(["recipes", str(tmp_path / "set"), "-o", str(pairs[0].image)]) == 2
+    assert main.main(["recipes", str(tmp_path / "set"), "-o", str(pairs[0].image)]) == 2
     assert "choose another file" in capsys.readouterr().err and pairs[0].image.read_bytes() == before
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import paddle
 import pytest
 
-from dehw import engine, models, runtimes, weights
+from dehw import models
 from dehw.config import NetworkConfig
+from dehw.engine import pick, runtimes, weights
 from dehw.eraser import Eraser
 from dehw.errors import DeviceError
-from dehw.pages import read_image
+from dehw.files.images import read_image
 
 pytest.importorskip("openvino")
 ort = pytest.importorskip("onnxruntime")
@@ -48,7 +49,7 @@ def saved(tmp_path_factory):
         random = np.random.default_rng(0)
         tiles, masks = random.random((2, 3, TILE, TILE)), random.random((2, 1, TILE, TILE)) > 0.8
         inputs = [each.astype(np.float32) for each in (tiles, masks)][: 1 if "seg" in kind else 2]
-        return network, path, inputs, engine.build(network, path)(*inputs)
+        return network, path, inputs, pick.build(network, path)(*inputs)
 
     return lambda kind: known[kind] if kind in known else known.setdefault(kind, make(kind))
 
@@ -59,7 +60,7 @@ def test_an_engine_gives_what_paddle_gives(saved, monkeypatch, kind, name):
     """In float32, the rounding of a few hundred layers apart."""
     network, path, inputs, expected = saved(kind)
     monkeypatch.setattr(runtimes, "cpu_precision", lambda: "f32")
-    answer = engine.build(network, path, "cpu", name, TILE)(*inputs)
+    answer = pick.build(network, path, "cpu", name, TILE)(*inputs)
     assert answer.dtype == np.float32 and expected.std() > 0.05
     np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-4 * expected.std())
 
@@ -69,7 +70,7 @@ def test_bf16_stays_near(saved, monkeypatch, kind):
     """Its 8 bits of mantissa round each product by 0.4 %; untrained networks spread that more than trained ones."""
     network, path, inputs, expected = saved(kind)
     monkeypatch.setattr(runtimes, "cpu_precision", lambda: "bf16")
-    answer = engine.build(network, path, "cpu", "openvino", TILE)(*inputs)
+    answer = pick.build(network, path, "cpu", "openvino", TILE)(*inputs)
     assert answer.dtype == np.float32
     assert np.abs(answer - expected).mean() < 0.05 * expected.std()
 
@@ -77,10 +78,10 @@ def test_bf16_stays_near(saved, monkeypatch, kind):
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_tiles_of_another_size_and_number_are_taken(saved, name):
     network, path, _, _ = saved("erasenet")
-    built = engine.build(network, path, "cpu", name, TILE)
+    built = pick.build(network, path, "cpu", name, TILE)
     for shape in [(1, 64, 96), (3, 64, 96), (1, TILE, TILE)]:
         tiles = np.random.default_rng(1).random((shape[0], 3, *shape[1:]), dtype=np.float32)
-        expected = engine.build(network, path)(tiles, tiles[:, :1])
+        expected = pick.build(network, path)(tiles, tiles[:, :1])
         assert np.abs(built(tiles, tiles[:, :1]) - expected).mean() < 0.05 * expected.std()
 
 
@@ -91,7 +92,7 @@ def test_a_size_is_compiled_once(saved, runtime):
 
     def source(size):
         asked.append(size)
-        return engine.export.cached(network, path, size)
+        return pick.export.cached(network, path, size)
 
     built = runtime(source)
     built.prepare((TILE, TILE))
@@ -104,12 +105,12 @@ def test_threads_may_share_a_network(saved, monkeypatch, name):
     """More of them than run at once: each gets the answer to its own tiles, a new size of tile compiled among them."""
     network, path, _, _ = saved("erasenet")
     monkeypatch.setattr(runtimes, "processors", lambda: 2)
-    built = engine.build(network, path, "cpu", name, TILE)
+    built = pick.build(network, path, "cpu", name, TILE)
     assert built.at_once == 2
     random = np.random.default_rng(2)
     inputs = [random.random((1, 3, TILE, TILE + 32 * (n % 2)), dtype=np.float32) for n in range(8)]
     expected = [built(tiles, tiles[:, :1]) for tiles in inputs]
-    again = engine.build(network, path, "cpu", name, TILE)
+    again = pick.build(network, path, "cpu", name, TILE)
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda tiles: again(tiles, tiles[:, :1]), inputs))
     for answer, alone in zip(answers, expected):
@@ -128,19 +129,19 @@ def test_the_tiles_at_once_follow_the_processors(monkeypatch):
 def test_a_damaged_export_is_told_with_its_file(saved, tmp_path, monkeypatch, name):
     network, path, inputs, _ = saved("erasenet")
     monkeypatch.setenv("DEHW_CACHE", str(tmp_path))
-    file = engine.export.cached(network, path, (TILE, TILE))
+    file = pick.export.cached(network, path, (TILE, TILE))
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(DeviceError, match=f"delete {file}, or use --engine paddle"):
-        engine.build(network, path, "cpu", name, TILE)
+        pick.build(network, path, "cpu", name, TILE)
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_a_missing_package_is_named_with_its_pip_command(monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(DeviceError, match=f"pip install {name} paddle2onnx.*--engine paddle"):
-        engine.pick(name)
+        pick.pick(name)
     with pytest.raises(DeviceError, match=f"pip install {name} paddle2onnx"):
-        engine.build(NETWORKS["erasenet"], Path("e.pdparams"), "cpu", name)
+        pick.build(NETWORKS["erasenet"], Path("e.pdparams"), "cpu", name)
 
 
 def test_the_providers_of_onnx_runtime_follow_the_device(monkeypatch):
@@ -148,9 +149,9 @@ def test_the_providers_of_onnx_runtime_follow_the_device(monkeypatch):
     monkeypatch.setattr(ort, "get_available_providers", lambda: found)
     assert runtimes.providers("auto") == runtimes.providers("gpu") == ["CUDAExecutionProvider", "CPUExecutionProvider"]
     assert runtimes.providers("cpu") == ["CPUExecutionProvider"]
-    assert engine.pick("onnxruntime", "cpu").device == "cpu" and engine.pick("onnxruntime").device == "gpu"
+    assert pick.pick("onnxruntime", "cpu").device == "cpu" and pick.pick("onnxruntime").device == "gpu"
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    assert engine.pick("onnxruntime").device == "cpu"
+    assert pick.pick("onnxruntime").device == "cpu"
     with pytest.raises(DeviceError, match="onnxruntime-gpu.*--device cpu"):
         runtimes.providers("gpu")
 
@@ -200,8 +201,8 @@ network.prepare((64, 64))
 def test_with_the_cache_warm_paddle_is_not_imported_and_nothing_is_sent(saved):
     """Importing Paddle takes longer than erasing a page; importing OpenVINO reports it, unless it is kept from it."""
     network, path, _, _ = saved("erasenet")
-    engine.export.cached(network, path, (TILE, TILE))
-    work = Path(engine.__file__).parents[1]
+    pick.export.cached(network, path, (TILE, TILE))
+    work = Path(pick.__file__).parents[1]
     run = subprocess.run([sys.executable, "-c", WARM, path], cwd=work, capture_output=True, text=True)
     assert run.stdout.split() == ["openvino", "False", "None"], run.stderr
 
@@ -210,10 +211,10 @@ def test_with_the_cache_warm_paddle_is_not_imported_and_nothing_is_sent(saved):
 def test_a_runtime_gathers_nothing_for_its_makers(saved, tmp_path, name):
     """ONNX Runtime collects its reports in the user's cache, and sends them from a thread."""
     network, path, _, _ = saved("erasenet")
-    source = str(engine.export.cached(network, path, (TILE, TILE)))
+    source = str(pick.export.cached(network, path, (TILE, TILE)))
     env = {key: value for key, value in os.environ.items() if key not in ("ORT_DISABLE_TELEMETRY", "CI")}
     env |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
-    work = Path(engine.__file__).parents[1]
+    work = Path(pick.__file__).parents[1]
     subprocess.run([sys.executable, "-c", ALONE, name, source], cwd=work, env=env, check=True)
     assert not list(tmp_path.iterdir())
 
@@ -221,7 +222,7 @@ def test_a_runtime_gathers_nothing_for_its_makers(saved, tmp_path, name):
 FIRST = """
 import sys, threading
 import numpy as np
-from dehw.runtimes import OpenVinoNetwork
+from dehw.engine.runtimes import OpenVinoNetwork
 sys.setswitchinterval(1e-6)  # threads take turns at every chance
 source, side = sys.argv[1], int(sys.argv[2])
 network, tile = OpenVinoNetwork(lambda size: source), np.zeros((1, 3, side, side), np.float32)
@@ -239,7 +240,7 @@ threads = [threading.Thread(target=work) for _ in range(2)]
 def test_two_threads_may_make_the_first_calls_at_once(saved):
     """OpenVINO's binding would wait for itself for ever; each try has a process of its own."""
     network, path, _, _ = saved("erasenet")
-    source, work = str(engine.export.cached(network, path, (TILE, TILE))), Path(engine.__file__).parents[1]
+    source, work = str(pick.export.cached(network, path, (TILE, TILE))), Path(pick.__file__).parents[1]
     for _ in range(3):
         subprocess.run([sys.executable, "-c", FIRST, source, str(TILE)], cwd=work, check=True, timeout=60)
 
@@ -247,7 +248,7 @@ def test_two_threads_may_make_the_first_calls_at_once(saved):
 SIGNALLED = """
 import gc, signal, sys
 import numpy as np
-from dehw.runtimes import OpenVinoNetwork
+from dehw.engine.runtimes import OpenVinoNetwork
 source, side = sys.argv[1], int(sys.argv[2])
 for _ in range(3):
     networks = [OpenVinoNetwork(lambda size: source) for _ in range(2)]
@@ -265,7 +266,7 @@ sys.exit(told != [signal.SIGUSR1])
 def test_signals_are_taken_after_networks_are_gone(saved):
     """Each of OpenVINO's cores lays a stack for signals and frees it, in the wrong order where there are two."""
     network, path, _, _ = saved("erasenet")
-    source, work = str(engine.export.cached(network, path, (TILE, TILE))), Path(engine.__file__).parents[1]
+    source, work = str(pick.export.cached(network, path, (TILE, TILE))), Path(pick.__file__).parents[1]
     subprocess.run([sys.executable, "-c", SIGNALLED, source, str(TILE)], cwd=work, check=True, timeout=120)
 
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from dehw import metrics
 from dehw.data.pairs import find_pairs
-from dehw.pages import read_image
+from dehw.files.images import read_image
+from dehw.page import metrics
 
 SAMPLES = Path(__file__).parents[1] / "data" / "sample"
 PAIRS = find_pairs(SAMPLES)

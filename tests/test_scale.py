@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dehw.scale import print_height, working_scale
+from dehw.page.layout import print_height, working_scale
 
 PAPER, INK = 235, 40
 

@@ -19,14 +19,15 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from dehw import cli, documents, serve
+from dehw.commands import main, serve
+from dehw.commands.serve.limits import Limits
+from dehw.commands.serve.opened import COLOURS, ERASE, KEEP, NOTHING, read_strokes
+from dehw.commands.serve.session import Sessions
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import Eraser
 from dehw.errors import DehwError, ExitCode, InputError
-from dehw.pages import read_image
-from dehw.serve.limits import Limits
-from dehw.serve.opened import COLOURS, ERASE, KEEP, NOTHING, read_strokes
-from dehw.serve.session import Sessions
+from dehw.files import documents
+from dehw.files.images import read_image
 
 ROOT = Path(__file__).resolve().parents[1]
 INK = slice(10, 14), slice(5, 30)
@@ -377,7 +378,7 @@ def test_stray_uploads_are_swept_and_sessions_are_not(sessions, session):
 
 def test_without_gradio_the_command_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)
-    assert cli.main(["serve"]) == ExitCode.USAGE
+    assert main.main(["serve"]) == ExitCode.USAGE
     assert f"the web page needs one more package, pip install {serve.GRADIO}" in capsys.readouterr().err
 
 
@@ -431,7 +432,7 @@ def test_other_answers_pass_as_they_come():
 @pytest.fixture
 def desk(sessions):
     serve._import_gradio()
-    from dehw.serve.page import Desk
+    from dehw.commands.serve.page import Desk
 
     return Desk(sessions)
 

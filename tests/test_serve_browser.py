@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dehw import documents, serve
+from dehw.commands import serve
+from dehw.commands.serve.limits import Limits
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import Eraser
-from dehw.pages import read_image
-from dehw.serve.limits import Limits
+from dehw.files import documents
+from dehw.files.images import read_image
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MISSING = [name for name in ("gradio", "playwright") if util.find_spec(name) is None] + ["chromium"] * (not CHROMIUM)

@@ -8,16 +8,18 @@ from PIL import Image
 from test_batch import INK, damage_page, files, page, report, run, save_pdf, save_tiff, whitened
 from test_batch import eraser as eraser  # a fixture
 
-from dehw import cli, ink, sidefiles
+from dehw.commands import erase
+from dehw.commands.erase import sidefiles
 from dehw.errors import ExitCode
-from dehw.pages import read_image, write_image
+from dehw.files.images import read_image, write_image
+from dehw.page import ink
 
 ALL = ["--save-mask", "--compare", "--save-ink"]
 NAMES = ["a.clean.png", "a.compare.png", "a.ink.png", "a.mask.png", "a.png"]
 
 
 def test_the_command_line_knows_every_side_file():
-    assert cli.SIDES == tuple(sidefiles.MAKERS)
+    assert erase.SIDES == tuple(sidefiles.MAKERS)
 
 
 def test_side_files_stand_beside_the_clean_page(eraser):

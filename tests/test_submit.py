@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dehw import config, submit
+from dehw import config
+from dehw.commands import submit
+from dehw.commands.submit import Choice, choose_pipeline
 from dehw.config import load_pipeline
 from dehw.eraser import Eraser
 from dehw.errors import ConfigError, ExitCode, InputError, WeightsError
-from dehw.pages import find_pages, read_image, read_mask, write_image, write_mask
-from dehw.submit import Choice, choose_pipeline
+from dehw.files.find import find_pages
+from dehw.files.images import read_image, read_mask, write_image, write_mask
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "work" / "pre_and_submit"
 PIPELINE = """

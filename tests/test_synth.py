@@ -7,11 +7,11 @@ import matplotlib
 import numpy as np
 import pytest
 
-from dehw.data import pen
-from dehw.data.camera import photograph
 from dehw.data.materials import InkBank, cut_ink, load_families
-from dehw.data.synth import Paper, ink_colour, make_page, trace
-from dehw.data.typeset import Sheet, everyday_hanzi, qr_code, sentence, system_fonts, typeset
+from dehw.data.synth import pen
+from dehw.data.synth.camera import photograph
+from dehw.data.synth.pages import Paper, ink_colour, make_page, trace
+from dehw.data.synth.typeset import Sheet, everyday_hanzi, qr_code, sentence, system_fonts, typeset
 from dehw.errors import InputError
 
 FONT_FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

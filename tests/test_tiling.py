@@ -6,7 +6,7 @@ import cv2  # noqa: F401  (Paddle 2.6.2 wants it imported first)
 import numpy as np
 import pytest
 
-from dehw.tiling import Average, Blend, Tile, batches, read_tile, spread, tiles
+from dehw.page.tiling import Average, Blend, Tile, batches, read_tile, spread, tiles
 
 LENGTHS = [1, 2, 3, 5, 8, 11, 12, 13, 16, 17, 20, 23, 24, 25, 31, 40, 61]
 KINDS = [(16, 8, 0), (16, 16, 0), (16, 5, 0), (16, 8, 4), (16, 8, 3), (16, 3, 5), (17, 7, 5), (3, 1, 1)]

@@ -17,12 +17,14 @@ pytest.importorskip("visualdl")
 import paddle  # noqa: E402
 from visualdl import LogReader  # noqa: E402
 
-from dehw import metrics, models, weights  # noqa: E402
+from dehw import models  # noqa: E402
 from dehw.config import NetworkConfig, load, load_pipeline  # noqa: E402
 from dehw.data.pairs import find_pairs  # noqa: E402
+from dehw.engine import weights  # noqa: E402
 from dehw.eraser import Eraser  # noqa: E402
 from dehw.errors import ConfigError, DehwError, ExitCode, InputError, WeightsError  # noqa: E402
-from dehw.pages import read_image, write_image  # noqa: E402
+from dehw.files.images import read_image, write_image  # noqa: E402
+from dehw.page import metrics  # noqa: E402
 from dehw.train import erase, train_generator  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -10,11 +10,12 @@ pytest.importorskip("paddleseg")
 import paddle  # noqa: E402
 from paddleseg.cvlibs import manager  # noqa: E402
 
-from dehw import models, weights  # noqa: E402
+from dehw import models  # noqa: E402
 from dehw.config import NetworkConfig, load_pipeline  # noqa: E402
+from dehw.engine import weights  # noqa: E402
 from dehw.errors import ConfigError, InputError, WeightsError  # noqa: E402
-from dehw.masks import soft_mask  # noqa: E402
-from dehw.pages import write_image  # noqa: E402
+from dehw.files.images import write_image  # noqa: E402
+from dehw.page.masks import soft_mask  # noqa: E402
 from dehw.train import record_finished, seg, train_segmenter, training_data, weights_folder  # noqa: E402
 from dehw.train.segdata import DehwCrops, DehwPages  # noqa: E402
 

@@ -9,12 +9,13 @@ import pytest
 pytest.importorskip("visualdl")
 from PIL import ImageFont  # noqa: E402
 
-from dehw import masks, models  # noqa: E402
+from dehw import models  # noqa: E402
 from dehw.config import load, load_pipeline  # noqa: E402
-from dehw.data import watermark  # noqa: E402
 from dehw.data.pairs import find_pairs  # noqa: E402
+from dehw.data.synth import watermark  # noqa: E402
 from dehw.eraser import Eraser  # noqa: E402
-from dehw.pages import read_image  # noqa: E402
+from dehw.files.images import read_image  # noqa: E402
+from dehw.page import masks  # noqa: E402
 from dehw.train import erase  # noqa: E402
 
 CONFIG = Path(__file__).parents[1] / "configs" / "watermark.yml"

@@ -7,8 +7,8 @@ import numpy as np
 import paddle
 import pytest
 
-from dehw import weights
 from dehw.config import Erase, NetworkConfig, Pipeline
+from dehw.engine import weights
 from dehw.errors import ExitCode, WeightsError
 
 NETWORK = NetworkConfig("erasenet", "net.pdparams")

@@ -1,6 +1,6 @@
 """The web page as an application of AI Studio, which runs files of this name; elsewhere it is `dehw serve`."""
 
-from dehw import serve
+from dehw.commands import serve
 
 demo = serve.build()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dehw.data.materials import Family
-from dehw.data.synth import Paper, stain
+from dehw.data.synth.pages import Paper, stain
 from samples.boxes import Slot
 from samples.hand import Hand
 from samples.press import Press, find_fonts

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from dehw.data.materials import Family, Glyph
-from dehw.data.pen import draw, warp
-from dehw.data.synth import Paper, ink_colour
+from dehw.data.synth.pages import Paper, ink_colour
+from dehw.data.synth.pen import draw, warp
 from samples.boxes import Box, Glyphs, Slot, Stroke, formula
 
 FINE = 2  # glyphs are rendered at twice the size and averaged

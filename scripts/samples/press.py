@@ -16,7 +16,7 @@ import numpy as np
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
 
-from dehw.data.typeset import Sheet
+from dehw.data.synth.typeset import Sheet
 from dehw.errors import InputError
 from samples.boxes import Box, Slot, Stroke, formula, row, run
 

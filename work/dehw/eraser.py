@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dehw import codes, confidence, lines, masks, paper, parallel, printed, scale, tiling, tta
-from dehw.confidence import Confidence
 from dehw.config import Pipeline, load_pipeline
-from dehw.engine import Network, build_all, pick
+from dehw.engine import parallel
+from dehw.engine.pick import Network, build_all, pick
+from dehw.engine.weights import find
 from dehw.errors import InputError
-from dehw.masks import BALANCED, Box
-from dehw.weights import find
+from dehw.page import confidence, layout, lines, masks, paper, printed, qr, tiling
+from dehw.page.confidence import Confidence
+from dehw.page.masks import BALANCED, Box
+from dehw.page.views import VIEWS, View, average
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -115,7 +117,7 @@ class Eraser:
         """Erase the handwriting of a page, which comes back as the type it was given in.
 
         page: (H, W, 3) uint8 RGB of any size from 1x1 up, or a Pillow picture of any mode, which comes back upright
-        (dehw.pictures). sensitivity: in [0, 1]; the higher, the more is erased, and 0.5 is the pipeline's own
+        (dehw.files.pictures). sensitivity: in [0, 1]; the higher, the more is erased, and 0.5 is the pipeline's own
         threshold. keep, only: boxes (x0, y0, x1, y1) in pixels of the page; nothing changes within `keep`, and
         where `only` is given, outside it. Raises InputError, and PageError for a damaged picture.
         """
@@ -153,7 +155,7 @@ class Eraser:
         """Erase a Pillow picture."""
         from PIL import Image
 
-        from dehw import pictures
+        from dehw.files import pictures
 
         if not isinstance(picture, Image.Image):
             kind = type(picture).__name__
@@ -163,7 +165,7 @@ class Eraser:
 
     def scaled(self, page: np.ndarray) -> np.ndarray:
         """The page at the networks' print height, (h, w, 3) uint8; itself where it fits or none is set."""
-        factor = scale.working_scale(page, self.pipeline.print_height)
+        factor = layout.working_scale(page, self.pipeline.print_height)
         return _resize(page, tuple(max(1, round(side * factor)) for side in page.shape[1::-1]))
 
     def segment(self, page: np.ndarray, scaled: np.ndarray | None = None) -> np.ndarray:
@@ -188,7 +190,7 @@ class Eraser:
         for number in range(1, len(settings.scales)):
             _renew(prob, self.look(scaled, number, prob), settings.skip)
         if not settings.codes:
-            prob[codes.find(scaled, self.pipeline.print_height)] = 0
+            prob[qr.find(scaled, self.pipeline.print_height)] = 0
         if scaled is page:
             return prob
         prob *= LEVELS
@@ -205,22 +207,22 @@ class Eraser:
         """
         settings = self.pipeline.segment
         factor, looks = settings.scales[number], len(settings.scales)
-        views = [tta.VIEWS[name] for name in settings.views]
+        views = [VIEWS[name] for name in settings.views]
         forth, back = MEANS[settings.average]
         size = page.shape[:2]
         side, stride = (max(1, round(length / factor)) for length in (settings.window, settings.stride))
         windows = (tiling.spread if settings.blend else tiling.tiles)(*size, side, stride)
-        average = tiling.Blend(*size, windows) if settings.blend else tiling.Average(*size)
+        joined = tiling.Blend(*size, windows) if settings.blend else tiling.Average(*size)
         if seen is not None:
             windows = [window for window in windows if seen[window.keep].max() > settings.skip]
 
         def ask(batch: Sequence[tiling.Tile]) -> np.ndarray:
             tiles = _cut_page(page, batch, settings.window)
-            return tta.average(lambda tiles: forth(self.segmenter(tiles)), views, tiles)
+            return average(lambda tiles: forth(self.segmenter(tiles)), views, tiles)
 
         for window, answer in self._each("segment", windows, settings.batch, ask, [self.segmenter], (number, looks)):
-            average.add(window, cv2.resize(answer[0], (side, side), interpolation=cv2.INTER_AREA))
-        return back(average.result())
+            joined.add(window, cv2.resize(answer[0], (side, side), interpolation=cv2.INTER_AREA))
+        return back(joined.result())
 
     def mask(self, prob: np.ndarray, page: np.ndarray, sensitivity: float = BALANCED) -> np.ndarray:
         """Handwriting, (H, W) bool: where prob, (H, W) in [0, 1], reaches the threshold, dilated, print spared.
@@ -266,7 +268,7 @@ class Eraser:
         page: (H, W, 3) uint8 RGB; mask: (H, W) bool. With `cmp` on, tiles without ink are left as they are.
         """
         settings = self.pipeline.erase
-        views = [tta.VIEWS[name] for name in settings.views]
+        views = [VIEWS[name] for name in settings.views]
         tiles = self.tiles(*page.shape[:2])
         if settings.cmp:
             tiles = [tile for tile in tiles if mask[tile.keep].any()]
@@ -325,12 +327,10 @@ class Eraser:
             if self.progress:
                 self.progress(step, part[0] * len(tiles) + done, part[1] * len(tiles))
 
-    def _fuse(self, views: Sequence[tta.View], *inputs: np.ndarray) -> np.ndarray:
+    def _fuse(self, views: Sequence[View], *inputs: np.ndarray) -> np.ndarray:
         """Mean of the generators by weight, each averaged over the views: (N, 3, S, S) float32."""
         total = sum(weight for _, weight in self.generators)
-        return sum(
-            tta.average(network, views, *inputs) * np.float32(weight / total) for network, weight in self.generators
-        )
+        return sum(average(network, views, *inputs) * np.float32(weight / total) for network, weight in self.generators)
 
 
 def _renew(prob: np.ndarray, seen: np.ndarray, above: float) -> None:

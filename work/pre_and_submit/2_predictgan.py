@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dehw import cli, submit  # noqa: E402  (found through the line above)
+from dehw.commands import main, submit  # noqa: E402  (found through the line above)
 
 if __name__ == "__main__":
-    sys.exit(cli.guarded(submit.pages_command))
+    sys.exit(main.guarded(submit.pages_command))

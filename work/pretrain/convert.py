@@ -21,8 +21,9 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from dehw import models, weights  # noqa: E402
+from dehw import models  # noqa: E402
 from dehw.config import NetworkConfig  # noqa: E402
+from dehw.engine import weights  # noqa: E402
 from pretrain.pages import Pages  # noqa: E402
 from pretrain.states import assign, paddle_state  # noqa: E402
 from pretrain.train import NETWORKS  # noqa: E402

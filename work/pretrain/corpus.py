@@ -21,11 +21,11 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from dehw import masks  # noqa: E402
 from dehw.data import materials  # noqa: E402
-from dehw.data.sources import find_sources, made_up  # noqa: E402
+from dehw.data.synth.sources import find_sources, made_up  # noqa: E402
 from dehw.eraser import Eraser  # noqa: E402
-from dehw.scale import dark_pixels, print_height  # noqa: E402
+from dehw.page import masks  # noqa: E402
+from dehw.page.layout import dark_pixels, print_height  # noqa: E402
 
 PRINT_HEIGHT = 20  # px; the height the networks of the lite pipeline work at
 HARD_SIDE = 640  # px of a window that is hard: the largest that a crop of 448 px is taken from

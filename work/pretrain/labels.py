@@ -25,10 +25,11 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from dehw import masks, printed, scale  # noqa: E402
 from dehw.eraser import Eraser  # noqa: E402
-from dehw.lines import find_lines  # noqa: E402
-from dehw.pages import find_pages, read_image, write_image  # noqa: E402
+from dehw.files.find import find_pages  # noqa: E402
+from dehw.files.images import read_image, write_image  # noqa: E402
+from dehw.page import layout, masks, printed  # noqa: E402
+from dehw.page.lines import find_lines  # noqa: E402
 from pretrain.corpus import PRINT_HEIGHT, save  # noqa: E402
 
 HEIGHTS = (17, 22)  # px; the networks look at print this high, and their mean counts
@@ -118,7 +119,7 @@ def label(page: np.ndarray, prob: np.ndarray, boxes: dict[str, list]) -> tuple[n
     if unknown := set(boxes) - {"ink", "print", "ignore"}:
         raise ValueError(f"{sorted(unknown)} is no kind of box; there are ink, print and ignore")
     printing, writing, unclear = (covered(boxes.get(kind, []), prob.shape) for kind in ("print", "ink", "ignore"))
-    dark = scale.dark_pixels(page)
+    dark = layout.dark_pixels(page)
     _, labels, facts, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
 
     def components(within: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +170,7 @@ def settle(args: argparse.Namespace) -> None:
 def mistakes(page: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Of a settled page (H, W, 8) and a mask (H, W) bool: px of print taken, of print, of ink missed, of ink."""
     ink, valid = page[..., 6] > 127, page[..., 7] > 127
-    dark = (scale.dark_pixels(np.ascontiguousarray(page[..., :3])) > 0) & valid
+    dark = (layout.dark_pixels(np.ascontiguousarray(page[..., :3])) > 0) & valid
     printing, written = dark & ~ink, dark & ink
     return np.array([np.count_nonzero(part) for part in (printing & mask, printing, written & ~mask, written)])
 

@@ -29,7 +29,7 @@ def paddle_state(network: nn.Module) -> dict[str, np.ndarray]:
 
 
 def assign(network: nn.Module, state: dict[str, np.ndarray]) -> None:
-    """Fill a PyTorch network with Paddle's arrays, as `dehw.weights.read` gives them.
+    """Fill a PyTorch network with Paddle's arrays, as `dehw.engine.weights.read` gives them.
 
     Raises KeyError for an array that is missing, RuntimeError for one of another shape.
     """

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from dehw import weights  # noqa: E402
+from dehw.engine import weights  # noqa: E402
 from pretrain.erasenet import EraseNet  # noqa: E402
 from pretrain.pages import Pages, stream  # noqa: E402
 from pretrain.segformer import SegFormer  # noqa: E402

@@ -15,15 +15,15 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from dehw import masks
 from dehw.data import augment
 from dehw.data.augment import Crop
 from dehw.data.materials import find_pieces
 from dehw.data.pairs import Pair
 from dehw.data.recipes import Kit, Recipes, follow
 from dehw.errors import InputError
-from dehw.pages import read_image, read_mask
-from dehw.scale import working_scale
+from dehw.files.images import read_image, read_mask
+from dehw.page import masks
+from dehw.page.layout import working_scale
 
 ORDER, CROP, RECIPE = 0, 1, 2  # tell the seeds of a stream's kinds of draw apart
 INK = 0.5  # soft mask from which a pixel counts as handwriting where crops without any are drawn again

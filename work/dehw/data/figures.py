@@ -8,12 +8,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from dehw import masks
 from dehw.data.augment import Crop
 from dehw.data.crops import CropSettings, CropStream
 from dehw.data.pairs import Pair
 from dehw.data.recipes import STEPS
-from dehw.report import contact_sheet, tint
+from dehw.files.panels import contact_sheet, tint
+from dehw.page import masks
 
 THRESHOLDS = (1, 5, 10, 15, 25)  # grey levels, seed 000's
 PANEL_WIDTH = 800  # px

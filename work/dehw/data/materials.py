@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from PIL import ImageFont
 
-from dehw import masks
 from dehw.errors import InputError
-from dehw.pages import SUFFIXES
+from dehw.files.images import IMAGE_SUFFIXES
+from dehw.page import masks
 
 FONT_SUFFIXES = {".ttf", ".otf", ".ttc", ".woff", ".woff2"}
 WHITE = 255
@@ -179,7 +179,9 @@ def cut_scan(image: np.ndarray, scale: float = 1.0) -> list[np.ndarray]:
 
 def find_pieces(folder: str | Path) -> list[Path]:
     """List the pieces below a folder that `dehw materials` wrote, in order of path. Raises InputError if none."""
-    found = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    found = sorted(
+        p for p in Path(folder).rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
+    )
     if not found:
         raise InputError(f"{folder}: no pieces of handwriting in it; `dehw materials DATA -o {folder}` cuts them.")
     return found

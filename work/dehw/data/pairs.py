@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dehw.errors import InputError, PageError
-from dehw.pages import SUFFIXES, find_pages, image_size
+from dehw.files.find import find_pages
+from dehw.files.images import IMAGE_SUFFIXES, image_size
 
 IMAGE_FOLDERS = ("images", "JPEGImages")
 GT_FOLDER = "gts"
@@ -133,7 +134,7 @@ def test_pages(root: str | Path = "data") -> list[Path]:
     unpack(root / ZIP_FOLDER, root, only=TEST_SETS)
     for name in TEST_SETS:
         for folder in [root / name / inner for inner in IMAGE_FOLDERS] + [root / name]:
-            if folder.is_dir() and any(file.suffix.lower() in SUFFIXES for file in folder.rglob("*")):
+            if folder.is_dir() and any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.rglob("*")):
                 return [page.path for page in find_pages([folder])]
     return []
 
@@ -210,7 +211,7 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str]]:
         return {}, [f"{folder}: no such folder"]
     files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
             files[path.stem].append(path)
     doubles = [f"{', '.join(map(str, paths))}: one stem" for paths in files.values() if len(paths) > 1]
     return {stem: paths[0] for stem, paths in files.items()}, doubles
@@ -246,7 +247,7 @@ def _image_members(path: Path, archive: zipfile.ZipFile) -> dict[PurePosixPath, 
         if name.is_absolute() or ".." in name.parts or ":" in info.filename:
             raise InputError(f"{path} names '{info.filename}', outside its folder; do not trust it.")
         hidden = any(part.startswith((".", "__MACOSX")) for part in name.parts)
-        if not info.is_dir() and not _is_link(info) and not hidden and name.suffix.lower() in SUFFIXES:
+        if not info.is_dir() and not _is_link(info) and not hidden and name.suffix.lower() in IMAGE_SUFFIXES:
             members[name] = info
     if not members:
         raise InputError(f"{path} holds no images.")

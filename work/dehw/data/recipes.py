@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 from PIL import ImageFont
 
-from dehw import masks
-from dehw.data import pen
 from dehw.data.augment import Crop
 from dehw.data.materials import PRINT_HEIGHT
-from dehw.data.synth import ink_colour, stain
-from dehw.pages import read_image
+from dehw.data.synth import pen
+from dehw.data.synth.pages import ink_colour, stain
+from dehw.files.images import read_image
+from dehw.page import masks
 
 WHITE = 255
 TRIES = 8  # places looked at for what should lie on free paper

@@ -5,15 +5,9 @@ Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import paddle
 from paddle import nn
 
-from dehw import weights
-from dehw.errors import WeightsError
-
-SOURCE = "https://paddle-hapi.bj.bcebos.com/models/vgg19.pdparams"  # Paddle's own, trained on ImageNet
 BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (2, 512))  # convolutions and channels; halved between blocks
 
 
@@ -46,17 +40,3 @@ class VGG19(nn.Layer):
             if place in self.places:
                 features[self.places[place]] = x
         return features
-
-
-def load(path: str | Path) -> VGG19:
-    """VGG-19 with the weights of a published file, such as SOURCE; what it holds beyond relu5_2 is left out.
-
-    Raises WeightsError for a file that cannot be read or is not VGG-19's.
-    """
-    network = VGG19()
-    state = weights.read(path)
-    try:
-        weights.assign(network, {key: state[key] for key in network.state_dict() if key in state}, path)
-    except WeightsError as error:
-        raise WeightsError(f"{error} Here VGG-19's are wanted, such as {SOURCE}.") from error
-    return network

@@ -15,7 +15,7 @@ from pathlib import Path
 from dehw.config import Pipeline
 from dehw.data.pairs import ZIP_FOLDER, contest_datasets
 from dehw.errors import DehwError, ExitCode, InputError
-from dehw.files import write_json
+from dehw.files.atomic import write_json
 
 RESUME_HELP = (
     "go on from this checkpoint; by default, and with no value, from the newest one of the pipeline that "

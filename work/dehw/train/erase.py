@@ -17,16 +17,18 @@ import paddle
 from tqdm import tqdm
 from visualdl import LogWriter
 
-from dehw import checkpoint, engine, losses, masks, metrics, models, report, weights
+from dehw import models
 from dehw.config import Mask, NetworkConfig, Pipeline, load, load_pipeline
 from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, prepare_workers
 from dehw.data.pairs import Pair, find_pairs, split
+from dehw.engine import pick, weights
 from dehw.eraser import Eraser
 from dehw.errors import ConfigError, InputError, WeightsError
-from dehw.models import vgg
+from dehw.files import panels
+from dehw.files.images import read_image
 from dehw.models.discriminators import DISCRIMINATORS
-from dehw.pages import read_image
-from dehw.train import loop, pipeline_folder, ranks, record_finished, training_data, weights_folder
+from dehw.page import masks, metrics
+from dehw.train import checkpoint, loop, losses, pipeline_folder, ranks, record_finished, training_data, weights_folder
 
 PICTURE_WIDTH = 1200  # px, of the sample pictures in VisualDL
 PERFECT = 1.0  # contest score that counts for pages met exactly, whose psnr is infinite
@@ -121,7 +123,7 @@ def train(
     """
     config = load(config_path, EraseTraining, opts)
     pipeline = load_pipeline(config.pipeline)
-    device = engine.pick_device(device)
+    device = pick.pick_device(device)
     paddle.set_device(device)
     ranks.connect()
     with ranks.first_goes_ahead():
@@ -207,7 +209,7 @@ class Trainer:
 
     def _loss(self, name: str, stage: Stage) -> Callable[[Any, paddle.Tensor, paddle.Tensor], paddle.Tensor]:
         if self.is_mtrnet:
-            return partial(losses.mtrnet, features=vgg.load(stage.vgg) if stage.vgg else None)
+            return partial(losses.mtrnet, features=weights.load_vgg(stage.vgg) if stage.vgg else None)
         if name == "stage1":
             return partial(losses.erasenet_stage1, multiscale=stage.multiscale)
         return losses.erasenet_stage2
@@ -302,7 +304,7 @@ class Validator:
         self.mask_from = config.validate_mask
         self.pairs = pairs[: config.val_pages]
         segmenter = _segmenter(pipeline, folder, device) if self.mask_from == "pipeline" else None
-        self.eraser = Eraser(pipeline, segmenter, [(engine.PaddleNetwork(model, device), 1.0)], device)
+        self.eraser = Eraser(pipeline, segmenter, [(pick.PaddleNetwork(model, device), 1.0)], device)
         self._masks: dict[Path, np.ndarray] = {}
 
     def __call__(self, writer: LogWriter, step: int) -> float:
@@ -314,7 +316,7 @@ class Validator:
             out = self.eraser.erase(image, mask)
             scores.append(metrics.evaluate(image, gt, out))
             if pair is self.pairs[0]:
-                picture = report.contact_sheet([report.side_by_side(image, out, mask)], width=PICTURE_WIDTH)
+                picture = panels.contact_sheet([panels.side_by_side(image, out, mask)], width=PICTURE_WIDTH)
                 writer.add_image("validation/page, mask, result", picture, step)
         mean = asdict(metrics.mean(scores))
         for name, value in mean.items():
@@ -376,7 +378,7 @@ def _adam(
     return adam, scheduler
 
 
-def _segmenter(pipeline: Pipeline, folder: Path, device: str) -> engine.Network | None:
+def _segmenter(pipeline: Pipeline, folder: Path, device: str) -> pick.Network | None:
     if pipeline.segment is None:
         return None
     network = pipeline.segment.network
@@ -385,7 +387,7 @@ def _segmenter(pipeline: Pipeline, folder: Path, device: str) -> engine.Network 
     except WeightsError as error:
         advice = "Train the segmenter first, or validate by the ground truth's mask: --opts validate_mask=gt."
         raise WeightsError(f"{error} {advice}") from error
-    return engine.build(network, path, device)
+    return pick.build(network, path, device)
 
 
 def _score(page: metrics.Scores) -> float:

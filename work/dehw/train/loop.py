@@ -20,9 +20,9 @@ import paddle
 from tqdm import tqdm
 from visualdl import LogWriter
 
-from dehw import checkpoint, losses, weights
+from dehw.engine import weights
 from dehw.errors import ConfigError, DehwError, WeightsError
-from dehw.train import ranks
+from dehw.train import checkpoint, losses, ranks
 
 BEST = "best.pdckpt"
 

@@ -27,13 +27,21 @@ from paddleseg.utils import resume as load_checkpoint
 from paddleseg.utils.utils import download_pretrained_model
 from tqdm import tqdm
 
-from dehw import losses, models, weights  # noqa: F401  losses registers ours with PaddleSeg
+from dehw import models  # noqa: F401  losses registers ours with PaddleSeg
 from dehw.config import Pipeline, load_pipeline, nearest
 from dehw.data.crops import prepare_workers
-from dehw.engine import pick_device
+from dehw.engine import weights  # noqa: F401  losses registers ours with PaddleSeg
+from dehw.engine.pick import pick_device
 from dehw.errors import ConfigError, DehwError, InputError, WeightsError
-from dehw.files import atomic_path, write_json
-from dehw.train import pipeline_folder, ranks, record_finished, training_data, weights_folder
+from dehw.files.atomic import atomic_path, write_json
+from dehw.train import (
+    losses,  # noqa: F401  losses registers ours with PaddleSeg
+    pipeline_folder,
+    ranks,
+    record_finished,
+    training_data,
+    weights_folder,
+)
 from dehw.train.segdata import DehwCrops, DehwPages
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from dehw.data.crops import CropSettings, CropStream, decode
 from dehw.data.materials import find_pieces
 from dehw.data.pairs import find_pairs, split
 from dehw.data.recipes import Recipes
-from dehw.masks import threshold
+from dehw.page.masks import threshold
 
 
 class _Handwriting(paddle.io.Dataset):

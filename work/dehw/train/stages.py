@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dehw import weights
 from dehw.config import NetworkConfig, Pipeline, load_pipeline
+from dehw.engine import weights
 from dehw.errors import ConfigError
 from dehw.train import run_command, weights_folder
 

@@ -1,0 +1,48 @@
+"""Views turn back what they turned, and the average is the mean of the network's views."""
+
+import numpy as np
+import pytest
+
+from dehw.page.views import VIEWS, average
+
+
+@pytest.fixture
+def batch():
+    return np.random.default_rng(0).random((2, 3, 4, 6), np.float32)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_undoes_itself(name, batch):
+    view = VIEWS[name]
+    assert view.name == name
+    np.testing.assert_array_equal(view.undo(view.apply(batch)), batch)
+    assert view.apply(batch).flags.c_contiguous and view.undo(batch).flags.c_contiguous
+
+
+def test_views_look_the_way_they_are_named(batch):
+    turned = {name: view.apply(batch) for name, view in VIEWS.items()}
+    np.testing.assert_array_equal(turned["identity"], batch)
+    np.testing.assert_array_equal(turned["hflip"], batch[:, :, :, ::-1])
+    np.testing.assert_array_equal(turned["vflip"], batch[:, :, ::-1])
+    np.testing.assert_array_equal(turned["rot180"], np.rot90(batch, 2, axes=(2, 3)))
+
+
+def test_average_of_a_network_that_knows_left_from_right(batch):
+    def shift(x):  # every pixel takes its left neighbour's value
+        return np.roll(x, 1, axis=-1)
+
+    result = average(shift, [VIEWS["identity"], VIEWS["hflip"]], batch)
+    expected = (np.roll(batch, 1, axis=-1) + np.roll(batch, -1, axis=-1)) / 2
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+    assert result.dtype == np.float32
+
+
+def test_all_inputs_are_seen_the_same_way():
+    rng = np.random.default_rng(1)
+    page, mask = rng.random((1, 3, 4, 4), np.float32), rng.random((1, 1, 4, 4), np.float32)
+    result = average(lambda p, m: p * m, list(VIEWS.values()), page, mask)
+    np.testing.assert_allclose(result, page * mask, atol=1e-6)
+
+
+def test_one_view_leaves_the_network_as_it_is(batch):
+    np.testing.assert_array_equal(average(lambda x: x + 1, [VIEWS["identity"]], batch), batch + 1)

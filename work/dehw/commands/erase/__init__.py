@@ -1,0 +1,85 @@
+"""`dehw erase`: the handwriting of files and folders erased, to files."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dehw.commands.arguments import add_networks, box, share
+from dehw.errors import ExitCode, InputError
+from dehw.files import FORMATS
+
+if TYPE_CHECKING:
+    from dehw.eraser import Eraser
+
+SIDES = ("mask", "compare", "ink")  # files beside an erased page, see sidefiles.MAKERS
+
+
+def run(args: argparse.Namespace) -> int:
+    """Erase documents to files. Every name is checked before the networks are loaded."""
+    from dehw.commands.erase import batch, progress
+
+    if args.in_place and (args.output or args.format or args.resume):
+        raise InputError("--in-place keeps each file's name and kind, and no trace of what is done: drop the others")
+    found, unknown = batch.find_documents(args.pages, batch.own_outputs(args.pages, args.output, args.report))
+    for path in unknown:
+        print(f"dehw: {path}: passed over, not a kind of file that can be read", file=sys.stderr)
+    sides = [side for side in SIDES if getattr(args, side)]
+    jobs, finished = batch.plan(found, args.output, args.format, args.in_place, args.overwrite, args.resume, sides)
+    named = {path.resolve() for job in [*jobs, *finished] for path in (job.source, *job.files)}
+    if args.report and args.report.resolve() in named:
+        raise InputError(f"{args.report} is one of the pages; choose another file for --report")
+    eraser = load_eraser(args) if jobs else None
+    report = batch.Report(args.pipeline, finished, unknown)
+    try:
+        with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
+            for outcomes in batch.erase_all(eraser, jobs, shown, **erase_options(args)):
+                report.add(outcomes)
+    finally:  # what was done is told of an interrupted run too
+        if args.report:
+            report.write(args.report)
+    print(f"dehw: {report.summary()}", file=sys.stderr)
+    return ExitCode.FAILED if report.count("failed") else ExitCode.OK
+
+
+def erase_options(args: argparse.Namespace) -> dict[str, object]:
+    """The options of Eraser.__call__ that were given."""
+    return {name: getattr(args, name) for name in ("sensitivity", "keep", "only") if getattr(args, name) is not None}
+
+
+def load_eraser(args: argparse.Namespace) -> "Eraser":
+    """The eraser that --pipeline, --device, --weights and --engine ask for; says what runs its networks and why."""
+    from dehw.eraser import Eraser
+
+    eraser = Eraser.load(args.pipeline, args.device, args.weights, engine=args.engine)
+    print(f"dehw: engine {eraser.engine}", file=sys.stderr)
+    return eraser
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `dehw erase`."""
+    parser.description = (
+        "Erase the handwriting of pages: JPEG, PNG, WebP, BMP, TIFF, PDF and HEIC (needs pillow-heif), told by their "
+        "content. Without -o, STEM.clean.SUFFIX is written beside each file. In folders, files named *.clean.* and "
+        "side files of earlier runs are passed over, and those of other kinds named. Exit codes: 0 done, 1 some "
+        "pages failed, 2 bad input, 3 weights, 4 memory, 5 device, 130 stopped."
+    )
+    add = parser.add_argument
+    add("pages", nargs="+", type=Path, metavar="PAGE|FOLDER", help="images and PDFs, or folders of them")
+    add("-o", "--output", type=Path, metavar="DIR", help="keep relative paths and names under DIR")
+    add("--in-place", action="store_true", help="replace the files themselves, each when its clean one is whole")
+    add("--format", choices=FORMATS, help="write this kind of file; default: the input's")
+    add_networks(parser)
+    add("--sensitivity", type=share, metavar="S", help="0 to 1: the higher, the more is erased; default: 0.5")
+    boxes = {"action": "append", "type": box, "metavar": "X0,Y0,X1,Y1"}
+    add("--keep", **boxes, help="leave this box of every page as it is, in pixels; may be given again")
+    add("--only", **boxes, help="erase within this box alone; may be given again")
+    add("--save-mask", dest="mask", action="store_true", help="write what was erased, tinted, to STEM.mask.png")
+    add("--compare", action="store_true", help="write before and after to STEM.compare.png, or .jpg")
+    add("--save-ink", dest="ink", action="store_true", help="write the handwriting alone, see-through, to STEM.ink.png")
+    there = parser.add_mutually_exclusive_group()
+    there.add_argument("--overwrite", action="store_true", help="replace outputs that are there already")
+    there.add_argument("--resume", action="store_true", help="pass over files whose output is there already")
+    add("--report", type=Path, metavar="JSON", help="list each page: seconds, share erased, warnings")
+    add("--progress", choices=("bar", "json", "none"), default="bar", help="on stderr; default: %(default)s")
+    parser.set_defaults(command=run)

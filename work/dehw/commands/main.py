@@ -1,0 +1,55 @@
+"""The command line: a function a command, or a module of its own. Imports libraries where used."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+
+from dehw import __version__
+from dehw.commands import bench, data, doctor, erase, evaluate, models, serve, synth
+from dehw.errors import DehwError, ExitCode
+
+INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `dehw` with its arguments and return the exit code (dehw.errors.ExitCode)."""
+    args = parser().parse_args(argv)
+    warnings.filterwarnings("ignore", "No ccache found")  # Paddle looks for a compiler cache; nothing is compiled here
+    return guarded(lambda: args.command(args))
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command; an error that the user can act on ends in its message on stderr and its exit code."""
+    try:
+        return int(command())
+    except DehwError as error:
+        print(f"dehw: {error}", file=sys.stderr)
+        return int(error.exit_code)
+    except MemoryError:
+        remedy = "close other programs, or give pages of fewer pixels; `dehw doctor` says how much is free"
+        print(f"dehw: not enough memory; {remedy}", file=sys.stderr)
+        return int(ExitCode.MEMORY)
+    except KeyboardInterrupt:
+        print("dehw: stopped; the pages done so far are whole", file=sys.stderr)
+        return INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their arguments."""
+    whole = argparse.ArgumentParser(prog="dehw", description="Erase handwriting from exam pages.")
+    whole.add_argument("--version", action="version", version=f"dehw {__version__}")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+    erase.add_arguments(commands.add_parser("erase", help="erase the handwriting of pages"))
+    evaluate.add_arguments(commands.add_parser("evaluate", help="measure erased pages against the true ones"))
+    models.add_models(commands.add_parser("models", help="list the networks, their parameters and GMACs"))
+    data.add_materials(
+        commands.add_parser("materials", help="cut handwriting out of training pages, to paste elsewhere")
+    )
+    data.add_recipes(commands.add_parser("recipes", help="show on one picture what is done to training crops"))
+    models.add_export(commands.add_parser("export", help="write a pipeline's networks as ONNX files"))
+    synth.add_arguments(commands.add_parser("synth", help="make up pages to train with"))
+    bench.add_arguments(commands.add_parser("bench", help="measure how fast a pipeline erases pages"))
+    doctor.add_arguments(commands.add_parser("doctor", help="say what erasing needs here, and what is missing"))
+    serve.add_arguments(commands.add_parser("serve", help="serve a page in the browser that erases handwriting"))
+    return whole

@@ -1,0 +1,72 @@
+"""What a visitor of the web page may ask for, held against a file before any of its pixels are decoded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dehw.errors import InputError
+
+if TYPE_CHECKING:
+    from dehw.files.documents import Document, ImageFile, PdfFile
+
+REMEDY = "`dehw erase` has no such limit, and `dehw serve --help` tells how to raise it."
+
+
+@dataclass(frozen=True)
+class Limits:
+    """megabytes: of a file. megapixels: of a page. pages: open at once. queue: runs that wait, of all visitors."""
+
+    megabytes: int = 100
+    megapixels: int = 40
+    pages: int = 50
+    queue: int = 8
+
+    def check(self, path: Path, already: int) -> None:
+        """Whether a document may be opened beside so many pages. Raises InputError, and PageError for damage."""
+        from dehw.files import documents
+
+        with documents.open_document(path) as document:
+            if already + document.count > self.pages:
+                beside = f" and {already} are open already" if already else ""
+                have = f"{path.name} has {document.count} pages{beside}; {self.pages} may be open at once here."
+                raise InputError(f"{have} Take fewer at a time. {REMEDY}")
+            most = max(_sizes(document)) / 1e6
+        if most > self.megapixels:
+            have = f"{path.name} has a page of {most:.0f} megapixels; {self.megapixels} are allowed here."
+            raise InputError(f"{have} Scan it at a lower resolution. {REMEDY}")
+
+
+def _sizes(document: Document) -> Iterator[int]:
+    """The pixels of each page as they would be decoded; 0 where that cannot be told, which reading will explain."""
+    for index in range(document.count):
+        try:
+            yield _pdf_size(document, index) if document.kind == "PDF" else _image_size(document, index)
+        except Exception:  # damage makes decoders raise nearly anything
+            yield 0
+
+
+def _image_size(document: ImageFile, index: int) -> int:
+    if document.kind == "TIFF":
+        document.image.seek(index)
+    return math.prod(document.image.size)
+
+
+def _pdf_size(document: PdfFile, index: int) -> int:
+    """A PDF's page as dehw.files.documents draws it, or its largest picture, where that has more pixels."""
+    import pypdfium2.raw
+
+    from dehw.files.documents import DPI, INCH, MAX_PIXELS, main_picture
+
+    page = document.pdf[index]
+    try:
+        pixels, share = main_picture(page)
+        paper = math.prod(page.get_size()) * (DPI / INCH) ** 2
+        drawn = min(math.prod(pixels) / share if share >= 0.5 else paper, MAX_PIXELS)
+        pictures = page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE])
+        return max([round(drawn), *(math.prod(picture.get_px_size()) for picture in pictures)])
+    finally:
+        page.close()

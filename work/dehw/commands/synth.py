@@ -1,0 +1,91 @@
+"""`dehw synth`: endless pages with handwriting, without it, and the mask of it, made up for training."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dehw.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from dehw.data.synth.sources import Sources
+
+LEAST_HEIGHT = 8  # px
+_sources: Sources | None = None  # of a worker process
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `dehw synth`."""
+    parser.description = (
+        "Make up exam pages: DIR/images/*.jpg with handwriting, DIR/gts/*.png without, DIR/masks/*.png (white = "
+        "handwriting), which train.sh takes as they are. A page depends on its number and the sources alone; pages "
+        "that are there already are passed over."
+    )
+    add = parser.add_argument
+    add("count", type=int, metavar="N", help="how many pages")
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="where to write them")
+    add("--clean", type=Path, metavar="DIR", help="print some from these PDFs, or images of clean pages")
+    add("--ink", type=Path, nargs="+", default=[], metavar="DIR", help="strokes, pieces or pairs to write with")
+    add("--fonts", type=Path, metavar="DIR", help="handwriting fonts to write with")
+    add("--print-height", type=float, default=32, metavar="PX", help="height of printed characters; default: 32")
+    add("--seed", type=int, default=0, help="number of the first page; default: 0")
+    add("--workers", type=int, default=os.cpu_count() or 1, help="processes; default: one a processor core")
+    parser.set_defaults(command=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the pages, in several processes."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from tqdm import tqdm
+
+    from dehw.data.synth.sources import find_sources
+
+    if args.count < 1 or args.seed < 0 or args.workers < 1:
+        raise InputError("give 1 page or more, a seed of 0 or more, and 1 worker or more")
+    if args.print_height < LEAST_HEIGHT:
+        raise InputError(
+            f"print {args.print_height:g} px high is too small to write beside; give {LEAST_HEIGHT} or more"
+        )
+    seeds = [seed for seed in range(args.seed, args.seed + args.count) if not _files(args.output, seed)[-1].exists()]
+    start = time.perf_counter()
+    sources = find_sources(args.clean, args.ink, args.fonts)
+    make = partial(write_page, folder=args.output, print_height=args.print_height)
+    # workers get the sources sent: reading thousands of fonts again would take each a minute, and a forked process
+    # may wait for ever for OpenCV's threads, which did not come along
+    with ProcessPoolExecutor(args.workers, get_context("spawn"), _keep, (sources,)) as pool:
+        list(tqdm(pool.map(make, seeds), "making", len(seeds), unit="page", file=sys.stderr))
+    seconds = (time.perf_counter() - start) / max(1, len(seeds))
+    print(f"dehw: {len(seeds)} pages in {args.output}, {seconds:.2f} s a page", file=sys.stderr)
+    return ExitCode.OK
+
+
+def _keep(sources: Sources) -> None:
+    import cv2
+
+    global _sources
+    _sources = sources
+    cv2.setNumThreads(1)
+
+
+def _files(folder: Path, seed: int) -> tuple[Path, Path, Path]:
+    """Where a page's image, ground truth and mask go; the last one is written last."""
+    parts = (("images", "jpg"), ("gts", "png"), ("masks", "png"))
+    return tuple(folder / part / f"{seed:06d}.{suffix}" for part, suffix in parts)
+
+
+def write_page(seed: int, folder: Path, print_height: float) -> None:
+    """Make one page and write its three files."""
+    from dehw.data.synth.sources import made_up
+    from dehw.files.images import write_image
+    from dehw.page.masks import to_file
+
+    page = made_up(seed, _sources, print_height)
+    for path, image in zip(_files(folder, seed), (page.image, page.gt, to_file(page.mask))):
+        write_image(path, image)

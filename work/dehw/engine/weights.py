@@ -1,0 +1,195 @@
+"""Weight files: where they lie, whether they are the right ones, and what a manifest says of them.
+
+A folder of weights holds .pdparams files, each a dict of numpy arrays, and a manifest.json:
+{"networks": {file name: {"sha256": ..., and facts such as type, args, sources, steps, hours, scores}}}.
+An array of bytes has its scale beside it, one number for each slice of the first axis, as NAME@scale.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dehw.config import NetworkConfig, Pipeline, nearest
+from dehw.errors import WeightsError
+from dehw.files.atomic import atomic_path, sha256, write_json
+
+if TYPE_CHECKING:
+    from paddle import nn
+
+    from dehw.models.vgg import VGG19
+
+SHIPPED = Path(__file__).parent / "shipped"
+MANIFEST = "manifest.json"
+SCALE = "@scale"  # which no parameter is called
+VGG = "https://paddle-hapi.bj.bcebos.com/models/vgg19.pdparams"  # VGG-19 as Paddle has it, trained on ImageNet
+SHOWN = 3  # keys named in a message; the rest is counted
+
+_log = logging.getLogger(__name__)
+
+
+def find(network: NetworkConfig, directory: str | Path | None, pipeline: Pipeline) -> Path:
+    """The file with a network's weights: in `directory` first, if one is given, then among the shipped ones.
+
+    A shipped file taken for one that `directory` lacks is told in a warning. Raises WeightsError, which names
+    the command that trains the missing weights.
+    """
+    folders = [SHIPPED] if directory is None else [Path(directory), SHIPPED]
+    for folder in folders:
+        path = folder / network.weights
+        if path.is_file():
+            if folder != folders[0]:
+                _log.warning("%s is not in %s; taking the one that ships.", network.weights, directory)
+            return path
+    trained = f"output/{pipeline.name}/weights"
+    remedy = (
+        f"train it with `{pipeline.train}`, which leaves it in {trained}" if pipeline.train else "put the file there"
+    )
+    places = " nor in ".join(map(str, folders))
+    raise WeightsError(
+        f"pipeline {pipeline.name} needs {network.weights}, which is not in {places}; {remedy}, "
+        "or name the folder that holds it with --weights."
+    )
+
+
+def load(layer: nn.Layer, path: str | Path, check_manifest: bool = True) -> None:
+    """Fill a network from a file: every array there, no other, each of its shape; bytes and half precision are widened.
+
+    With `check_manifest` the file's SHA-256 must be the one in its folder's manifest.json, if that lists it.
+    Raises WeightsError, which names the file and what to do.
+    """
+    path = Path(path)
+    if check_manifest:
+        _check_sum(path)
+    assign(layer, read(path), path)
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """What a file written by paddle.save holds, bytes as the numbers they stand for. Raises WeightsError."""
+    import paddle
+
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file; check the path.")
+    try:
+        state = paddle.load(str(path), return_numpy=True)
+    except Exception as error:  # a damaged pickle may raise nearly anything
+        raise WeightsError(f"{path}: damaged ({type(error).__name__}: {error}); get or train it anew.") from error
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path}: holds a {type(state).__name__}, not named arrays; is it a weight file?")
+    scales = {key.removesuffix(SCALE): state.pop(key) for key in list(state) if key.endswith(SCALE)}
+    return state | {key: state[key] * scale for key, scale in scales.items() if key in state}
+
+
+def assign(layer: nn.Layer, state: dict[str, np.ndarray], source: str | Path) -> None:
+    """Set all of a network's arrays. Raises WeightsError naming `source` unless keys and shapes match."""
+    own = layer.state_dict()
+    problems = _misfits({key: tuple(value.shape) for key, value in own.items()}, state)
+    if problems:
+        raise WeightsError(
+            f"{source} does not belong to this {type(layer).__name__}: {'; '.join(problems)}. "
+            "Use the pipeline and args it was trained with."
+        )
+    for key, value in own.items():
+        value.set_value(np.asarray(state[key]).astype(str(value.dtype).rpartition(".")[2]))
+
+
+def load_vgg(path: str | Path) -> VGG19:
+    """VGG-19 with the weights of a published file, such as VGG; what it holds beyond relu5_2 is left out.
+
+    Raises WeightsError for a file that cannot be read or is not VGG-19's.
+    """
+    from dehw.models.vgg import VGG19
+
+    network, state = VGG19(), read(path)
+    try:
+        assign(network, {key: state[key] for key in network.state_dict() if key in state}, path)
+    except WeightsError as error:
+        raise WeightsError(f"{error} Here VGG-19's are wanted, such as {VGG}.") from error
+    return network
+
+
+def save(layer: nn.Layer, path: str | Path, dtype: str = "float16", **facts: Any) -> None:
+    """Write a network's arrays to a .pdparams file, its SHA-256 and `facts` to the folder's manifest.json.
+
+    dtype: float32, float16 or int8, which is half as large again and good for finished networks. The vectors (biases
+    and norms) stay float32: they weigh little, and a variance may be beyond half precision. Raises WeightsError if an
+    array is not finite: such weights erase nothing.
+    """
+    import paddle
+
+    path = Path(path)
+    state = {}
+    for key, value in layer.state_dict().items():
+        state |= _narrow(key, value.numpy(), dtype)
+    broken = [key for key, value in state.items() if not np.isfinite(value).all()]
+    if broken:
+        raise WeightsError(
+            f"{path} was not written: {_some(broken)} not finite; training has diverged, go back a step."
+        )
+    entries = manifest(path.parent)
+    if entries.pop(path.name, None):  # a cut from here on leaves weights without a checksum, never with another's
+        write_json(path.parent / MANIFEST, {"networks": entries})
+    with atomic_path(path) as temporary:
+        paddle.save(state, str(temporary))
+    entries[path.name] = {"sha256": sha256(path), **facts}
+    write_json(path.parent / MANIFEST, {"networks": entries})
+
+
+def manifest(folder: str | Path) -> dict[str, dict[str, Any]]:
+    """What a folder's manifest.json says of each file, {} without one. Raises WeightsError if unreadable."""
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["networks"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path}: not a manifest ({error}); restore it, or delete it to go unchecked.") from error
+
+
+def _check_sum(path: Path) -> None:
+    expected = manifest(path.parent).get(path.name, {}).get("sha256")
+    if expected is not None and path.is_file() and sha256(path) != expected:
+        raise WeightsError(
+            f"{path}: its SHA-256 is not the one in {MANIFEST}, the file is damaged or was exchanged; "
+            "restore it, or train it anew."
+        )
+
+
+def _misfits(shapes: dict[str, tuple[int, ...]], state: dict[str, Any]) -> list[str]:
+    """What keeps `state` from filling arrays of these names and shapes, in words."""
+    missing = [key for key in shapes if key not in state]
+    extra = [key for key in state if key not in shapes]
+    unlike = [
+        f"{key} is {list(np.shape(state[key]))}, not {list(shape)}"
+        for key, shape in shapes.items()
+        if key in state and np.shape(state[key]) != shape
+    ]
+    problems = []
+    if missing:
+        problems.append(f"missing {_some([f'{key}{nearest(key, extra)}' for key in missing])}")
+    if extra:
+        problems.append(f"not part of the network {_some([f'{key}{nearest(key, missing)}' for key in extra])}")
+    if unlike:
+        problems.append(f"of another shape: {_some(unlike)}")
+    return problems
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _narrow(key: str, value: np.ndarray, dtype: str) -> dict[str, np.ndarray]:
+    """An array as it is filed; with int8 its scale too, by which the largest number of each slice becomes 127."""
+    if value.ndim < 2:
+        return {key: value}
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by name
+        if dtype != "int8":
+            return {key: value.astype(dtype)}
+        scale = np.abs(value).max(axis=tuple(range(1, value.ndim)), keepdims=True) / np.float32(127)
+        return {key: np.rint(value / np.where(scale == 0, 1, scale)).astype(np.int8), key + SCALE: scale}

@@ -1,0 +1,81 @@
+"""Which files are pages, and work done on each of them."""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dehw.errors import InputError, PageError
+from dehw.files.images import IMAGE_SUFFIXES
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One input file, and the name to keep under an output folder."""
+
+    path: Path
+    relative: Path
+
+
+def has_suffix(path: Path) -> bool:
+    """Whether a file calls itself an image."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def find_pages(
+    paths: Sequence[str | Path],
+    ignore: Callable[[Path], bool] | None = None,
+    known: Callable[[Path], bool] = has_suffix,
+) -> list[InputFile]:
+    """List the pages that files and folders name, folders recursively and in natural order (2 before 10).
+
+    A file is taken as named; in folders, hidden files, those that `ignore` picks, and then those that are not
+    `known` are passed over. Raises InputError that lists every path which is missing, of an unknown kind or empty.
+    """
+    pages, problems = [], []
+    for path in map(Path, paths):
+        if path.is_dir():
+            files = [page for page in _files_in(path) if not (ignore and ignore(page.path))]
+            found = [page for page in files if known(page.path)]
+            pages += found
+            problems += [] if found else [f"{path}: no pages in this folder"]
+        elif not path.exists():
+            problems.append(f"{path}: no such file or folder")
+        elif not known(path):
+            problems.append(f"{path}: not a kind of file that can be read")
+        else:
+            pages.append(InputFile(path, Path(path.name)))
+    if problems or not pages:
+        listed = "\n  ".join(problems or ["nothing was named"])
+        raise InputError(f"no page to read:\n  {listed}\nGive image files ({' '.join(IMAGE_SUFFIXES)}) or folders.")
+    return pages
+
+
+def for_each(pages: Sequence[InputFile], work: Callable[[InputFile], None], label: str) -> list[InputFile]:
+    """Run `work` on each page behind a progress bar on stderr, and return the pages that failed.
+
+    A page that cannot be read or written, or is too large for the memory, is named; the others are done.
+    """
+    from tqdm import tqdm
+
+    failed = []
+    for page in tqdm(pages, desc=label, unit="page", file=sys.stderr):
+        try:
+            work(page)
+        except (PageError, MemoryError) as error:
+            cause = error if isinstance(error, PageError) else f"{page.path}: not enough memory for this page"
+            tqdm.write(f"dehw: {cause}", file=sys.stderr)
+            failed.append(page)
+    return failed
+
+
+def _files_in(folder: Path) -> list[InputFile]:
+    """Every file under a folder but hidden ones, in natural order."""
+
+    def natural(path: Path) -> list:
+        return [int(part) if part.isdecimal() else part.casefold() for part in re.split(r"(\d+)", str(path))]
+
+    relative = (path.relative_to(folder) for path in folder.rglob("*"))
+    shown = [path for path in relative if not any(part.startswith(".") for part in path.parts)]
+    return [InputFile(folder / path, path) for path in sorted(shown, key=natural) if (folder / path).is_file()]

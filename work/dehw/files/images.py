@@ -1,0 +1,295 @@
+"""Pages as files: the one place where images are found, read and written (Pillow). See documents.py for many pages."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from dehw.errors import PageError
+from dehw.files.atomic import atomic_path
+from dehw.page import masks
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+PAPER = (255, 255, 255)  # what shows through a transparent pixel
+# The kinds of file that are known, and how each begins. Pillow's own search would try 40 decoders on any file.
+SIGNATURES = {
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "WEBP": rb"RIFF.{4}WEBP",
+    "BMP": rb"BM.{4}\0{4}",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",  # + is BigTIFF
+    "HEIF": rb".{4}ftyp(hei[cxms]|hev[cx]|mif1|msf1)",
+    "PDF": rb".{0,1019}?%PDF-",  # readers take a PDF that starts anywhere in its first 1024 bytes
+}
+# How each kind is written: JPEG and HEIF 4:4:4, all others without loss.
+OPTIONS = {
+    "JPEG": {"subsampling": 0},  # 0 is Pillow's word for 4:4:4
+    "HEIF": {"quality": 95, "chroma": 444},
+    "PNG": {"compress_level": 3},  # twice as fast as the usual 6, and 7 % larger
+    "TIFF": {"compression": "tiff_lzw"},
+    "WEBP": {"lossless": True, "quality": 0, "method": 0},  # for lossless files quality means effort
+}
+# What a TIFF's table says about the page; the rest of it is about this very file's strips and offsets.
+ABOUT_THE_PAGE = (
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.Software,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+)
+# What to do with pixels stored in each EXIF orientation but 1, upright (EXIF 2.3, tag 274).
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = (5, 6, 7, 8)
+MAX_DPI = 65535  # the most that JPEG can hold; what lies beyond is damage
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a page's file says beside its pixels.
+
+    dpi: across and down. exif carries no orientation: the pixels are upright. grey: the file knows no colour.
+    """
+
+    dpi: tuple[float, float] | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    grey: bool = False
+
+
+def kind_of(path: str | Path) -> str | None:
+    """The kind of a file by its first bytes, a key of SIGNATURES; None for any other kind. Raises PageError."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(1024)
+    except OSError as error:
+        raise PageError(f"{path} cannot be read: {error.strerror}. Look at its permissions.") from error
+    return next((kind for kind, pattern in SIGNATURES.items() if re.match(pattern, head, re.DOTALL)), None)
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read a page upright (EXIF rotation applied): (H, W, 3) uint8 RGB, whatever the file's mode.
+
+    Transparent pixels show white paper; 16-bit grey keeps its upper byte. Raises PageError.
+    """
+    with opened(path) as image:
+        if (count := count_pages(image)) > 1:
+            raise ValueError(f"it holds {count} pages; save each as a file of its own")
+        return upright(image)
+
+
+def count_pages(image: Image.Image) -> int:
+    """How many pages an opened image file holds. The other pictures of a camera's or phone's photo are none."""
+    return 1 if image.format in ("MPO", "HEIF") else getattr(image, "n_frames", 1)
+
+
+def upright(image: Image.Image) -> np.ndarray:
+    """The pixels of an opened image, turned as its EXIF says, as read_image gives them."""
+    image.load()  # Pillow turns TIFF by itself here, and then has no orientation for it any more
+    turn = TURNS.get(_orientation(image))
+    return np.array(_to_rgb(image if turn is None else image.transpose(turn)))
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """Read a mask file: (H, W) float32 in [0, 1], 1 = handwriting. Raises PageError."""
+    with opened(path) as image:
+        return masks.from_file(np.array(image.convert("L")))
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) in pixels as read_image gives them, without decoding the pixels. Raises PageError."""
+    with opened(path) as image:
+        width, height = image.size
+        if image.format == "TIFF":  # its size is that of the turned page in some versions of Pillow
+            width, height = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
+        return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
+
+
+def read_metadata(path: str | Path) -> Metadata:
+    """What a page's file says beside its pixels; what is damaged or makes no sense is left out. Raises PageError."""
+    with opened(path) as image:
+        return metadata_of(image)
+
+
+def metadata_of(image: Image.Image) -> Metadata:
+    """The same of an opened image. Its colour profile is kept where it fits what is written: RGB, or grey."""
+    grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
+    icc = image.info.get("icc_profile") or b""
+    fits = icc[16:20] == (b"GRAY" if grey else b"RGB ")  # ICC.1, section 7.2: the profile's colour space
+    return Metadata(_dpi(image), icc if fits else None, _exif(image), grey)
+
+
+def write_image(
+    path: str | Path,
+    image: np.ndarray,
+    jpeg_quality: int = 95,
+    metadata: Metadata | None = None,
+    kind: str | None = None,
+) -> None:
+    """Write (H, W, 3) or (H, W) uint8 as `kind`, else as path's suffix says; the file appears only when whole.
+
+    JPEG is written 4:4:4, which leaves untouched pixels within a few levels; every other format but HEIF is
+    lossless. Raises PageError.
+    """
+    with written(path) as temporary:
+        save(temporary, image, kind or _kind_named(temporary), metadata or Metadata(), jpeg_quality)
+
+
+def save(target: object, image: np.ndarray, kind: str, metadata: Metadata, jpeg_quality: int = 95) -> None:
+    """Encode (H, W, 3) or (H, W) uint8 into `target`, a path or an opened file; raises what Pillow raises.
+
+    metadata.grey has colour pixels written as grey: those that were grey keep their value.
+    """
+    if kind == "HEIF":
+        _register_heif()
+    options = dict(OPTIONS.get(kind, {}))
+    if kind == "JPEG":
+        options["quality"] = jpeg_quality
+    exif = _about_the_page(metadata.exif) if kind == "TIFF" else metadata.exif
+    kept = {"dpi": metadata.dpi, "icc_profile": metadata.icc, "exif": exif}
+    options.update({key: value for key, value in kept.items() if value})
+    picture = Image.fromarray(image)
+    picture = picture.convert("L") if metadata.grey else picture
+    try:
+        picture.save(target, format=kind, **options)
+    except (MemoryError, OSError):
+        raise
+    except Exception:  # EXIF that is damaged or too long for the format: the page is worth more
+        if not options.pop("exif", None):
+            raise
+        picture.save(target, format=kind, **options)
+
+
+def write_mask(path: str | Path, mask: np.ndarray) -> None:
+    """Write a mask, (H, W) bool or float in [0, 1], as 8-bit grey, 255 = handwriting. Raises PageError."""
+    write_image(path, masks.to_file(mask))
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """Open an image file of a known kind, whose pixels are not decoded yet; to be closed. Raises PageError."""
+    with reading(path):
+        kind = kind_of(path)
+        if kind is None or kind == "PDF":
+            raise Image.UnidentifiedImageError
+        if kind == "HEIF":
+            _register_heif()
+        return Image.open(path, formats=[kind])
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[Image.Image]:
+    """Lend an opened image file; whatever goes wrong inside becomes a PageError that names it."""
+    with reading(path), open_image(path) as image:
+        yield image
+
+
+@contextmanager
+def reading(name: str | Path) -> Iterator[None]:
+    """Whatever goes wrong inside becomes a PageError that names the file, or its page, as unreadable."""
+    try:
+        yield
+    except (MemoryError, PageError):
+        raise
+    except Exception as error:  # a damaged or hostile file makes decoders raise nearly anything
+        reason = "not an image, or damaged" if isinstance(error, Image.UnidentifiedImageError) else error
+        raise PageError(f"{name} cannot be read: {reason}. Open it in a viewer and save it anew.") from error
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """What goes wrong inside becomes a PageError that names the file as unwritable."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise PageError(f"{path} cannot be written: {error}. Choose another place for it.") from error
+
+
+@contextmanager
+def written(path: str | Path) -> Iterator[Path]:
+    """Lend an atomic path; what goes wrong inside becomes a PageError that names it."""
+    with writing(path), atomic_path(path) as temporary:
+        yield temporary
+
+
+def _register_heif() -> None:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise ValueError("HEIC needs one more package, pip install pillow-heif") from error
+    pillow_heif.register_heif_opener()
+
+
+def _kind_named(path: Path) -> str:
+    """The kind that a path's suffix asks for; ValueError where it is none."""
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"unknown file extension: {path.suffix}")
+    return kind
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # Pillow's own conversion clips 16 bits to 255: a white page
+        image = Image.fromarray((np.array(image).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, PAPER), layer).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would be a copy
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation; 1, upright, where there is none or the EXIF is damaged: the pixels may be whole."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # as damaged files, damaged EXIF raises nearly anything
+        return 1
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    """Resolution across and down, None where there is none or it makes no sense."""
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 0 < across <= MAX_DPI and 0 < down <= MAX_DPI else None
+
+
+def _exif(image: Image.Image) -> bytes | None:
+    """EXIF without orientation and without the preview, which would still show the handwriting.
+
+    None where there is none, and where it is damaged.
+    """
+    try:
+        exif = image.getexif()
+        exif.pop(ExifTags.Base.Orientation, None)
+        if image.format == "TIFF":
+            return _about_the_page(exif)
+        return exif.tobytes() if len(exif) else None
+    except Exception:  # as above
+        return None
+
+
+def _about_the_page(exif: Image.Exif | bytes | None) -> bytes | None:
+    """The part of EXIF that a TIFF's table may take over from another file.
+
+    Not its sub-tables, such as the exposure: Pillow cannot write them into a compressed TIFF.
+    """
+    if isinstance(exif, bytes):
+        content, exif = exif, Image.Exif()
+        exif.load(content)
+    kept = Image.Exif()
+    if exif:
+        kept.update({tag: exif[tag] for tag in ABOUT_THE_PAGE if tag in exif})
+    return kept.tobytes() if len(kept) else None

@@ -1,0 +1,160 @@
+"""Print that the mask runs over and the page still shows: letters that ink touches, rules under answers, letters under
+coloured ink. It is spared or put back: the mask of a network that sees its surroundings coarsely takes print along with
+the ink, and there a small generator paints paper."""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from dehw.page import layout, paper
+
+BAND = paper.BAND  # px; rows, or columns, done at a time, which keeps the memory low
+OVERLAP = 128  # px that bands share; what is taller than this may come back in pieces
+DEEP = 3  # px; deep is what is left of the mask when a square of this side has shrunk it: it was grown before
+# Rules
+LENGTH = 2  # print heights at the least; strokes of characters are shorter
+THICKNESS = 0.2  # print heights at the most
+RULE_HIDDEN = 0.6  # share of a rule that may lie deep in the mask; a line drawn by pen lies there as a whole
+HUE = 25  # grey levels by which a channel of coloured ink that crosses a rule stands out, more than of the rule
+# Letters
+LETTER_HIDDEN = 0.8  # share of a letter that may lie deep in the mask; a stroke by a black pen does as a whole
+BLACK = 0.7  # of the print's usual darkness, and no colour: what is so dark under coloured ink is print
+COLOUR = 40  # grey levels between the channels by which ink is coloured, more than the paper
+GREY = 60  # grey levels between the channels of print at the most; at the edge of ink, cameras colour it
+NEAR = 15  # px; a square of this side about coloured ink, in which dark pixels are looked at
+
+
+def spare(mask: np.ndarray, page: np.ndarray, prob: np.ndarray, likely: float) -> None:
+    """Take letters that the mask reaches into, beside and under ink, out of it, in place.
+
+    A letter is dark, less `likely` handwriting, hangs together with as much again outside the mask, and has the
+    size and shape of characters: rules, on which ink stands, are restore()'s.
+    mask: (H, W) bool, True = handwriting; page: (H, W, 3) uint8; prob: of handwriting, (H, W) float32 in [0, 1].
+    """
+    dark = layout.dark_pixels(page)
+    for rows in _bands(len(page)):
+        inside = mask[rows]
+        if not inside.any():
+            continue
+        dark[rows][prob[rows] >= likely] = 0
+        count, labels, facts, _ = cv2.connectedComponentsWithStats(dark[rows], connectivity=8)
+        covered = np.bincount(labels[inside], minlength=count)
+        prints = (2 * covered <= facts[:, cv2.CC_STAT_AREA]) & layout.like_characters(facts, len(page))
+        prints[0] = False  # what is not dark
+        inside[prints[labels]] = False
+
+
+def restore(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, cells: np.ndarray, height: float) -> None:
+    """Put print that the page shows inside the mask into `generated`, in place.
+
+    page, generated: (H, W, 3) uint8; mask: (H, W) bool, True = handwriting; cells: from paper.tone; height: of the
+    page's print, px.
+    """
+    _restore_letters(page, generated, mask, cells)
+    _restore_rules(page, generated, mask, height)
+
+
+def _restore_rules(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, height: float) -> None:
+    """Put level and upright rules back, see restore().
+
+    Where ink of another colour crosses a rule, it takes its own colour; where black ink does, no difference is seen.
+    """
+    least, most = LENGTH * round(height), THICKNESS * height
+    upright = page, generated, mask, layout.dark_pixels(page)
+    for arrays in (upright, [each.swapaxes(0, 1) for each in upright]):
+        for rows in _bands(len(arrays[0])):
+            _restore_level(*(each[rows] for each in arrays), least, most)
+
+
+def _restore_level(
+    page: np.ndarray, generated: np.ndarray, mask: np.ndarray, dark: np.ndarray, least: int, most: float
+) -> None:
+    deep = _deep(mask)
+    for place, rule in level_rules(np.ascontiguousarray(dark), least, most):
+        covered, hidden = rule & mask[place], np.count_nonzero(rule & deep[place])
+        if not covered.any() or hidden > RULE_HIDDEN * np.count_nonzero(rule):
+            continue
+        own = np.median(page[place][rule & ~deep[place]], axis=0)
+        colours = page[place][covered]
+        colours[np.abs(_hue(colours) - _hue(own)).max(axis=1) > HUE] = own
+        generated[place][covered] = colours
+
+
+def level_rules(dark: np.ndarray, least: int, most: float) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+    """The rules that lie nearly level: rows and columns of each, and its pixels there, bool.
+
+    dark: (H, W) uint8, 0 or 255; least: px of length; most: px of thickness.
+    """
+    column, row = np.ones((3, 1), np.uint8), np.ones((1, least), np.uint8)
+    long = cv2.dilate(dark, column)  # a slanting rule climbs a pixel at a time
+    long = cv2.erode(cv2.morphologyEx(long, cv2.MORPH_OPEN, row), column)
+    long &= dark
+    for contour in cv2.findContours(long, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]:
+        left, top, width, height = cv2.boundingRect(contour)
+        place = slice(top, top + height), slice(left, left + width)
+        rule = long[place] > 0
+        if np.count_nonzero(rule) <= most * width:
+            yield place, rule
+
+
+def _hue(colours: np.ndarray) -> np.ndarray:
+    """What distinguishes colours, (..., 3), from the grey that is as bright."""
+    return colours - colours.mean(axis=-1, keepdims=True)
+
+
+def _restore_letters(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, cells: np.ndarray) -> None:
+    """Put back what is black about and under coloured ink, a teacher's tick or a blue circle, see restore().
+
+    The lightest channel of coloured ink is light: red ink in red, blue in blue. Where all are dark, there is print,
+    unless the whole of it lies deep in the mask, as what was written by a black pen does.
+    """
+    black = _black(page, mask, cells)
+    for rows in _bands(len(page)):
+        inside, letters = mask[rows], black[rows]
+        tint = _colour(paper.enlarge(cells, mask.shape, rows.start))
+        coloured = (cv2.subtract(_colour(page[rows]), tint) > COLOUR) & inside & ~letters.view(bool)
+        if not coloured.any():
+            continue
+        near = cv2.dilate(coloured.view(np.uint8), np.ones((NEAR, NEAR), np.uint8)).view(bool)
+        count, labels, facts, _ = cv2.connectedComponentsWithStats(letters, connectivity=8)
+        hidden = np.bincount(labels[_deep(inside)], minlength=count)
+        prints = hidden <= LETTER_HIDDEN * facts[:, cv2.CC_STAT_AREA]
+        prints[0] = False  # what is not black
+        shown = prints[labels] & near & inside
+        generated[rows][shown] = page[rows][shown]
+
+
+def _black(page: np.ndarray, mask: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Where a page is as dark as its print and has no colour: (H, W) uint8, 0 or 1."""
+    darkness, colourless = np.empty(mask.shape, np.uint8), np.empty(mask.shape, bool)
+    for top in range(0, len(page), BAND):
+        rows = slice(top, top + BAND)
+        darkness[rows] = cv2.subtract(_lightest(paper.enlarge(cells, mask.shape, top)), _lightest(page[rows]))
+        colourless[rows] = _colour(page[rows]) < GREY
+    some = darkness[::2, ::2][~mask[::2, ::2]]
+    usual = np.percentile(some[some > layout.CONTRAST], 75) if (some > layout.CONTRAST).any() else 255
+    colourless &= darkness > BLACK * usual
+    return colourless.view(np.uint8)
+
+
+def _lightest(pixels: np.ndarray) -> np.ndarray:
+    """The greatest of the channels: (H, W, 3) uint8 -> (H, W) uint8."""
+    red, green, blue = cv2.split(pixels)  # cv2 compares planes ten times faster than numpy an axis
+    return cv2.max(cv2.max(red, green), blue)
+
+
+def _colour(pixels: np.ndarray) -> np.ndarray:
+    """Grey levels between the greatest of the channels and the least: (H, W, 3) uint8 -> (H, W) uint8."""
+    red, green, blue = cv2.split(pixels)
+    return cv2.subtract(_lightest(pixels), cv2.min(cv2.min(red, green), blue))
+
+
+def _deep(mask: np.ndarray) -> np.ndarray:
+    """What lies deep in a mask, (H, W) bool."""
+    return cv2.erode(np.ascontiguousarray(mask).view(np.uint8), np.ones((DEEP, DEEP), np.uint8)).view(bool)
+
+
+def _bands(length: int) -> Iterator[slice]:
+    """Rows, or columns, of a page that has so many."""
+    return (slice(start, start + BAND) for start in range(0, length, BAND - OVERLAP))
