@@ -10,38 +10,22 @@ Without --hard the mask is soft, min(difference / 20, 1). All pairs are checked 
 """
 
 import argparse
-import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "work"))  # runs from a bare clone too
 
 from dehw.commands.main import guarded  # noqa: E402
+from dehw.data import mask_files  # noqa: E402
 from dehw.data.figures import threshold_panel  # noqa: E402
+from dehw.data.mask_files import MaskTask  # noqa: E402
 from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, MASK_FOLDER, datasets, match  # noqa: E402
-from dehw.errors import ExitCode, InputError, PageError  # noqa: E402
-from dehw.files.images import read_image, write_image, write_mask  # noqa: E402
-from dehw.page import masks  # noqa: E402  (found through the line above)
+from dehw.errors import ExitCode, InputError  # noqa: E402
+from dehw.files.images import read_image, write_image  # noqa: E402  (found through the line above)
 
 CLEAN_FOLDER = "gts_clean"
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One page pair, and where its mask and its cleaned ground truth (if asked for) go."""
-
-    image: Path
-    gt: Path
-    mask: Path
-    clean: Path | None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +47,7 @@ def figure(args: argparse.Namespace) -> int:
             f"{args.figure}: no such page, or no ground truth of its stem in {args.gts or images.parent / GT_FOLDER}; "
             "name the folder by --gts."
         )
-    if problem := _problem(Job(pair.image, pair.gt, Path(), None)):
+    if problem := mask_files.problem(MaskTask(pair.image, pair.gt, Path())):
         raise InputError(f"{problem}\nReplace one of the two.")
     target = args.output or Path(f"{pair.stem}_thresholds.png")
     if target.resolve() in (pair.image.resolve(), pair.gt.resolve()):
@@ -79,28 +63,21 @@ def compute(args: argparse.Namespace) -> int:
     Raises InputError that lists everything wrong with the input; nothing is written then. A page that cannot
     be written is named, the others are done.
     """
-    jobs, problems = _plan(args)
-    problems += filter(None, _parallel(_problem, jobs, args.workers, "checking"))
-    if problems:
-        listed = "\n  ".join(problems)
-        raise InputError(
-            f"{len(problems)} problem(s), no mask written:\n  {listed}\n"
-            "Every page needs an image and a ground truth, readable, of one stem and size: "
-            "add, replace or remove these files."
-        )
-    if not jobs:
+    tasks, problems = _plan(args)
+    mask_files.check(tasks, problems, args.workers)
+    if not tasks:
         raise InputError("no page pairs found; name a folder that holds images/ and gts/.")
-    write = partial(_write, hard=args.hard, dilation=args.dilate, clean_threshold=args.clean_gt)
-    failures = [failure for failure in _parallel(write, jobs, args.workers, "writing") if failure]
+    written = mask_files.write(tasks, args.hard, args.dilate, args.clean_gt, args.workers)
+    failures = [failure for failure in written if failure]
     for failure in failures:
         print(f"dehw: {failure}", file=sys.stderr)
-    print(f"{len(jobs) - len(failures)} masks in {', '.join(sorted({str(job.mask.parent) for job in jobs}))}")
+    print(f"{len(tasks) - len(failures)} masks in {', '.join(sorted({str(task.mask.parent) for task in tasks}))}")
     return ExitCode.FAILED if failures else ExitCode.OK
 
 
-def _plan(args: argparse.Namespace) -> tuple[list[Job], list[str]]:
-    """Pair the files and name the outputs: the jobs, and what is wrong, one line each."""
-    jobs, problems = [], []
+def _plan(args: argparse.Namespace) -> tuple[list[MaskTask], list[str]]:
+    """Pair the files and name the outputs: the tasks, and what is wrong, one line each."""
+    tasks, problems = [], []
     for images, gts, home in _folders(args):
         output = args.output or home / MASK_FOLDER
         clean = (args.clean_output or home / CLEAN_FOLDER) if args.clean_gt is not None else None
@@ -108,8 +85,8 @@ def _plan(args: argparse.Namespace) -> tuple[list[Job], list[str]]:
         problems += wrong
         for pair in pairs:
             name = f"{pair.stem}.png"
-            jobs.append(Job(pair.image, pair.gt, output / name, clean / name if clean else None))
-    return jobs, problems + _clashes(jobs)
+            tasks.append(MaskTask(pair.image, pair.gt, output / name, clean / name if clean else None))
+    return tasks, problems + _clashes(tasks)
 
 
 def _folders(args: argparse.Namespace) -> list[tuple[Path, Path, Path]]:
@@ -123,13 +100,13 @@ def _folders(args: argparse.Namespace) -> list[tuple[Path, Path, Path]]:
     return [(images, home / GT_FOLDER, home) for images, home in zip(inner, found, strict=True)]
 
 
-def _clashes(jobs: Iterable[Job]) -> list[str]:
+def _clashes(tasks: Iterable[MaskTask]) -> list[str]:
     """Outputs that would take the place of an input or of another output, one line each."""
     inputs, writers = set(), defaultdict(list)
-    for job in jobs:
-        inputs.update({job.image.resolve(), job.gt.resolve()})
-        for target in filter(None, (job.mask, job.clean)):
-            writers[target.resolve()].append(job.image)
+    for task in tasks:
+        inputs.update({task.image.resolve(), task.gt.resolve()})
+        for target in filter(None, (task.mask, task.clean)):
+            writers[target.resolve()].append(task.image)
     replaced = sorted(inputs & writers.keys())
     overwritten = [f"{target}: an input, and an output would take its place" for target in replaced]
     doubles = [
@@ -138,40 +115,6 @@ def _clashes(jobs: Iterable[Job]) -> list[str]:
         if len(images) > 1
     ]
     return overwritten + doubles
-
-
-def _parallel(work: Callable[[Item], Result], items: Sequence[Item], workers: int, label: str) -> list[Result]:
-    """Run work on every item in threads (decoding and OpenCV release Python's lock) behind a progress bar."""
-    from tqdm.contrib.concurrent import thread_map
-
-    return thread_map(work, items, max_workers=workers, desc=label, unit="page", file=sys.stderr)
-
-
-def _problem(job: Job) -> str | None:
-    """Decode both files of a pair and say what is wrong with them."""
-    problems, sizes = [], {}
-    for path in (job.image, job.gt):
-        try:
-            sizes[path] = read_image(path).shape[:2]
-        except PageError as error:
-            problems.append(str(error))
-    if len(set(sizes.values())) > 1:
-        listed = ", ".join(f"{path} {width}x{height}" for path, (height, width) in sizes.items())
-        problems.append(f"unequal sizes (width x height): {listed}")
-    return "\n  ".join(problems) or None
-
-
-def _write(job: Job, hard: float | None, dilation: int, clean_threshold: float | None) -> str | None:
-    """Write one pair's mask and cleaned ground truth; return what went wrong, if anything did."""
-    try:
-        image, gt = read_image(job.image), read_image(job.gt)
-        mask = masks.soft_mask(image, gt) if hard is None else masks.hard_mask(image, gt, hard)
-        write_mask(job.mask, masks.dilate(mask, dilation))
-        if job.clean:
-            write_image(job.clean, masks.clean_gt(image, gt, clean_threshold))
-    except PageError as error:
-        return str(error)
-    return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -206,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--workers",
         type=int,
-        default=min(8, os.cpu_count() or 1),
+        default=mask_files.workers(),
         help="pages at a time (default: %(default)s)",
     )
     return parser

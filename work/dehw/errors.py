@@ -1,6 +1,10 @@
 """Errors that a user can act on, and the exit code each one ends the program with."""
 
 import enum
+import sys
+from collections.abc import Callable
+
+INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 
 
 class ExitCode(enum.IntEnum):
@@ -48,3 +52,27 @@ class PageError(DehwError):
     """One page that cannot be read or written; the other pages go on."""
 
     exit_code = ExitCode.FAILED
+
+
+def guarded(command: Callable[[], int], memory: str, stopped: str) -> int:
+    """Run a command and return its exit code; an error that the user can act on ends in a line on stderr.
+
+    memory: the remedy where memory runs out. stopped: what Ctrl-C leaves. Names of files whose bytes are not UTF-8 are
+    printed with escapes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return int(command())
+    except DehwError as error:
+        print(f"dehw: {error}", file=sys.stderr)
+        return int(error.exit_code)
+    except MemoryError:
+        print(f"dehw: not enough memory; {memory}", file=sys.stderr)
+        return int(ExitCode.MEMORY)
+    except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # after what the terminal shows of Ctrl-C, or a bar
+        print(f"dehw: stopped; {stopped}", file=sys.stderr)
+        return INTERRUPTED

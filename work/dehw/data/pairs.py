@@ -15,7 +15,7 @@ import stat
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from dehw.errors import InputError, PageError
@@ -46,12 +46,13 @@ class Pair:
     mask: Path | None = None
 
 
-def find_pairs(roots: str | Path | Sequence[str | Path]) -> list[Pair]:
+def find_pairs(roots: str | Path | Sequence[str | Path], masks: str | Path | None = None) -> list[Pair]:
     """List the pairs of every dataset at or below the folders `roots`, in order of path.
 
-    Raises InputError that lists all problems: no dataset, files without partner, two files of one stem.
+    masks: where to look for masks that a dataset does not bring itself, see mask_homes. Raises InputError that lists
+    all problems: no dataset, files without partner, two files of one stem.
     """
-    pairs, problems = _scan(roots)
+    pairs, problems = _scan(roots, Path(masks) if masks else None)
     if problems:
         raise _pairing_error(problems)
     return pairs
@@ -79,6 +80,23 @@ def match(images: str | Path, gts: str | Path, masks: str | Path | None = None) 
     return [Pair(s, image_files[s], gt_files[s], mask_files.get(s)) for s in stems], problems
 
 
+def dataset_pairs(folder: Path) -> tuple[list[Pair], list[str]]:
+    """The pairs of one dataset with the masks that it brings, and what is wrong, one line each."""
+    images = next(folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir())
+    return match(images, folder / GT_FOLDER, folder / MASK_FOLDER)
+
+
+def mask_homes(folders: Sequence[Path], home: Path) -> dict[Path, Path]:
+    """Where below `home` masks of these datasets lie: a folder of each one's name, numbered where two share one."""
+    homes: dict[Path, Path] = {}
+    for folder in folders:
+        target, number = home / folder.resolve().name, 2
+        while target in homes.values():
+            target, number = home / f"{folder.resolve().name}.{number}", number + 1
+        homes[folder] = target
+    return homes
+
+
 def size_problems(pairs: Iterable[Pair]) -> list[str]:
     """Files that are no images and pairs of unequal size, one line each. Only the files' headers are read."""
     problems = []
@@ -100,7 +118,7 @@ def datasets(roots: str | Path | Sequence[str | Path]) -> list[Path]:
 
     The project's own samples and the watermarked pages are passed over unless they are named.
     """
-    found = []
+    found: list[Path] = []
     for root in _listed(roots):
         found += _datasets_below(root, MAX_DEPTH)
     return list(dict.fromkeys(found))
@@ -116,7 +134,7 @@ def split(pairs: Sequence[Pair], count: int = 81, seed: int = 2022) -> tuple[lis
     groups: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         tile = TILE_STEM.fullmatch(pair.stem)
-        groups[tile[tile.lastindex] if tile else str(pair.image)].append(pair)
+        groups[tile[tile.lastindex or 0] if tile else str(pair.image)].append(pair)
     if len(groups) < 2:
         raise InputError(
             f"{len(groups)} page pair(s) cannot be divided into training and validation; two are needed. "
@@ -172,7 +190,7 @@ def _listed(roots: str | Path | Sequence[str | Path]) -> list[Path]:
 def _datasets_below(folder: Path, depth: int) -> list[Path]:
     if not folder.is_dir():
         return []
-    if _image_folder(folder) and (folder / GT_FOLDER).is_dir():
+    if any((folder / name).is_dir() for name in IMAGE_FOLDERS) and (folder / GT_FOLDER).is_dir():
         return [folder]
     if depth == 0:
         return []
@@ -180,21 +198,25 @@ def _datasets_below(folder: Path, depth: int) -> list[Path]:
     return [found for path in below for found in _datasets_below(path, depth - 1)]
 
 
-def _image_folder(folder: Path) -> Path | None:
-    return next((folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), None)
-
-
-def _scan(roots: str | Path | Sequence[str | Path]) -> tuple[list[Pair], list[str]]:
-    pairs, problems = [], []
-    for root in _listed(roots):
-        found = datasets(root)
-        if not found:
-            problems.append(f"{root}: no folder in it holds both images/ (or JPEGImages/) and gts/")
-        for folder in found:
-            new, wrong = match(_image_folder(folder), folder / GT_FOLDER, folder / MASK_FOLDER)
-            pairs += new
-            problems += wrong or ([] if new else [f"{folder}: it holds no pages"])
+def _scan(roots: str | Path | Sequence[str | Path], masks: Path | None = None) -> tuple[list[Pair], list[str]]:
+    found = {root: datasets(root) for root in _listed(roots)}
+    problems = [
+        f"{root}: no folder in it holds both images/ (or JPEGImages/) and gts/" for root in found if not found[root]
+    ]
+    folders = list(dict.fromkeys(folder for below in found.values() for folder in below))
+    homes = mask_homes(folders, masks) if masks else {}
+    pairs = []
+    for folder in folders:
+        new, wrong = dataset_pairs(folder)
+        pairs += [_with_mask(pair, homes[folder]) for pair in new] if homes else new
+        problems += wrong or ([] if new else [f"{folder}: it holds no pages"])
     return pairs, problems
+
+
+def _with_mask(pair: Pair, home: Path) -> Pair:
+    """The pair with the mask from `home`, if it has none and there is one."""
+    path = home / f"{pair.stem}.png"
+    return replace(pair, mask=path) if pair.mask is None and path.is_file() else pair
 
 
 def _pairing_error(problems: Sequence[str]) -> InputError:

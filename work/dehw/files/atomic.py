@@ -37,6 +37,10 @@ def sha256(path: str | Path) -> str:
 
 
 def write_json(path: str | Path, value: object) -> None:
-    """Write `value` as indented UTF-8 JSON; the file appears only when whole."""
+    """Write `value` as indented UTF-8 JSON; the file appears only when whole.
+
+    Stand-ins for bytes that are no UTF-8, as in names of files, are written as JSON's own escapes, \\udcXX.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
