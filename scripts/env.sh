@@ -174,7 +174,8 @@ name_wheel() {
     gpu=$(nvidia-smi --query-gpu=name,compute_cap --format=csv,noheader 2>/dev/null | head -n 1)
     cuda=$(nvidia-smi | sed -n 's/.*CUDA Version: *\([0-9]*\.[0-9]\).*/\1/p' | head -n 1)
     version=$(sed -n 's/^paddlepaddle==//p' "$ROOT/requirements-cpu.txt")
-    say "this Paddle cannot drive the GPU ($gpu; driver for CUDA ${cuda:-unknown}), so the CPU goes on, slowly."
+    say "this Paddle cannot drive the GPU ($gpu; driver for CUDA ${cuda:-unknown}). The CPU erases pages, more slowly;"
+    say "training stops unless --device cpu is given."
     say "The fitting wheel, as $GUIDE has it:"
     say "  $PYTHON -m pip uninstall -y paddlepaddle paddlepaddle-gpu"
     say "  $PYTHON -m pip install paddlepaddle-gpu==$version -i $WHEELS/$(wheel_page "${gpu##*, }" "${cuda:-0}")/"

@@ -116,7 +116,7 @@ def test_the_training_commands_are_understood(monkeypatch):
     monkeypatch.setattr(erase, "train", train)
     assert dehw.train.train_segmenter(command("train-seg")[2:]) == 0
     assert dehw.train.train_generator(command("train")[2:]) == 0
-    assert read["segmenter"] == read["generator"] == ("seed000", ["data"], ("output", "auto", None))
+    assert read["segmenter"] == read["generator"] == ("seed000", ["data"], ("output", "auto", None, None, None))
 
 
 @pytest.mark.parametrize(("cell", "step"), [("predict-1", submit.masks_command), ("predict-2", submit.pages_command)])

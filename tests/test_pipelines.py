@@ -20,7 +20,8 @@ from dehw.files.images import read_image
 from dehw.models.segformer import SegFormer
 from dehw.page import layout
 from dehw.page.masks import soft_mask
-from dehw.train import losses, stages
+from dehw.train import losses
+from dehw.train import pipeline as training
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(path.stem for path in PIPELINES.glob("*.yml"))
@@ -212,22 +213,21 @@ def test_a_small_segformer_overfits_two_crops():
     assert (found & labels).sum() / (found | labels).sum() > 0.6
 
 
-def test_stages_are_a_line_a_network(capsys, tmp_path):
-    assert stages.main(["full", "--output", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "full",
-        "seg segformer_b2.pdparams configs/segformer_b2.yml",
-        "erase mtrnet.pdparams configs/mtrnet.yml",
-        "erase erasenet.pdparams configs/erasenet.yml",
-        "erase erasenet_nonlocal.pdparams configs/erasenet_nonlocal.yml",
+def test_the_segmenter_is_trained_first_and_every_network_by_its_own_configuration():
+    found = training.network_steps(load_pipeline("full"), ["erase.batch=2", "mtrnet.keep=1"], [ROOT])
+    assert [(step.part, step.network.weights, str(step.config.relative_to(ROOT)), step.asked) for step in found] == [
+        ("seg", "segformer_b2.pdparams", "configs/segformer_b2.yml", ()),
+        ("erase", "mtrnet.pdparams", "configs/mtrnet.yml", ("batch=2", "keep=1")),
+        ("erase", "erasenet.pdparams", "configs/erasenet.yml", ("batch=2",)),
+        ("erase", "erasenet_nonlocal.pdparams", "configs/erasenet_nonlocal.yml", ("batch=2",)),
     ]
-    assert [part for part, _, _ in stages.stages(load_pipeline("seed001"))] == ["erase", "erase"]
+    assert [step.part for step in training.network_steps(load_pipeline("seed001"), [], [ROOT])] == ["erase", "erase"]
 
 
-def test_a_network_that_nothing_trains_is_told(tmp_path, capsys):
+def test_a_network_that_nothing_trains_is_told(tmp_path):
     (tmp_path / "own.yml").write_text("erase: {networks: [{type: erasenet, weights: w.pdparams}]}")
-    assert stages.main([str(tmp_path / "own.yml")]) == 2
-    assert "w.pdparams" in (told := capsys.readouterr()).err and told.out == ""
+    with pytest.raises(ConfigError, match="no configuration that trains w.pdparams"):
+        training.network_steps(load_pipeline(tmp_path / "own.yml"), [], [ROOT])
 
 
 def test_networks_are_taken_over_from_other_trainings(tmp_path):
@@ -238,12 +238,12 @@ def test_networks_are_taken_over_from_other_trainings(tmp_path):
         paddle.seed(number)
         facts = {"type": network.type, "args": network.args, "steps": number}
         weights.save(models.build(network), folder / network.weights, **facts)
-    stages.adopt(network, own, [tmp_path / "none", second.parent, first])
+    training.adopt(network, own, [tmp_path, second.parent, first])
     taken = weights.read(own / network.weights)
     for key, value in weights.read(second / network.weights).items():
         np.testing.assert_array_equal(taken[key], value)
     assert weights.manifest(own) == weights.manifest(second)
-    stages.adopt(network, own, [first])
+    training.adopt(network, own, [first])
     assert weights.manifest(own)[network.weights]["steps"] == 1
 
 
@@ -253,10 +253,10 @@ def test_another_network_of_the_same_name_is_not_taken_over(tmp_path):
     weights.save(models.build(network), tmp_path / network.weights, **facts)
     other = replace(network, args={"width": 0.03, "whiten": True})  # the same shapes
     with pytest.raises(ConfigError, match="net.pdparams was trained as mtrnet"):
-        stages.adopt(other, tmp_path / "own", [tmp_path])
+        training.adopt(other, tmp_path / "own", [tmp_path])
     (tmp_path / "manifest.json").unlink()  # the weights of somebody who keeps no list of them
     with pytest.raises(WeightsError, match="does not belong"):
-        stages.adopt(replace(network, args={"width": 0.0625}), tmp_path / "own", [tmp_path])
+        training.adopt(replace(network, args={"width": 0.0625}), tmp_path / "own", [tmp_path])
     assert not (tmp_path / "own").exists()
 
 

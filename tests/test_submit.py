@@ -13,7 +13,8 @@ import pytest
 
 from dehw import config
 from dehw.commands import submit
-from dehw.commands.submit import Choice, choose_pipeline
+from dehw.commands.submit import files
+from dehw.commands.submit.choice import Choice, choose_pipeline
 from dehw.config import load_pipeline
 from dehw.eraser import Eraser
 from dehw.errors import ConfigError, ExitCode, InputError, WeightsError
@@ -162,12 +163,12 @@ def test_what_is_asked_for_is_taken(project):
 def test_masks_then_pages_then_a_flat_zip(chosen):
     pages = write_test_pages("pages", "b.jpg", "sub/a.png")
     eraser = hand_made(chosen.pipeline)
-    assert submit.write_masks(pages, chosen, eraser, Path("segoutput")) == []
+    assert files.write_masks(pages, chosen, eraser, Path("segoutput")) == []
     mask = read_mask("segoutput/a.png") > 0.5
     truth = np.zeros((60, 80), bool)
     truth[INK] = True
     np.testing.assert_array_equal(mask, truth)
-    assert submit.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit")) == []
+    assert files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit")) == []
     assert sorted(os.listdir("submit")) == ["a.png", "b.png", "readme.txt", "result.zip"]
     expected = read_image("pages/sub/a.png")
     expected[INK] = 255
@@ -183,19 +184,19 @@ def test_the_two_steps_equal_the_eraser(chosen):
     """The contest's scripts are no second way to erase a page."""
     pages = write_test_pages("pages", "a.png", size=(150, 130))
     eraser = hand_made(chosen.pipeline)
-    submit.write_masks(pages, chosen, eraser, Path("segoutput"))
-    submit.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit"))
+    files.write_masks(pages, chosen, eraser, Path("segoutput"))
+    files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit"))
     np.testing.assert_array_equal(read_image("submit/a.png"), eraser(read_image("pages/a.png")).page)
 
 
 def test_the_readme_tells_what_made_the_pages(chosen):
     pages = write_test_pages("pages", "a.png", "b.png")
     eraser = hand_made(chosen.pipeline)
-    submit.write_masks(pages, chosen, eraser, Path("segoutput"))
+    files.write_masks(pages, chosen, eraser, Path("segoutput"))
     run = json.loads(Path("segoutput/run.json").read_text())
     run["seconds"] = {"a": 1.0, "b": 2.0}
     Path("segoutput/run.json").write_text(json.dumps(run))
-    submit.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit"))
+    files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit"))
     readme = Path("submit/readme.txt").read_text()
     assert "pipeline: big (for the test)" in readme and "device: cpu" in readme and "engine: paddle" in readme
     for part in ("seg", "gen"):
@@ -209,8 +210,8 @@ def test_the_zip_holds_this_run_s_pages_only(chosen):
     eraser = hand_made(chosen.pipeline)
     for name in ("old", "new"):
         pages = write_test_pages(name, f"{name}.png")
-        submit.write_masks(pages, chosen, eraser, Path("segoutput"))
-        submit.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit"))
+        files.write_masks(pages, chosen, eraser, Path("segoutput"))
+        files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit"))
     with zipfile.ZipFile("submit/result.zip") as archive:
         assert sorted(archive.namelist()) == ["new.png", "readme.txt"]
     assert "not in result.zip: 1 other PNG" in Path("submit/readme.txt").read_text()
@@ -222,8 +223,8 @@ def test_a_bad_page_is_named_and_the_others_are_done(chosen, capsys):
     pages, eraser = find_pages(["pages"]), hand_made(chosen.pipeline)
     write_test_pages("segoutput", "bad.png")  # left over from an earlier run
     for step in (
-        lambda: submit.write_masks(pages, chosen, eraser, Path("segoutput")),
-        lambda: submit.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit")),
+        lambda: files.write_masks(pages, chosen, eraser, Path("segoutput")),
+        lambda: files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit")),
     ):
         assert [page.path.name for page in step()] == ["bad.png"]
         assert "bad.png cannot be read" in capsys.readouterr().err
@@ -234,9 +235,9 @@ def test_a_bad_page_is_named_and_the_others_are_done(chosen, capsys):
 
 def test_a_mask_left_over_from_an_earlier_run_is_not_taken(chosen, capsys):
     eraser = hand_made(chosen.pipeline)
-    submit.write_masks(write_test_pages("first", "a.png"), chosen, eraser, Path("segoutput"))
-    submit.write_masks(write_test_pages("second", "b.png"), chosen, eraser, Path("segoutput"))
-    failed = submit.write_pages(find_pages(["first"]), chosen, eraser, Path("segoutput"), Path("submit"))
+    files.write_masks(write_test_pages("first", "a.png"), chosen, eraser, Path("segoutput"))
+    files.write_masks(write_test_pages("second", "b.png"), chosen, eraser, Path("segoutput"))
+    failed = files.write_pages(find_pages(["first"]), chosen, eraser, Path("segoutput"), Path("submit"))
     assert [page.path.name for page in failed] == ["a.png"]
     assert "no mask" in capsys.readouterr().err
 
@@ -246,7 +247,7 @@ def test_masks_from_elsewhere_are_taken_and_said_so(chosen):
     mask = np.zeros((60, 80), bool)
     mask[40:, 40:] = True
     write_mask("own/a.png", mask)
-    assert submit.write_pages(pages, chosen, hand_made(chosen.pipeline), Path("own"), Path("submit")) == []
+    assert files.write_pages(pages, chosen, hand_made(chosen.pipeline), Path("own"), Path("submit")) == []
     expected = np.where(mask[..., None], 255, read_image("pages/a.png"))
     np.testing.assert_array_equal(read_image("submit/a.png"), expected)
     assert "masks: given" in Path("submit/readme.txt").read_text()
@@ -256,7 +257,7 @@ def test_a_mask_of_another_size_fails_its_page(chosen, capsys):
     pages = write_test_pages("pages", "a.png")
     write_mask("own/a.png", np.ones((80, 60), bool))
     eraser = hand_made(chosen.pipeline)
-    assert submit.write_pages(pages, chosen, eraser, Path("own"), Path("submit")) == pages
+    assert files.write_pages(pages, chosen, eraser, Path("own"), Path("submit")) == pages
     assert "(80, 60)" in capsys.readouterr().err
 
 
@@ -264,8 +265,8 @@ def test_two_pages_of_one_stem_end_before_work_starts(chosen):
     pages = write_test_pages("pages", "a.png", "sub/a.jpg", "b.png")
     eraser = hand_made(chosen.pipeline)
     for step in (
-        lambda: submit.write_masks(pages, chosen, eraser, Path("segoutput")),
-        lambda: submit.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit")),
+        lambda: files.write_masks(pages, chosen, eraser, Path("segoutput")),
+        lambda: files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit")),
     ):
         with pytest.raises(InputError) as error:
             step()
@@ -279,12 +280,12 @@ def test_a_garbled_name_ends_before_work_starts_and_a_garbled_folder_does_not(ch
     write_test_pages(folder, "good.png")
     Path(folder, "bad.png").write_bytes(b"no image")
     pages = find_pages([folder])
-    submit.write_masks(pages, chosen, eraser, Path("segoutput"))
-    failed = submit.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit"))
+    files.write_masks(pages, chosen, eraser, Path("segoutput"))
+    failed = files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit"))
     assert len(failed) == 1 and "bad.png" in Path("submit/readme.txt").read_text()
     write_test_pages("pages", f"{folder}.png")
     with pytest.raises(InputError, match="not UTF-8"):
-        submit.write_masks(find_pages(["pages"]), chosen, eraser, Path("segoutput"))
+        files.write_masks(find_pages(["pages"]), chosen, eraser, Path("segoutput"))
 
 
 def test_a_pipeline_without_segmenter_needs_no_masks(project, capsys):
@@ -295,17 +296,17 @@ def test_a_pipeline_without_segmenter_needs_no_masks(project, capsys):
     Path("n.pdparams").write_bytes(b"")
     choice = Choice(pipeline, Path("."), "for the test")
     eraser = hand_made(pipeline)
-    assert submit.write_pages(find_pages(["pages"]), choice, eraser, Path("none"), Path("submit")) == []
+    assert files.write_pages(find_pages(["pages"]), choice, eraser, Path("none"), Path("submit")) == []
     assert (read_image("submit/a.png") == 255).all()
 
 
 def test_default_pages_are_the_test_set_else_the_samples(project):
     with pytest.raises(InputError, match="sample"):
-        submit.default_pages("data")
+        files.default_pages("data")
     write_test_pages("data/sample/images", "s.png")
-    assert [page.path.name for page in submit.default_pages("data")] == ["s.png"]
+    assert [page.path.name for page in files.default_pages("data")] == ["s.png"]
     write_test_pages("data/dehw_testB_dataset", "t.jpg")
-    assert [page.path.name for page in submit.default_pages("data")] == ["t.jpg"]
+    assert [page.path.name for page in files.default_pages("data")] == ["t.jpg"]
 
 
 def test_both_commands_make_the_same_choice(project, monkeypatch, capsys):

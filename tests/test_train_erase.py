@@ -25,7 +25,7 @@ from dehw.eraser import Eraser  # noqa: E402
 from dehw.errors import ConfigError, DehwError, ExitCode, InputError, WeightsError  # noqa: E402
 from dehw.files.images import read_image, write_image  # noqa: E402
 from dehw.page import metrics  # noqa: E402
-from dehw.train import erase, train_generator  # noqa: E402
+from dehw.train import erase, train_generator, validate  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 FIGURES = ("psnr", "msssim", "contest", "residual", "lost", "touched")
@@ -414,9 +414,9 @@ def test_without_the_segmenter_the_way_on_is_named(train):
 
 def test_small_pages_are_scored_by_psnr_alone_and_perfect_ones_by_one():
     score = metrics.Scores(30.0, np.nan, np.nan, 0.1, 0.1, 0.1)
-    assert erase._score(score) == 0.3
-    assert erase._score(metrics.Scores(np.inf, 1.0, np.inf, 0, 0, 0)) == 1.0
-    assert erase._score(metrics.Scores(30.0, 0.9, 0.6, 0, 0, 0)) == 0.6
+    assert validate._score(score) == 0.3
+    assert validate._score(metrics.Scores(np.inf, 1.0, np.inf, 0, 0, 0)) == 1.0
+    assert validate._score(metrics.Scores(30.0, 0.9, 0.6, 0, 0, 0)) == 0.6
 
 
 def test_losses_rates_and_a_picture_are_logged(train, stage1):
@@ -429,7 +429,7 @@ def test_losses_rates_and_a_picture_are_logged(train, stage1):
     (picture,) = LogReader(file_path=str(file)).get_data("image", "validation/page, mask, result")
     assert picture.id == 4
     pixels = cv2.imdecode(np.frombuffer(picture.image.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
-    assert pixels.shape[1] == erase.PICTURE_WIDTH
+    assert pixels.shape[1] == validate.PICTURE_WIDTH
 
 
 def test_the_record_is_written_when_all_weights_are_there(train, tmp_path, capsys):

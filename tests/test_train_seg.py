@@ -18,6 +18,7 @@ from dehw.files.images import write_image  # noqa: E402
 from dehw.page.masks import soft_mask  # noqa: E402
 from dehw.train import record_finished, seg, train_segmenter, training_data, weights_folder  # noqa: E402
 from dehw.train.segdata import DehwCrops, DehwPages  # noqa: E402
+from dehw.train.status import StatusLine  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 CONFIG = """
@@ -261,7 +262,7 @@ def test_crops_go_on_after_those_that_were_used(data):
 def test_losses_have_the_shape_paddleseg_logs(tmp_path):
     logits, label = paddle.randn([1, 2, 8, 8]), paddle.zeros([1, 8, 8], "int64")
     loss = {"types": [paddle.nn.CrossEntropyLoss(axis=1)], "coef": [2.0]}
-    with seg.LossLog(tmp_path, 0, 1) as losses:
+    with seg.LossLog(tmp_path, 0, 1, StatusLine("seg")) as losses:
         (value,) = losses([logits], loss, {"label": label})
     assert value.shape == [1]
     np.testing.assert_allclose(value.numpy()[0], 2 * float(loss["types"][0](logits, label)), rtol=1e-6)

@@ -1,15 +1,11 @@
 """The command line: a function a command, or a module of its own. Imports libraries where used."""
 
 import argparse
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 
-from dehw import __version__
-from dehw.commands import bench, data, doctor, erase, evaluate, models, serve, synth
-from dehw.errors import DehwError, ExitCode
-
-INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+from dehw import __version__, errors
+from dehw.commands import bench, data, doctor, erase, evaluate, models, serve, submit, synth, train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,18 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def guarded(command: Callable[[], int]) -> int:
     """Run a command; an error that the user can act on ends in its message on stderr and its exit code."""
-    try:
-        return int(command())
-    except DehwError as error:
-        print(f"dehw: {error}", file=sys.stderr)
-        return int(error.exit_code)
-    except MemoryError:
-        remedy = "close other programs, or give pages of fewer pixels; `dehw doctor` says how much is free"
-        print(f"dehw: not enough memory; {remedy}", file=sys.stderr)
-        return int(ExitCode.MEMORY)
-    except KeyboardInterrupt:
-        print("dehw: stopped; the pages done so far are whole", file=sys.stderr)
-        return INTERRUPTED
+    remedy = "close other programs, or give pages of fewer pixels; `dehw doctor` says how much is free"
+    return errors.guarded(command, remedy, "the pages done so far are whole")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,6 +29,8 @@ def parser() -> argparse.ArgumentParser:
     erase.add_arguments(commands.add_parser("erase", help="erase the handwriting of pages"))
     evaluate.add_arguments(commands.add_parser("evaluate", help="measure erased pages against the true ones"))
     models.add_models(commands.add_parser("models", help="list the networks, their parameters and GMACs"))
+    train.add_arguments(commands.add_parser("train", help="train a pipeline's networks one after another"))
+    submit.add_arguments(commands.add_parser("submit", help="write the contest's masks, pages and zip"))
     data.add_materials(
         commands.add_parser("materials", help="cut handwriting out of training pages, to paste elsewhere")
     )

@@ -1,22 +1,24 @@
 """Training: the seed's two commands, and what they share.
 
-Everything of one pipeline lies in OUTPUT/PIPELINE: seg/ and erase/ hold checkpoints and logs, weights/ the
-networks as inference loads them, finished.json the record that all of them are there.
+Everything of one pipeline lies in OUTPUT/PIPELINE: masks/ of the pages, seg/ and erase/ with checkpoints, logs and
+what they were made of, preview.jpg, weights/ with the networks as inference loads them, and finished.json once all of
+them are there.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
 from dehw.config import Pipeline
 from dehw.data.pairs import ZIP_FOLDER, contest_datasets
-from dehw.errors import DehwError, ExitCode, InputError
+from dehw.errors import ExitCode, InputError, guarded
 from dehw.files.atomic import write_json
 
+PREVIEW = "preview.jpg"  # in a pipeline's folder: what validation last saw on three pages
+MEMORY, STOPPED = "choose a smaller batch or crop by --opts.", "the same command goes on from the last checkpoint."
 RESUME_HELP = (
     "go on from this checkpoint; by default, and with no value, from the newest one of the pipeline that "
     "loads, so that the same command goes on after a cut (to begin anew, choose another --output)"
@@ -30,9 +32,9 @@ def train_segmenter(argv: Sequence[str] | None = None) -> int:
     def run(args: argparse.Namespace) -> None:
         from dehw.train import seg
 
-        seg.train(args.config, args.opts, args.data, args.output, args.device, args.resume)
+        seg.train(*_arguments(args))
 
-    return run_command(parser, argv, run)
+    return _run(parser, argv, run)
 
 
 def train_generator(argv: Sequence[str] | None = None) -> int:
@@ -42,9 +44,9 @@ def train_generator(argv: Sequence[str] | None = None) -> int:
     def run(args: argparse.Namespace) -> None:
         from dehw.train import erase
 
-        erase.train(args.config, args.opts, args.data, args.output, args.device, args.resume)
+        erase.train(*_arguments(args))
 
-    return run_command(parser, argv, run)
+    return _run(parser, argv, run)
 
 
 def training_data(roots: Sequence[str | Path]) -> list[Path]:
@@ -97,22 +99,21 @@ def _parser(description: str, config: str) -> argparse.ArgumentParser:
     parser.add_argument("--output", default="output", help="root of the results (default: %(default)s)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu"], help="default: %(default)s")
     parser.add_argument("--resume", nargs="?", metavar="CHECKPOINT", help=RESUME_HELP)
+    parser.add_argument("--masks", metavar="DIR", help="masks of datasets that bring none, DIR/DATASET/STEM.png")
+    parser.add_argument("--label", help=argparse.SUPPRESS)  # what the status line calls it
     return parser
 
 
-def run_command(
-    parser: argparse.ArgumentParser, argv: Sequence[str] | None, run: Callable[[argparse.Namespace], None]
-) -> int:
-    """Run a command of this package; what the user can act on ends in a line on stderr. Returns the exit code."""
-    try:
+def _arguments(args: argparse.Namespace) -> tuple:
+    """Those of seg.train and erase.train."""
+    return args.config, args.opts, args.data, args.output, args.device, args.resume, args.masks, args.label
+
+
+def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, run: Callable[[argparse.Namespace], None]) -> int:
+    """Run one of the seed's commands; returns its exit code."""
+
+    def command() -> int:
         run(parser.parse_args(argv))
-    except DehwError as error:
-        print(f"dehw: {error}", file=sys.stderr)
-        return int(error.exit_code)
-    except MemoryError:
-        print("dehw: not enough memory; choose a smaller batch or crop by --opts.", file=sys.stderr)
-        return int(ExitCode.MEMORY)
-    except KeyboardInterrupt:
-        print("\ndehw: stopped; the same command goes on from the last checkpoint.", file=sys.stderr)
-        return 130  # as the shell reports a program that Ctrl-C ended
-    return int(ExitCode.OK)
+        return ExitCode.OK
+
+    return guarded(command, MEMORY, STOPPED)

@@ -152,7 +152,9 @@ def _go_on(
         optimizer.set_state_dict(_named(state["optimizer"], model, optimizer))
 
 
-def _assign_both(model: paddle.nn.Layer, discriminator: paddle.nn.Layer, state: dict[str, Any], path: Path) -> None:
+def _assign_both(
+    model: paddle.nn.Layer, discriminator: paddle.nn.Layer, state: dict[str, Any], path: str | Path
+) -> None:
     """Fill both networks or, if either does not fit, none."""
     both = paddle.nn.LayerDict([("model", model), ("discriminator", discriminator)])
     arrays = {"model": state["model"], "discriminator": state["discriminator"]["model"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -14,25 +13,32 @@ from typing import Any, Literal
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 import numpy as np
 import paddle
-from tqdm import tqdm
 from visualdl import LogWriter
 
 from dehw import models
 from dehw.config import Mask, NetworkConfig, Pipeline, load, load_pipeline
 from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, prepare_workers
-from dehw.data.pairs import Pair, find_pairs, split
+from dehw.data.pairs import find_pairs, split
 from dehw.engine import pick, weights
-from dehw.eraser import Eraser
-from dehw.errors import ConfigError, InputError, WeightsError
-from dehw.files import panels
-from dehw.files.images import read_image
+from dehw.errors import ConfigError, InputError
 from dehw.models.discriminators import DISCRIMINATORS
-from dehw.page import masks, metrics
-from dehw.train import checkpoint, loop, losses, pipeline_folder, ranks, record_finished, training_data, weights_folder
+from dehw.page import masks
+from dehw.train import (
+    PREVIEW,
+    checkpoint,
+    loop,
+    losses,
+    pipeline_folder,
+    ranks,
+    record_finished,
+    steps,
+    training_data,
+    weights_folder,
+)
+from dehw.train.status import StatusLine
+from dehw.train.validate import Validator
 
-PICTURE_WIDTH = 1200  # px, of the sample pictures in VisualDL
-PERFECT = 1.0  # contest score that counts for pages met exactly, whose psnr is infinite
-
+PACE = ("validate_every", "checkpoint_every", "keep", "log_every", "workers")  # what may change on the way
 JUDGED = {  # which of a generator's outputs its discriminator sees
     "erasenet": lambda outputs: [outputs[3]],
     "mtrnet": lambda outputs: outputs,
@@ -115,11 +121,14 @@ def train(
     output: str = "output",
     device: str = "auto",
     resume: str | None = None,
+    masks: str | None = None,
+    label: str | None = None,
 ) -> Path:
     """Train a pipeline's generator, going on from what OUTPUT/PIPELINE/erase holds; returns its weights file.
 
-    data: folders with datasets instead of the configuration's. resume: a checkpoint instead of the newest.
-    Raises ConfigError, InputError, WeightsError, DeviceError, and DehwError when training diverges.
+    data: folders with datasets instead of the configuration's. resume: a checkpoint instead of the newest. masks: the
+    folder of masks that find_pairs takes. label: what the status line calls it. Raises ConfigError,
+    InputError, WeightsError, DeviceError, and DehwError when training diverges.
     """
     config = load(config_path, EraseTraining, opts)
     pipeline = load_pipeline(config.pipeline)
@@ -128,28 +137,70 @@ def train(
     ranks.connect()
     with ranks.first_goes_ahead():
         roots = training_data(data or config.data)
-    trainer = Trainer(config, pipeline, roots, Path(output), device)
+    trainer = Trainer(config, pipeline, roots, Path(output), device, masks, label)
+    recipe = made_of(config_path, opts, roots, output)
+    if ranks.is_first():
+        steps.begin(trainer.folder, recipe)
     path = trainer.run(Path(resume) if resume else None)
     if ranks.is_first():
+        steps.finish(trainer.folder, recipe)
         missing = record_finished(output, pipeline, config.pipeline)
         print(f"generator: {path}" + (f"; still to train: {', '.join(missing)}" if missing else ""))
     return path
 
 
+def step_folder(network: NetworkConfig, output: str | Path, pipeline: Pipeline) -> Path:
+    """Where a generator's training keeps its files."""
+    return pipeline_folder(output, pipeline) / "erase" / Path(network.weights).stem
+
+
+def made_of(config_path: str, opts: Sequence[str], roots: Sequence[Path], output: str | Path) -> dict[str, Any]:
+    """What the training of a generator is made of, see steps.made_of. Raises ConfigError, InputError."""
+    config = load(config_path, EraseTraining, opts)
+    pipeline = load_pipeline(config.pipeline)
+    network = choose_network(pipeline, config.network)
+    settings = asdict(config)
+    pace = {name: settings.pop(name) for name in PACE}
+    files = {"init": config.init} if config.init else {}
+    for name, stage in (("stage1", config.stage1), ("stage2", config.stage2)):
+        if stage:
+            pace[f"{name}.steps"] = settings[name].pop("steps")
+            files |= {f"{name}.vgg": stage.vgg} if stage.vgg else {}
+    for name in ("pipeline", "network", "data"):
+        del settings[name]
+    if pipeline.segment and config.validate_mask == "pipeline":
+        name = pipeline.segment.network.weights
+        files[name] = str(weights_folder(output, pipeline) / name)
+    settings |= {"print_height": pipeline.print_height, "mask": asdict(pipeline.mask)}
+    return steps.made_of(network, find_pairs(roots), settings, pace, files)
+
+
 class Trainer:
     """Takes one generator through its two stages.
 
-    roots: the datasets. output: the root that pipeline_folder and weights_folder take.
+    roots: the datasets. output: the root that pipeline_folder and weights_folder take. masks, label: as train takes
+    them.
     """
 
-    def __init__(self, config: EraseTraining, pipeline: Pipeline, roots: Sequence[Path], output: Path, device: str):
+    def __init__(
+        self,
+        config: EraseTraining,
+        pipeline: Pipeline,
+        roots: Sequence[Path],
+        output: Path,
+        device: str,
+        masks: str | None = None,
+        label: str | None = None,
+    ) -> None:
         self.config, self.pipeline, self.roots, self.device = config, pipeline, roots, device
         self.network = choose_network(pipeline, config.network)
         self.is_mtrnet = self.network.type == "mtrnet"
         self.weights = weights_folder(output, pipeline)
-        self.folder = pipeline_folder(output, pipeline) / "erase" / Path(self.network.weights).stem
+        self.folder = step_folder(self.network, output, pipeline)
+        self.preview = pipeline_folder(output, pipeline) / PREVIEW
+        self.status = StatusLine(label or self.network.weights, ranks.is_first())
         prepare_workers(config.workers)
-        self.train_pairs, self.val_pairs = split(find_pairs(roots), config.val_count)
+        self.train_pairs, self.val_pairs = split(find_pairs(roots, masks), config.val_count)
         paddle.seed(config.seed)
         self.model = models.build(self.network)
         if config.init:
@@ -157,13 +208,22 @@ class Trainer:
 
     def run(self, resume: Path | None = None) -> Path:
         """Train both stages, the second from the first one's best, and write the best weights of all."""
-        stages = {"stage1": self.config.stage1, "stage2": self.config.stage2}
-        stages = {name: stage for name, stage in stages.items() if stage is not None and stage.steps}
+        all_stages = {"stage1": self.config.stage1, "stage2": self.config.stage2}
+        stages = {name: stage for name, stage in all_stages.items() if stage is not None and stage.steps}
         if resume and resume.parent.resolve() not in [(self.folder / name).resolve() for name in stages]:
             raise InputError(f"{resume} is not one of this training's, {self.folder}/stage*/*.pdckpt.")
         for stage in stages.values():
             check_stage(self.network, stage, self.config.crops.size)
-        validator = Validator(self.config, self.pipeline, self.model, self.val_pairs, self.weights, self.device)
+        validator = Validator(
+            self.config.validate_mask,
+            self.pipeline,
+            self.model,
+            self.val_pairs[: self.config.val_pages],
+            self.weights,
+            self.device,
+            self.preview,
+            self.status,
+        )
         best: Path | None = None
         score: float | None = None
         for name, stage in stages.items():
@@ -178,6 +238,8 @@ class Trainer:
                 best, score = folder / loop.BEST, reached
         path = self.weights / self.network.weights
         if ranks.is_first():
+            if best is None or score is None:
+                raise ConfigError("there is nothing to export: no stage has steps, or none was given a score.")
             self._export(path, best, score)
         return path
 
@@ -201,6 +263,7 @@ class Trainer:
             amp=self._amp,
             sees_mask=self.is_mtrnet,
             adversary=self._adversary(stage),
+            status=self.status,
         )
 
     @property
@@ -256,15 +319,19 @@ class Trainer:
             **{name: config[name] for name in names},
         }
 
-    def _export(self, path: Path, best: Path | None, score: float | None) -> None:
+    def _export(self, path: Path, best: Path, score: float) -> None:
         """Write the weights of the best checkpoint as inference loads them."""
-        if best is None:
-            raise ConfigError("there is nothing to export: no stage has steps, or none was given a score.")
         state = checkpoint.load(best, model=self.model)
-        facts = {"stage": best.parent.name, "steps": state.step, "scores": {"contest": round(score, 4)}}
-        sources = [root.name for root in self.roots]
-        network = {"type": self.network.type, "args": self.network.args}
-        weights.save(self.model, path, **network, sources=sources, **facts)
+        weights.save(
+            self.model,
+            path,
+            type=self.network.type,
+            args=self.network.args,
+            sources=[root.name for root in self.roots],
+            stage=best.parent.name,
+            steps=state.step,
+            scores={"contest": round(score, 4)},
+        )
 
 
 class InferenceMasks:
@@ -284,58 +351,6 @@ class InferenceMasks:
         image, gt, soft = self.dataset[index]
         mask = masks.dilate(masks.threshold(soft[0], self.settings.threshold), self.settings.dilate)
         return image, gt, mask[None].astype(np.float32)
-
-
-class Validator:
-    """Erases whole pages with the network as it is, through the Eraser of inference, and scores them.
-
-    The pipeline's own settings hold, with this network as its only generator. Masks are found only once.
-    """
-
-    def __init__(
-        self,
-        config: EraseTraining,
-        pipeline: Pipeline,
-        model: paddle.nn.Layer,
-        pairs: Sequence[Pair],
-        folder: Path,
-        device: str,
-    ):
-        self.mask_from = config.validate_mask
-        self.pairs = pairs[: config.val_pages]
-        segmenter = _segmenter(pipeline, folder, device) if self.mask_from == "pipeline" else None
-        self.eraser = Eraser(pipeline, segmenter, [(pick.PaddleNetwork(model, device), 1.0)], device)
-        self._masks: dict[Path, np.ndarray] = {}
-
-    def __call__(self, writer: LogWriter, step: int) -> float:
-        """The mean score of the pages after `step` steps; figures and a picture go to VisualDL."""
-        scores, label = [], f"validation, mask: {self.mask_from}"
-        for pair in tqdm(self.pairs, label, unit="page", leave=False):
-            image, gt = read_image(pair.image), read_image(pair.gt)
-            mask = self._mask(pair, image, gt)
-            out = self.eraser.erase(image, mask)
-            scores.append(metrics.evaluate(image, gt, out))
-            if pair is self.pairs[0]:
-                picture = panels.contact_sheet([panels.side_by_side(image, out, mask)], width=PICTURE_WIDTH)
-                writer.add_image("validation/page, mask, result", picture, step)
-        mean = asdict(metrics.mean(scores))
-        for name, value in mean.items():
-            writer.add_scalar(f"validation/{name}", value, step)
-        figures = ", ".join(f"{name} {value:.4f}" for name, value in mean.items())
-        tqdm.write(f"step {step}: {figures} (mask: {self.mask_from}, {len(scores)} pages)")
-        return float(np.nanmean([_score(page) for page in scores]))
-
-    def _mask(self, pair: Pair, image: np.ndarray, gt: np.ndarray) -> np.ndarray:
-        """(H, W) bool: the mask to erase by. Kept in memory at a bit a pixel."""
-        if pair.image not in self._masks:
-            self._masks[pair.image] = np.packbits(self._find_mask(image, gt), axis=1)
-        return np.unpackbits(self._masks[pair.image], axis=1, count=image.shape[1]).astype(bool)
-
-    def _find_mask(self, image: np.ndarray, gt: np.ndarray) -> np.ndarray:
-        if self.mask_from == "none":
-            return np.ones(image.shape[:2], bool)
-        prob = self.eraser.segment(image) if self.mask_from == "pipeline" else masks.soft_mask(image, gt)
-        return self.eraser.mask(prob, image)
 
 
 def check_stage(network: NetworkConfig, stage: Stage, crop: int) -> None:
@@ -376,21 +391,3 @@ def _adam(
     scheduler = paddle.optimizer.lr.StepDecay(settings.learning_rate, decay.decay_every, decay.decay)
     adam = paddle.optimizer.Adam(scheduler, settings.beta1, settings.beta2, parameters=layer.parameters())
     return adam, scheduler
-
-
-def _segmenter(pipeline: Pipeline, folder: Path, device: str) -> pick.Network | None:
-    if pipeline.segment is None:
-        return None
-    network = pipeline.segment.network
-    try:
-        path = weights.find(network, folder, pipeline)
-    except WeightsError as error:
-        advice = "Train the segmenter first, or validate by the ground truth's mask: --opts validate_mask=gt."
-        raise WeightsError(f"{error} {advice}") from error
-    return pick.build(network, path, device)
-
-
-def _score(page: metrics.Scores) -> float:
-    """What decides which network is best: the contest's score, or psnr / 100 on pages too small for it."""
-    score = page.psnr / 100 if math.isnan(page.contest) else page.contest
-    return min(score, PERFECT)

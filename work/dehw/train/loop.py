@@ -10,19 +10,19 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 import numpy as np
 import paddle
-from tqdm import tqdm
 from visualdl import LogWriter
 
 from dehw.engine import weights
 from dehw.errors import ConfigError, DehwError, WeightsError
 from dehw.train import checkpoint, losses, ranks
+from dehw.train.status import StatusLine
 
 BEST = "best.pdckpt"
 
@@ -92,7 +92,8 @@ class Training:
     loss: (the network's outputs, gt, mask) -> scalar. batches_from: the batches from a step on, this process's own.
     validate: the score after a step, more is better, nan is never kept. config: plain data, kept in the
     checkpoints; going on with another one is refused. writer: None writes no logs. sees_mask: the network is called
-    (image, mask), not (image) alone. adversary: a discriminator that learns against it, step by step.
+    (image, mask), not (image) alone. adversary: a discriminator that learns against it, step by step. status: says
+    how far it is.
     """
 
     model: paddle.nn.Layer
@@ -109,6 +110,7 @@ class Training:
     amp: bool = False
     sees_mask: bool = False
     adversary: Adversary | None = None
+    status: StatusLine = field(default_factory=lambda: StatusLine("training", ranks.is_first()))
 
     def __post_init__(self) -> None:
         self.scaler = paddle.amp.GradScaler(enable=self.amp, init_loss_scaling=1024)
@@ -125,33 +127,33 @@ class Training:
             ranks.share(layer)
         recent: list[dict[str, paddle.Tensor]] = []
         self.model.train()
-        with tqdm(
-            total=self.pace.steps, initial=step, desc=self.folder.name, unit="step", disable=not ranks.is_first()
-        ) as bar:
-            for image, gt, mask in self.batches_from(step):
-                paddle.seed(self.seed + step)  # for dropout and its like
-                with paddle.amp.auto_cast(enable=self.amp):
-                    outputs = self.model(image, mask) if self.sees_mask else self.model(image)
-                    loss = self.loss(outputs, gt, mask)
-                    if self.adversary:
-                        loss = loss + self.adversary.loss(outputs, mask)
-                _descend(loss, self.model, self.optimizer, self.scheduler, self.scaler)
-                recent.append({"loss": loss.detach()})
+        mean_loss = None
+        self.status.start(self.folder.name, self.pace.steps, step)
+        for image, gt, mask in self.batches_from(step):
+            paddle.seed(self.seed + step)  # for dropout and its like
+            with paddle.amp.auto_cast(enable=self.amp):
+                outputs = self.model(image, mask) if self.sees_mask else self.model(image)
+                loss = self.loss(outputs, gt, mask)
                 if self.adversary:
-                    recent[-1]["discriminator_loss"] = self.adversary.learn(outputs, gt, mask)
+                    loss = loss + self.adversary.loss(outputs, mask)
+            _descend(loss, self.model, self.optimizer, self.scheduler, self.scaler)
+            recent.append({"loss": loss.detach()})
+            if self.adversary:
+                recent[-1]["discriminator_loss"] = self.adversary.learn(outputs, gt, mask)
 
-                step += 1
-                bar.update()
-                validated = step % self.pace.validate_every == 0 or step == self.pace.steps
-                kept = validated or step % self.pace.checkpoint_every == 0
-                if kept or step % self.pace.log_every == 0:  # kept: only what a finite loss led to
-                    bar.set_postfix(loss=f"{self._log_losses(step, recent)['loss']:.4f}")
-                    recent = []
-                if validated:
-                    self._validate(step)
-                if kept and ranks.is_first():
-                    self._save(self.folder / _name(step), step)
-                    self._prune()
+            step += 1
+            validated = step % self.pace.validate_every == 0 or step == self.pace.steps
+            kept = validated or step % self.pace.checkpoint_every == 0
+            if kept or step % self.pace.log_every == 0:  # kept: only what a finite loss led to
+                mean_loss = self._log_losses(step, recent)["loss"]
+                recent = []
+            self.status.step(step, mean_loss)
+            if validated:
+                self._validate(step)
+            if kept and ranks.is_first():
+                self._save(self.folder / _name(step), step)
+                self._prune()
+        self.status.close()
         return self.best
 
     def _restore(self, floor: float | None, resume: Path | None) -> int:

@@ -7,14 +7,16 @@ resume, a checkpoint of its may be cut short, and its logging of losses and its 
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
-import json
-import logging
+import math
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 import numpy as np
@@ -25,27 +27,33 @@ from paddleseg.core.train import train as run_paddleseg
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.utils import resume as load_checkpoint
 from paddleseg.utils.utils import download_pretrained_model
-from tqdm import tqdm
 
-from dehw import models  # noqa: F401  losses registers ours with PaddleSeg
-from dehw.config import Pipeline, load_pipeline, nearest
-from dehw.data.crops import prepare_workers
-from dehw.engine import weights  # noqa: F401  losses registers ours with PaddleSeg
+from dehw import models
+from dehw.config import NetworkConfig, Pipeline, load_pipeline, nearest
+from dehw.data.crops import decode, prepare_workers
+from dehw.data.pairs import find_pairs
+from dehw.engine import weights
 from dehw.engine.pick import pick_device
-from dehw.errors import ConfigError, DehwError, InputError, WeightsError
-from dehw.files.atomic import atomic_path, write_json
+from dehw.errors import ConfigError, WeightsError
+from dehw.files import panels
+from dehw.files.images import write_image
 from dehw.train import (
-    losses,  # noqa: F401  losses registers ours with PaddleSeg
+    PREVIEW,
+    losses,  # noqa: F401  registers ours with PaddleSeg
     pipeline_folder,
     ranks,
     record_finished,
+    steps,
     training_data,
     weights_folder,
 )
 from dehw.train.segdata import DehwCrops, DehwPages
+from dehw.train.segrecord import SegRecord, checkpoints, chosen, newest, refuse_divergence, shapes
+from dehw.train.status import StatusLine
+from dehw.train.validate import PICTURE_WIDTH, PICTURES
 
-log = logging.getLogger(__name__)
-
+PACE = ("save_interval", "log_iters", "keep", "num_workers")  # what may change on the way, and iters
+LOG = "log.txt"  # what PaddleSeg prints
 PADDLESEG_KEYS = {
     "batch_size", "iters", "train_dataset", "val_dataset", "optimizer", "lr_scheduler", "loss", "model",
     "test_config",
@@ -87,59 +95,106 @@ def train(
     output: str = "output",
     device: str = "auto",
     resume: str | None = None,
+    masks: str | None = None,
+    label: str | None = None,
 ) -> Path:
     """Train a pipeline's segmenter, going on from what OUTPUT/PIPELINE/seg holds; returns its weights file.
 
     data: folders with datasets, the configuration's dataset_root if None. resume: a checkpoint folder
-    (iter_N) instead of the newest. Raises ConfigError, InputError, WeightsError, DeviceError, and DehwError when
-    training diverges.
+    (iter_N) instead of the newest. masks: the folder of masks that find_pairs takes. label: what the status line calls
+    it. What PaddleSeg prints goes to log.txt in that folder. Raises ConfigError, InputError, WeightsError, DeviceError,
+    and DehwError when training diverges.
     """
     config, run = read_config(config_path, opts)
     pipeline = load_pipeline(run.pipeline)
+    network = segmenter(run, pipeline)
     paddle.set_device(pick_device(device))
     ranks.connect()
     with ranks.first_goes_ahead():
         roots = training_data(data or [config.dic["train_dataset"].get("dataset_root", "data")])
     prepare_workers(run.num_workers)
     _share_one_wrapper()
-    with paddle.utils.unique_name.guard():  # the optimizer finds its state by names, counted from 0
-        return _train(config, run, pipeline, roots, Path(output), resume)
-
-
-def _train(
-    config: Config, run: RunSettings, pipeline: Pipeline, roots: Sequence[Path], output: Path, resume: str | None
-) -> Path:
-    builder = build(config, run, pipeline, roots)
-    folder = pipeline_folder(output, pipeline) / "seg"
-    progress = Progress(folder)
-    checkpoint = chosen(resume, builder.model, progress) if resume else newest(folder, builder.model)
-    iteration = load_checkpoint(builder.model, builder.optimizer, str(checkpoint)) if checkpoint else 0
-    ranks.wait()  # until all have read what rank 0 is about to change
-    with LossLog(folder / "log" / f"from_{iteration:07d}", iteration, run.log_iters) as losses_log:
-        builder.model.loss_computation = losses_log
-        while True:
-            if iteration and iteration not in progress.scores:
-                _validate(builder, run, progress, losses_log, iteration)
-            if iteration >= config.iters:
-                break
-            started = time.monotonic()
-            checkpoint, iteration = advance(builder, run, folder, checkpoint, iteration)
-            progress.seconds += time.monotonic() - started
-    path = weights_folder(output, pipeline) / pipeline.segment.network.weights
+    folder, recipe = step_folder(network, output, pipeline), made_of(config_path, opts, roots, output)
+    status = StatusLine(label or network.weights, ranks.is_first())
+    # The optimizer finds its state by names, counted from 0.
+    with _printing_to(folder / LOG), paddle.utils.unique_name.guard():
+        builder = build(config, run, pipeline, roots, masks)
+        if ranks.is_first():
+            steps.begin(folder, recipe)
+        record = _train(builder, run, folder, resume, status)
+    path = weights_folder(output, pipeline) / network.weights
     if ranks.is_first():
-        export(progress, pipeline, path, roots)
+        export(record, network, path, roots)
+        steps.finish(folder, recipe)
         missing = record_finished(output, pipeline, run.pipeline)
         print(f"segmenter: {path}" + (f"; still to train: {', '.join(missing)}" if missing else ""))
     return path
 
 
-def _validate(builder: SegBuilder, run: RunSettings, progress: Progress, log: LossLog, iteration: int) -> None:
+def step_folder(network: NetworkConfig, output: str | Path, pipeline: Pipeline) -> Path:
+    """Where a segmenter's training keeps its files."""
+    return pipeline_folder(output, pipeline) / "seg"
+
+
+def segmenter(run: RunSettings, pipeline: Pipeline) -> NetworkConfig:
+    """The network that is trained. Raises ConfigError."""
+    if pipeline.segment is None:
+        raise ConfigError(f"pipeline {run.pipeline} has no segmenter to train.")
+    return pipeline.segment.network
+
+
+def made_of(config_path: str, opts: Sequence[str], roots: Sequence[Path], output: str | Path) -> dict[str, Any]:
+    """What the training of a segmenter is made of, see steps.made_of. Raises ConfigError, InputError."""
+    config, run = read_config(config_path, opts)
+    pipeline = load_pipeline(run.pipeline)
+    settings = copy.deepcopy(config.dic)
+    for name in ("train_dataset", "val_dataset"):
+        settings[name].pop("dataset_root", None)
+    settings |= {**asdict(run), "print_height": pipeline.print_height}
+    del settings["pipeline"]
+    pace = {name: settings.pop(name) for name in ("iters", *PACE)}
+    return steps.made_of(segmenter(run, pipeline), find_pairs(roots), settings, pace, {})
+
+
+@contextlib.contextmanager
+def _printing_to(path: Path) -> Iterator[None]:
+    """Have what is printed go to the end of a file. PaddleSeg prints UTF-8 as if it were Latin-1."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="latin-1", errors="replace") as file, contextlib.redirect_stdout(file):
+        yield
+
+
+def _train(builder: SegBuilder, run: RunSettings, folder: Path, resume: str | None, status: StatusLine) -> SegRecord:
+    record = SegRecord(folder)
+    iters = builder.config.iters
+    checkpoint = chosen(resume, builder.model, record) if resume else newest(folder, builder.model)
+    iteration = load_checkpoint(builder.model, builder.optimizer, str(checkpoint)) if checkpoint else 0
+    ranks.wait()  # until all have read what rank 0 is about to change
+    status.start("", iters, iteration)
+    with LossLog(folder / "log" / f"from_{iteration:07d}", iteration, run.log_iters, status) as losses_log:
+        builder.model.loss_computation = losses_log
+        while True:
+            if iteration and iteration not in record.scores:
+                _validate(builder, run, record, losses_log, iteration)
+            if iteration >= iters:
+                break
+            started = time.monotonic()
+            checkpoint, iteration = advance(builder, run, folder, checkpoint, iteration)
+            record.seconds += time.monotonic() - started
+    status.close()
+    return record
+
+
+def _validate(builder: SegBuilder, run: RunSettings, record: SegRecord, log: LossLog, iteration: int) -> None:
     """Score the checkpoint of `iteration`: rank 0 does, the others wait and are told."""
-    score = None
+    found = math.nan
     if ranks.is_first():
-        score = evaluate(builder.model, builder.val_dataset, builder.config.test_config, run.precision)
-    score = ranks.agreed(score)
-    progress.add(iteration, score, builder.model)
+        preview = record.folder.parent / PREVIEW
+        parts = builder.model, builder.val_dataset, builder.config.test_config, run.precision
+        found = evaluate(*parts, log.status, preview)
+    score = ranks.agreed(found) or 0.0
+    record.add(iteration, score, builder.model)
+    log.status.say(f"step {iteration}: mIoU {score:.4f}, best {record.best:.4f}")
     log.add_score(iteration, score)
 
 
@@ -152,6 +207,9 @@ def read_config(path: str, opts: Sequence[str] = ()) -> tuple[Config, RunSetting
         config = Config(str(path), opts=[_as_python(opt) for opt in opts])
         names = {field.name for field in fields(RunSettings)}
         run = RunSettings(**{name: config.dic.pop(name) for name in names & config.dic.keys()})
+        _refuse_mistyped(Config(str(path)).dic, config.dic, path)
+    except ConfigError:
+        raise
     except Exception as error:  # PaddleSeg raises whatever its YAML reader, checks and asserts raise
         raise ConfigError(f"{path}: {error}") from error
     for name in config.dic.keys() - PADDLESEG_KEYS:
@@ -161,12 +219,24 @@ def read_config(path: str, opts: Sequence[str] = ()) -> tuple[Config, RunSetting
     return config, run
 
 
-def build(config: Config, run: RunSettings, pipeline: Pipeline, roots: Sequence[Path]) -> SegBuilder:
+def _refuse_mistyped(before: object, after: object, path: str, key: str = "") -> None:
+    """Raise ConfigError where --opts put something else in a number's place: PaddleSeg takes whatever comes."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in before.keys() & after.keys():
+            _refuse_mistyped(before[name], after[name], path, f"{key}.{name}" if key else name)
+    elif isinstance(before, int | float) and not isinstance(before, bool):
+        whole = isinstance(before, int)
+        if isinstance(after, bool) or not isinstance(after, int if whole else int | float):
+            raise ConfigError(f"{path}: '{key}' must be a {'whole ' if whole else ''}number, got {after!r}.")
+
+
+def build(
+    config: Config, run: RunSettings, pipeline: Pipeline, roots: Sequence[Path], masks: str | None = None
+) -> SegBuilder:
     """Build what the configuration describes, on the datasets `roots` and at the pipeline's print height."""
-    if pipeline.segment is None:
-        raise ConfigError(f"pipeline {run.pipeline} has no segmenter to train.")
+    network = segmenter(run, pipeline)
     for name in ("train_dataset", "val_dataset"):
-        shared = {"val_count": run.val_count, "print_height": pipeline.print_height}
+        shared = {"masks": masks, "val_count": run.val_count, "print_height": pipeline.print_height}
         config.dic[name] = {**config.dic[name], "dataset_root": list(map(str, roots)), **shared}
     config.dic["train_dataset"]["seed"] = run.seed
     with ranks.first_goes_ahead():
@@ -179,9 +249,8 @@ def build(config: Config, run: RunSettings, pipeline: Pipeline, roots: Sequence[
         raise ConfigError(f"the configuration cannot be built: {error}") from error
     if not isinstance(parts[-2], DehwCrops) or not isinstance(parts[-1], DehwPages):
         raise ConfigError("train_dataset must be of type DehwCrops, and val_dataset of type DehwPages.")
-    expected = models.build(pipeline.segment.network)
-    if _shapes(expected.state_dict()) != _shapes(builder.model.state_dict()):
-        network = pipeline.segment.network
+    expected = models.build(network)
+    if shapes(expected.state_dict()) != shapes(builder.model.state_dict()):
         raise ConfigError(
             f"the configuration's model is not the segmenter of pipeline {run.pipeline} ({network.type}, "
             f"{network.args}): its weights would not load there. Name its pipeline by --opts pipeline=NAME."
@@ -215,65 +284,54 @@ def advance(
     )
     with ranks.first_goes_ahead():  # PaddleSeg's rank 0 writes the checkpoint, which all read when they go on
         if ranks.is_first():
-            _refuse_divergence(builder.model, folder / f"iter_{target}")
-            for old in _checkpoints(folder)[run.keep :]:
+            refuse_divergence(builder.model, folder / f"iter_{target}")
+            for old in checkpoints(folder)[run.keep :]:
                 shutil.rmtree(old)
     return folder / f"iter_{target}", target
 
 
-def evaluate(model: paddle.nn.Layer, pages: DehwPages, test_config: dict, precision: str = "fp32") -> float:
+def evaluate(
+    model: paddle.nn.Layer,
+    pages: DehwPages,
+    test_config: dict,
+    precision: str = "fp32",
+    status: StatusLine | None = None,
+    preview: Path | None = None,
+) -> float:
     """Mean intersection over union of the two classes, over all pixels of the pages together, in [0, 1].
 
-    test_config: PaddleSeg's is_slide, crop_size and stride, each (width, height).
+    test_config: PaddleSeg's is_slide, crop_size and stride, each (width, height). preview: where to put a sheet of the
+    first pages, what was found on them, and their ground truth.
     """
+    shown: list[np.ndarray] = []
     counts = np.zeros((2, 2), np.int64)  # label, prediction
     model.eval()
     with paddle.no_grad(), paddle.amp.auto_cast(enable=precision == "fp16"):
-        for item in tqdm((pages[i] for i in range(len(pages))), "validation", len(pages), unit="page"):
+        for number in range(len(pages)):
+            if status:
+                status.show(f"validating page {number + 1} of {len(pages)}")
+            item = pages[number]
             prediction, _ = infer.inference(
                 model, paddle.to_tensor(item["img"][None]), trans_info=item["trans_info"], **test_config
             )
             label, predicted = item["label"].ravel(), prediction.numpy().ravel()
             counted = label != pages.IGNORE_INDEX
             counts += np.bincount(2 * label[counted] + predicted[counted], minlength=4).reshape(2, 2)
+            if preview and number < PICTURES:
+                shown.append(_picture(pages, number, prediction.numpy().squeeze()))
     model.train()
+    if preview:
+        write_image(preview, panels.contact_sheet(shown, width=PICTURE_WIDTH))
     both = np.diag(counts)
     either = counts.sum(0) + counts.sum(1) - both
     return float(np.mean(both / np.maximum(either, 1)))
 
 
-class Progress:
-    """What a training has reached, kept in its folder: training.json, and best_model/ as PaddleSeg names it.
-
-    scores: mean IoU of each checkpoint by step; best: the greatest of all runs; seconds: time spent training.
-    """
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.best_model = folder / "best_model" / "model.pdparams"
-        known = {}
-        if (folder / "training.json").is_file():
-            known = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-        self.scores: dict[int, float] = {int(step): score for step, score in known.get("scores", {}).items()}
-        self.best: float = known.get("best", -1.0)
-        self.seconds: float = known.get("seconds", 0.0)
-
-    def add(self, iteration: int, score: float, model: paddle.nn.Layer) -> None:
-        """Note a checkpoint's score, and keep the model if none before was better; rank 0 writes them."""
-        if score > self.best:
-            if ranks.is_first():
-                with atomic_path(self.best_model) as temporary:
-                    paddle.save(model.state_dict(), str(temporary))
-            self.best = score
-        self.scores[iteration] = score
-        if ranks.is_first():  # last: a cut before this line has the checkpoint scored again
-            facts = {"best": self.best, "seconds": round(self.seconds), "scores": self.scores}
-            write_json(self.folder / "training.json", facts)
-        log.info("step %d: mIoU %.4f, best %.4f", iteration, score, self.best)
-
-    def forget_after(self, iteration: int) -> None:
-        """Have the checkpoints after `iteration` scored again when they are reached again."""
-        self.scores = {step: score for step, score in self.scores.items() if step <= iteration}
+def _picture(pages: DehwPages, number: int, found: np.ndarray) -> np.ndarray:
+    """A validation page, what was found on it, (H, W) 0 or 1 at least as large as the page, and its ground truth."""
+    page = decode(pages.pairs[number], pages.print_height)
+    mask = found[: page.image.shape[0], : page.image.shape[1]] > 0
+    return panels.contact_sheet([panels.side_by_side(page.image, page.gt, mask)], width=PICTURE_WIDTH)
 
 
 class LossLog:
@@ -283,19 +341,22 @@ class LossLog:
     on tensors of shape [1] only; Paddle's losses have had shape [] since 2.5.
     """
 
-    def __init__(self, folder: Path, iteration: int, every: int):
+    def __init__(self, folder: Path, iteration: int, every: int, status: StatusLine) -> None:
         from visualdl import LogWriter
 
         self.writer = LogWriter(logdir=str(folder)) if ranks.is_first() else None
-        self.iteration, self.every = iteration, every
+        self.iteration, self.every, self.status = iteration, every, status
+        self.loss: float | None = None
 
     def __call__(self, logits: list[paddle.Tensor], loss: dict, data: dict) -> list[paddle.Tensor]:
         """The losses of a step, each of shape [1]. loss: PaddleSeg's {types, coef}; data: its batch."""
         values = loss_computation(logits, data["label"].astype("int64"), None, loss)
         self.iteration += 1
         if self.writer and self.iteration % self.every == 0:
+            self.loss = float(sum(values))
             for number, value in enumerate(values):
                 self.writer.add_scalar(f"train/loss_{number}", float(value), self.iteration)
+        self.status.step(self.iteration, self.loss)
         return [value.reshape([1]) for value in values]
 
     def add_score(self, iteration: int, score: float) -> None:
@@ -310,63 +371,19 @@ class LossLog:
             self.writer.close()
 
 
-def newest(folder: Path, model: paddle.nn.Layer) -> Path | None:
-    """The checkpoint of the most steps whose weights and optimizer state both load; None if there is none.
-
-    Raises ConfigError if its weights are another network's.
-    """
-    for path in _checkpoints(folder):
-        try:
-            _check(path, model)
-            return path
-        except WeightsError as error:
-            log.warning("%s Trying the one before.", error)
-    return None
-
-
-def chosen(resume: str, model: paddle.nn.Layer, progress: Progress) -> Path:
-    """The checkpoint a user named, checked; later ones are renamed, lest they are taken for this line's.
-
-    Raises InputError, WeightsError, ConfigError.
-    """
-    path = Path(resume)
-    if path.parent.resolve() != progress.folder.resolve() or path not in _checkpoints(path.parent):
-        raise InputError(f"{path} is no checkpoint of this training; those are {progress.folder}/iter_N.")
-    _check(path, model)
-    progress.forget_after(_step(path))
-    for later in _checkpoints(path.parent):
-        if _step(later) > _step(path) and ranks.is_first():
-            aside = later.with_name(f"{later.name}.aside")
-            shutil.rmtree(aside, ignore_errors=True)
-            later.rename(aside)
-    return path
-
-
-def export(progress: Progress, pipeline: Pipeline, path: Path, roots: Sequence[Path]) -> None:
+def export(record: SegRecord, network: NetworkConfig, path: Path, roots: Sequence[Path]) -> None:
     """Write the best weights as inference loads them, with the facts of their training."""
-    network = pipeline.segment.network
     layer = models.build(network)
-    layer.set_state_dict(paddle.load(str(progress.best_model)))
+    layer.set_state_dict(paddle.load(str(record.best_model)))
     weights.save(
         layer,
         path,
         type=network.type,
         args=network.args,
         sources=[root.name for root in roots],
-        steps=max(progress.scores),
-        hours=round(progress.seconds / 3600, 2),
-        scores={"miou": round(progress.best, 4)},
-    )
-
-
-def _refuse_divergence(model: paddle.nn.Layer, checkpoint: Path) -> None:
-    """Delete a checkpoint whose weights are not finite, and raise DehwError: they would be scored all the same."""
-    if all(bool(paddle.isfinite(value).all()) for value in model.parameters()):
-        return
-    shutil.rmtree(checkpoint)
-    raise DehwError(
-        f"training has diverged before step {_step(checkpoint)}: the weights are no numbers any more. The other "
-        f"checkpoints in {checkpoint.parent} are from before; lower lr_scheduler.learning_rate and run it again."
+        steps=max(record.scores),
+        hours=round(record.seconds / 3600, 2),
+        scores={"miou": round(record.best, 4)},
     )
 
 
@@ -403,31 +420,3 @@ def _fetch_pretrained(model: dict) -> None:
             "--opts model.backbone.pretrained=null, which takes more steps to the same score."
         ) from error
     backbone["pretrained"] = str(path)
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """The checkpoint folders, most steps first."""
-    found = [path for path in folder.glob("iter_*") if path.name.removeprefix("iter_").isdecimal()]
-    return sorted(found, key=_step, reverse=True)
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("iter_"))
-
-
-def _check(checkpoint: Path, model: paddle.nn.Layer) -> None:
-    """Raise WeightsError if a checkpoint is cut short, ConfigError if it is another network's."""
-    try:
-        state = paddle.load(str(checkpoint / "model.pdparams"))
-        paddle.load(str(checkpoint / "model.pdopt"))
-    except Exception as error:  # a cut file fails in the file system, in pickle or in Paddle
-        raise WeightsError(f"checkpoint {checkpoint} does not load: {error}.") from error
-    if _shapes(state) != _shapes(model.state_dict()):
-        raise ConfigError(
-            f"checkpoint {checkpoint} holds another network than the configuration describes; restore the "
-            "configuration, or choose another --output."
-        )
-
-
-def _shapes(state: dict) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in state.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 import numpy as np
@@ -31,8 +32,8 @@ class _Handwriting(paddle.io.Dataset):
 class DehwCrops(_Handwriting):
     """Random crops of the training pages: img (3, S, S) float32 as `transforms` leave it, label (S, S) int64.
 
-    dataset_root: folder or folders that find_pairs takes; val_count pages of them are kept aside. transforms:
-    PaddleSeg's, at least Normalize. label_threshold: soft mask from which a pixel is handwriting. recipes: keys
+    dataset_root, masks: what find_pairs takes; val_count pages are kept aside. transforms: PaddleSeg's, at least
+    Normalize. label_threshold: soft mask from which a pixel is handwriting. recipes: keys
     of data.recipes.Recipes. The other settings are CropSettings'. The crops come in the order of a worker's
     own stream, whatever the index.
     """
@@ -46,9 +47,10 @@ class DehwCrops(_Handwriting):
         print_height: float | None = None,
         seed: int = 2022,
         recipes: dict | None = None,
-        **settings: float,
-    ):
-        self.pairs, _ = split(find_pairs(dataset_root), val_count)
+        masks: str | None = None,
+        **settings: Any,
+    ) -> None:
+        self.pairs, _ = split(find_pairs(dataset_root, masks), val_count)
         self.settings = CropSettings(recipes=Recipes(**(recipes or {})), **settings)
         if self.settings.recipes.materials:
             find_pieces(self.settings.recipes.materials)  # what is missing is told here, not by a worker
@@ -67,22 +69,22 @@ class DehwCrops(_Handwriting):
         return self._length
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        if self._stream is None:
-            self._open_stream()
-        random.seed(f"{self.seed} {self._stream.lane} {self._next}")
+        stream = self._stream or self._open_stream()
+        random.seed(f"{self.seed} {stream.lane} {self._next}")
         np.random.seed(random.getrandbits(32))  # PaddleSeg's transforms draw from both
-        crop = self._stream[self._next]
+        crop = stream[self._next]
         self._next += 1
         data = self.transforms(_to_paddleseg(crop.image, crop.mask, self.label_threshold))
         return {"img": data["img"], "label": data["label"]}
 
-    def _open_stream(self) -> None:
+    def _open_stream(self) -> CropStream:
         worker = paddle.io.get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         lane = paddle.distributed.ParallelEnv().rank * workers + number
         self._stream = CropStream(self.pairs, self.settings, self.seed, lane, self.print_height)
         steps, batch = self._done
         self._next = -(-steps // workers) * batch  # a DataLoader deals batches to its workers in turn
+        return self._stream
 
 
 @manager.DATASETS.add_component
@@ -100,8 +102,9 @@ class DehwPages(_Handwriting):
         label_threshold: float = 0.5,
         val_count: int = 81,
         print_height: float | None = None,
-    ):
-        _, self.pairs = split(find_pairs(dataset_root), val_count)
+        masks: str | None = None,
+    ) -> None:
+        _, self.pairs = split(find_pairs(dataset_root, masks), val_count)
         self.transforms = Compose(transforms, to_rgb=False)
         self.size = size
         self.label_threshold = label_threshold
@@ -110,7 +113,7 @@ class DehwPages(_Handwriting):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray | list]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         page = decode(self.pairs[index], self.print_height)
         height, width = page.image.shape[:2]
         image, mask = pad(page.image, self.size), pad(page.soft_mask(), self.size)

@@ -1,0 +1,300 @@
+"""The chain behind `sh train.sh`: data, masks, then every network of a pipeline, each in a process of its own.
+
+What is done is passed over, what was cut goes on, and what is made of something else by now is done again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from dehw.config import PIPELINES, NetworkConfig, Pipeline, load_pipeline
+from dehw.data import mask_files
+from dehw.data.pairs import ZIP_FOLDER, contest_datasets
+from dehw.engine import pick, weights
+from dehw.errors import ConfigError, DehwError, DeviceError, ExitCode, InputError
+from dehw.train import pipeline_folder, record_finished, steps, weights_folder
+
+SMOKE = "smoke"
+HOURS = re.compile(r"^# Hours, memory: *(.+(?:\n# {8,}.+)*)", re.MULTILINE)  # in a configuration's header
+
+
+class StepError(DehwError):
+    """A network's training that failed in its own process, which has said why."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = next((code for code in ExitCode if code == exit_code), ExitCode.FAILED)
+
+
+@dataclass(frozen=True)
+class NetworkStep:
+    """The training of one network.
+
+    part: "seg" or "erase". config: the configuration that trains it. asked: --opts' changes of it.
+    """
+
+    part: str
+    network: NetworkConfig
+    config: Path
+    asked: tuple[str, ...] = ()
+
+    def opts(self, source: str) -> list[str]:
+        """All changes of its configuration; source: name or file of the pipeline."""
+        chosen = [] if self.part == "seg" else [f"network={self.network.weights}"]
+        return [f"pipeline={source}", *chosen, *self.asked]
+
+
+def train(
+    source: str,
+    data: Path | None = None,
+    device: str = "auto",
+    taken: Sequence[Path] = (),
+    opts: Sequence[str] = (),
+    root: Path = Path("."),
+) -> Path:
+    """Train a pipeline, going on from what ROOT/output/PIPELINE holds; returns its finished.json.
+
+    source: the pipeline's name or file. data: a folder of datasets, ROOT/data if None; without any there, pipeline
+    `smoke` learns from the sample pages. device: auto, cpu or gpu. taken: folders of other trainings, from which
+    networks of the same name are taken over. opts: "seg.KEY=VALUE", "erase.KEY=VALUE", or the stem of a network's
+    weights for the first word. Raises ConfigError, InputError, WeightsError, DeviceError, PageError, StepError.
+    """
+    pipeline = load_pipeline(source)
+    folders = contest_datasets(data or root / "data")
+    if not folders and data:
+        raise InputError(f"--data: no folder in {data} holds both images/ (or JPEGImages/) and gts/.")
+    if not folders:
+        say(
+            f"no training data in {root / 'data'}: a SMOKE RUN on the sample pages follows, which only proves that the "
+            "code works"
+        )
+        source, pipeline = SMOKE, load_pipeline(SMOKE)
+        folders = contest_datasets(root / "data" / "sample")
+    if not folders:
+        raise InputError(
+            f"no training data: {root / 'data'} holds none, nor the sample pages; name a folder by --data."
+        )
+    source = str(Path(source).resolve()) if Path(source).suffix in (".yml", ".yaml") else source
+    chain = Chain(source, pipeline, [folder.resolve() for folder in folders], opts, root)
+    record = chain.run(device, taken)
+    say(f"done: {record}")
+    if pipeline.name == SMOKE:
+        say(
+            "this was a smoke run: a few steps of tiny networks on the sample pages. Its weights erase nothing, and "
+            f"test.sh never takes them. To train in earnest put the contest's zips into data/{ZIP_FOLDER}/, or name a "
+            "folder by --data."
+        )
+    else:
+        say(f"sh test.sh now erases with pipeline {pipeline.name}")
+    return record
+
+
+class Chain:
+    """A pipeline's training on the datasets `folders`; the other arguments are those of `train`."""
+
+    def __init__(
+        self, source: str, pipeline: Pipeline, folders: Sequence[Path], opts: Sequence[str], root: Path
+    ) -> None:
+        self.source, self.pipeline, self.folders = source, pipeline, folders
+        self.output = root / "output"
+        self.home = pipeline_folder(self.output, pipeline)
+        self.masks = self.home / "masks"
+        self.record = self.home / "finished.json"
+        self.steps = network_steps(pipeline, opts, [Path(source).parent, root, PIPELINES.parents[1]])
+        self.count = 2 + len(self.steps)
+
+    def run(self, request: str, taken: Sequence[Path]) -> Path:
+        """Go through all steps; returns the record of the finished training."""
+        for step in self.steps:
+            self._made_of(step)  # what is wrong with a configuration is told before work begins
+        device, gpus = choose_device(request)
+        self._introduce()
+        for step in self.steps:
+            adopt(step.network, weights_folder(self.output, self.pipeline), taken)
+        say(f"1/{self.count} data: {', '.join(map(str, self.folders))}")
+        self._make_masks()
+        for number, step in enumerate(self.steps, 3):
+            if self._is_to_train(f"{number}/{self.count}", step):
+                self._train(f"{number}/{self.count}", step, device, gpus)
+        if not self.record.is_file():  # for weights that were trained elsewhere
+            record_finished(self.output, self.pipeline, self.source)
+        return self.record
+
+    def _introduce(self) -> None:
+        networks = ", ".join(f"{step.network.weights} ({step.network.type})" for step in self.steps)
+        say(f"pipeline {self.pipeline.name}: {networks}; hours are in the headers of the configurations")
+        for step in self.steps:
+            if hours := hours_of(step.config):
+                say(f"{step.network.train}: {hours}")
+
+    def _make_masks(self) -> None:
+        renewals = mask_files.outdated(self.folders, self.masks)
+        pages = sum(len(renewal.tasks) for renewal in renewals)
+        say(f"2/{self.count} masks: {self.masks}: {f'{pages} pages' if pages else 'done before'}")
+        mask_files.renew(renewals)
+
+    def _made_of(self, step: NetworkStep) -> dict:
+        """What the step is made of now, see steps.made_of."""
+        from dehw.train import erase, seg
+
+        read = seg.made_of if step.part == "seg" else erase.made_of
+        return read(str(step.config), step.opts(self.source), self.folders, self.output)
+
+    def _folder(self, step: NetworkStep) -> Path:
+        from dehw.train import erase, seg
+
+        place = seg.step_folder if step.part == "seg" else erase.step_folder
+        return place(step.network, self.output, self.pipeline)
+
+    def _is_to_train(self, number: str, step: NetworkStep) -> bool:
+        """Whether a step is not done; says so, and why. A training that cannot go on is set aside."""
+        path, folder = weights_folder(self.output, self.pipeline) / step.network.weights, self._folder(step)
+        record, made_of = steps.read(folder), self._made_of(step)
+        if record is None:
+            if path.is_file() and not step.asked:
+                say(f"{number} {path}: done before, elsewhere; delete it to train it here")
+                return False
+            why = ""
+        else:
+            then = record["made_of"]
+            if then == made_of and record["finished"] and path.is_file():
+                say(f"{number} {path}: done before")
+                return False
+            why = "".join(f"{change}; " for change in steps.changes(then, made_of))
+            if not steps.may_go_on(then, made_of):
+                why += f"the training before is now {steps.set_aside(folder, path, self.record)}; "
+        say(f"{number} {path}: {why}by {step.network.train}")
+        return True
+
+    def _train(self, number: str, step: NetworkStep, device: str, gpus: int) -> None:
+        """Train in a process of its own, or in one on each GPU. Raises StepError."""
+        name = step.network.weights
+        program = ["-m", "dehw.train"]
+        if gpus > 1:
+            launch = ["-m", "paddle.distributed.launch", "--log_dir", str(self.home / "launch")]
+            program = [*launch, str(Path(__file__).with_name("__main__.py"))]
+        options = ["--config", step.config, "--data", *self.folders, "--output", self.output, "--device", device]
+        options += ["--masks", self.masks, "--label", f"{number} {name}", "--opts", *step.opts(self.source)]
+        command = [sys.executable, *program, step.part, *map(str, options)]
+        code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=2, env=environment()).returncode
+        if code:
+            raise StepError(f"{name}: its training stopped with exit code {code}, see above", code)
+
+
+def network_steps(pipeline: Pipeline, opts: Sequence[str], places: Sequence[Path]) -> list[NetworkStep]:
+    """The steps of a pipeline's networks, the segmenter first.
+
+    places: folders in which configurations are looked for. Raises ConfigError for a network that nothing trains, and
+    for opts of none.
+    """
+    parts = {network.weights: "erase" for network in pipeline.networks}
+    if pipeline.segment:
+        parts[pipeline.segment.network.weights] = "seg"
+    words = {name: {part, Path(name).stem} for name, part in parts.items()}
+    known = sorted(set().union(*words.values()))
+    for opt in opts:
+        if not opt.startswith(tuple(f"{word}." for word in known)):
+            raise ConfigError(
+                f"--opts: {opt!r} begins with none of {', '.join(known)}; write such as {known[0]}.KEY=VALUE."
+            )
+    found = []
+    for network in pipeline.networks:
+        if network.train is None:
+            raise ConfigError(
+                f"pipeline {pipeline.name} names no configuration that trains {network.weights}; give that network "
+                "the key train, such as `train: configs/erasenet.yml`."
+            )
+        asked = [opt[len(word) + 1 :] for opt in opts for word in words[network.weights] if opt.startswith(f"{word}.")]
+        config = next((place / network.train for place in places if (place / network.train).is_file()), None)
+        if config is None:
+            raise ConfigError(f"{network.weights} is trained by {network.train}, which is not there; restore it.")
+        found.append(NetworkStep(parts[network.weights], network, config, tuple(asked)))
+    return found
+
+
+def choose_device(request: str) -> tuple[str, int]:
+    """What trains, "cpu" or "gpu", and the number of GPUs that Paddle drives.
+
+    Found out in a process of its own: some wheels crash on a GPU that they do not fit. Raises DeviceError where there
+    is a GPU and Paddle does not drive it, unless `cpu` is asked for: training may take weeks on a CPU.
+    """
+    if request == "cpu":
+        return "cpu", 0
+    try:
+        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+            gpus = process.submit(_count_driven, request).result()
+    except BrokenProcessPool:
+        gpus = 0
+    if gpus:
+        return "gpu", gpus
+    if request == "gpu" or _has_gpu():
+        raise DeviceError(
+            "this machine's GPU is not driven by this Paddle, and training on the CPU takes weeks. Install the wheel "
+            f"that fits, see {pick.INSTALL_GUIDE}, or train on the CPU all the same by --device cpu."
+        )
+    return "cpu", 0
+
+
+def _count_driven(request: str) -> int:
+    return pick.gpu_count() if pick.pick_device(request) != "cpu" else 0
+
+
+def _has_gpu() -> bool:
+    """Whether the system knows a GPU, even one that CUDA_VISIBLE_DEVICES hides."""
+    program = shutil.which("nvidia-smi")
+    return program is not None and subprocess.run([program, "-L"], capture_output=True).returncode == 0
+
+
+def adopt(network: NetworkConfig, target: Path, folders: Sequence[Path]) -> None:
+    """Copy a network's weights to the folder `target` from the first of `folders` that has them, if it lacks them.
+
+    folders: trainings' folders, or those of weights. Raises InputError for one that is not there, ConfigError where
+    another network bears that name, WeightsError where the weights do not load.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"--from: {folder} is no folder; name an earlier training's, such as output/seed000.")
+    places = [place / network.weights for folder in folders for place in (folder / "weights", folder)]
+    source = next((place for place in places if place.is_file()), None)
+    if source is None or (target / network.weights).is_file():
+        return
+    from dehw import models
+
+    facts = weights.manifest(source.parent).get(source.name, {})
+    kind = {"type": network.type, "args": network.args}
+    if any(facts.get(key, value) != value for key, value in kind.items()):
+        raise ConfigError(f"{source} was trained as {facts.get('type')} with {facts.get('args')}, not as {kind}.")
+    layer = models.build(network)
+    weights.load(layer, source)
+    rest: dict[str, Any] = {**facts, **kind}
+    rest.pop("sha256", None)
+    weights.save(layer, target / network.weights, **rest)
+    say(f"{source} is taken over")
+
+
+def hours_of(config: Path) -> str:
+    """What a configuration's header says of hours and memory, on one line; "" where it says nothing."""
+    found = HOURS.search(config.read_text(encoding="utf-8"))
+    return re.sub(r"\n# *", " ", found[1]) if found else ""
+
+
+def environment() -> dict[str, str]:
+    """The environment of a step's process, which finds this very package."""
+    package = str(Path(__file__).resolve().parents[2])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
+
+
+def say(text: str) -> None:
+    """A line for the user."""
+    print(f"train: {text}", file=sys.stderr, flush=True)
