@@ -47,6 +47,15 @@ def test_pairs_are_found_by_stem_with_the_masks_there_are(tmp_path):
     assert found[0].image == tmp_path / "images/a.jpg" and found[0].gt == tmp_path / "gts/a.png"
 
 
+def test_masks_from_elsewhere_are_for_pages_that_bring_none(tmp_path):
+    for stem in "ab":
+        for folder in ("data/set/images", "data/set/gts", "masks/set"):
+            write_page(tmp_path / folder / f"{stem}.png")
+    own = write_page(tmp_path / "data/set/masks/b.png")
+    found = find_pairs(tmp_path / "data", tmp_path / "masks")
+    assert [pair.mask for pair in found] == [tmp_path / "masks/set/a.png", own]
+
+
 def test_datasets_are_found_below_and_the_samples_passed_over_unless_named(tmp_path):
     for root in ("dehw_train_dataset", "dataset2/inner", "sample", "watermark"):
         folder = "JPEGImages" if "inner" in root else "images"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dehw import config
-from dehw.commands import submit
+from dehw.commands import main, submit
 from dehw.commands.submit import files
 from dehw.commands.submit.choice import Choice, choose_pipeline
 from dehw.config import load_pipeline
@@ -337,3 +337,68 @@ def test_the_scripts_run_from_anywhere_and_end_in_an_exit_code(tmp_path, script)
     assert run.returncode == ExitCode.USAGE
     assert "missing.png: no such file" in run.stderr and "Traceback" not in run.stderr
     assert os.listdir(tmp_path) == []
+
+
+# -- both steps in one -----------------------------------------------------------------------------------------
+
+
+def load_hand_made(monkeypatch, fail: str = ""):
+    """Have networks be hand-made ones; those of the part `fail` are missing. Returns the parts that were asked for."""
+    parts = []
+
+    def load(pipeline, device, folder, parts_asked=(), engine="auto", **options):
+        parts.extend(options.get("parts", parts_asked))
+        if fail in options.get("parts", parts_asked):
+            raise WeightsError("no weights")
+        return hand_made(pipeline)
+
+    monkeypatch.setattr(Eraser, "load", load)
+    return parts
+
+
+def test_submit_makes_masks_then_pages_and_prints_the_zip(project, monkeypatch, capsys):
+    parts = load_hand_made(monkeypatch)
+    finish("big")
+    write_test_pages("pages", "a.png", "b.png")
+    assert main.main(["submit", "pages"]) == ExitCode.OK
+    assert parts == ["segment", "erase"]
+    assert capsys.readouterr().out == "submit/result.zip\n"
+    assert zipfile.ZipFile("submit/result.zip").namelist() == ["a.png", "b.png", "readme.txt"]
+    assert sorted(os.listdir("segoutput")) == ["a.png", "b.png", "run.json"]
+
+
+def test_submit_packs_the_good_pages_and_says_so_by_its_exit_code(project, monkeypatch, capsys):
+    load_hand_made(monkeypatch)
+    finish("big")
+    write_test_pages("pages", "good.png")
+    Path("pages/bad.png").write_bytes(b"no image")
+    assert main.main(["submit", "pages"]) == ExitCode.FAILED
+    assert zipfile.ZipFile("submit/result.zip").namelist() == ["good.png", "readme.txt"]
+    assert capsys.readouterr().out == "submit/result.zip\n"
+
+
+@pytest.mark.parametrize(("fail", "parts"), [("segment", ["segment"]), ("erase", ["segment", "erase"])])
+def test_submit_stops_at_the_step_whose_weights_are_missing(project, monkeypatch, capsys, fail, parts):
+    asked = load_hand_made(monkeypatch, fail)
+    finish("big")
+    write_test_pages("pages", "a.png")
+    assert main.main(["submit", "pages"]) == ExitCode.WEIGHTS
+    assert asked == parts and capsys.readouterr().out == "" and not Path("submit").exists()
+
+
+def test_submit_takes_paths_from_here_and_writes_below_the_root(project, monkeypatch, capsys):
+    load_hand_made(monkeypatch)
+    finish("big")
+    (project / "else where").mkdir()
+    monkeypatch.chdir(project / "else where")
+    write_test_pages("lite", "a page.png")  # a folder that bears a pipeline's name
+    assert main.main(["submit", "--root", str(project), "lite", "--pipeline", "big"]) == ExitCode.OK
+    assert capsys.readouterr().out == f"{project}/submit/result.zip\n"
+    assert (project / "segoutput/a page.png").is_file() and os.listdir(".") == ["lite"]
+
+
+@pytest.mark.parametrize("option", ["--output", "--masks"])
+def test_submit_has_no_folders_that_would_part_its_two_steps(project, option):
+    with pytest.raises(SystemExit) as stopped:
+        main.main(["submit", option, "x"])
+    assert stopped.value.code == 2

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -430,6 +431,31 @@ def test_losses_rates_and_a_picture_are_logged(train, stage1):
     assert picture.id == 4
     pixels = cv2.imdecode(np.frombuffer(picture.image.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
     assert pixels.shape[1] == validate.PICTURE_WIDTH
+
+
+def test_validation_leaves_a_picture_of_three_pages(train, tmp_path, data, monkeypatch):
+    monkeypatch.setitem(models.MODELS, "tiny_generator", Inverter)
+    train("val_count=2", "stage1.steps=1")
+    sheet = read_image(tmp_path / "out/tiny/preview.jpg").astype(int)
+    scale = validate.PICTURE_WIDTH / (3 * 184 + 24)
+    assert sheet.shape[:2] == (2 * int(180 * scale) + 12, validate.PICTURE_WIDTH)
+    page, result = (sheet[: int(180 * scale), int(left * scale) :][:, : int(180 * scale)] for left in (0, 2 * 196))
+    _, val = erase.split(find_pairs(data), 2)
+    shown = cv2.resize(read_image(val[0].image), None, fx=scale, fy=scale)[: len(page), : page.shape[1]]
+    assert np.abs(page - shown).mean() < 5  # the first of the pages kept aside
+    assert 0 < (np.abs(result - page).max(2) > 60).mean() < 0.2  # changed where there is handwriting alone
+    written = (tmp_path / "out/tiny/preview.jpg").stat().st_mtime_ns
+    train("val_count=2", "stage1.steps=2")
+    assert (tmp_path / "out/tiny/preview.jpg").stat().st_mtime_ns > written
+
+
+def test_other_data_never_goes_on_from_these_checkpoints(train, tmp_path, data, monkeypatch):
+    script_scores(monkeypatch, 0.5)
+    train()
+    shutil.copytree(data, tmp_path / "data")
+    write_image(tmp_path / "data/images/0.png", read_image(data / "gts/0.png"))
+    with pytest.raises(ConfigError, match="on other data"):
+        erase.train(str(tmp_path / "erase.yml"), ["stage1.steps=9"], [str(tmp_path / "data")], str(tmp_path / "out"))
 
 
 def test_the_record_is_written_when_all_weights_are_there(train, tmp_path, capsys):

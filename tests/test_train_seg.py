@@ -14,9 +14,9 @@ from dehw import models  # noqa: E402
 from dehw.config import NetworkConfig, load_pipeline  # noqa: E402
 from dehw.engine import weights  # noqa: E402
 from dehw.errors import ConfigError, InputError, WeightsError  # noqa: E402
-from dehw.files.images import write_image  # noqa: E402
+from dehw.files.images import read_image, write_image  # noqa: E402
 from dehw.page.masks import soft_mask  # noqa: E402
-from dehw.train import record_finished, seg, train_segmenter, training_data, weights_folder  # noqa: E402
+from dehw.train import record_finished, seg, train_segmenter, training_data, validate, weights_folder  # noqa: E402
 from dehw.train.segdata import DehwCrops, DehwPages  # noqa: E402
 from dehw.train.status import StatusLine  # noqa: E402
 
@@ -232,6 +232,41 @@ def test_mean_iou_is_that_of_all_pixels_of_all_pages(data):
     assert abs(seg.evaluate(Bright(), pages, config) - np.mean(overlaps)) < 1e-6
 
 
+def test_validation_leaves_a_picture_of_page_mask_and_true_page(config, tmp_path):
+    class Bright(paddle.nn.Layer):  # calls the left half of every window handwriting
+        def forward(self, x):
+            hand = (paddle.arange(x.shape[3]) < 30).astype("float32").expand([1, 1, x.shape[2], x.shape[3]])
+            return [paddle.concat([1 - hand, hand], axis=1)]
+
+    pages = DehwPages(str(tmp_path / "data"), [], size=32, val_count=1)
+    seg.evaluate(Bright(), pages, {}, preview=tmp_path / "preview.jpg")
+    (pair,) = pages.pairs
+    sheet = read_image(tmp_path / "preview.jpg").astype(int)
+    assert sheet.shape[1] == validate.PICTURE_WIDTH
+    scale = validate.PICTURE_WIDTH / (3 * 60 + 24)  # three pages, two gaps
+    columns = [sheet[:, round(72 * n * scale) :][:, : int(60 * scale)] for n in range(3)]
+    true = cv2.resize(read_image(pair.gt), columns[2].shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    assert np.abs(columns[2] - true).mean() < 3 < np.abs(columns[0] - true).mean()
+    tinted = columns[1] - columns[0]
+    assert np.abs(tinted[:, : int(28 * scale)]).mean() > 20 > 3 > np.abs(tinted[:, int(32 * scale) :]).mean()
+
+
+def test_what_paddleseg_prints_goes_to_a_file(config, tmp_path, monkeypatch, capfd):
+    scores(monkeypatch, [0.5, 0.6])
+    seg.train(str(config), output=str(tmp_path))
+    out, err = capfd.readouterr()
+    assert "[TRAIN]" not in out + err and out.startswith("segmenter: ")
+    assert (tmp_path / "tiny/seg/log.txt").read_text(encoding="utf-8").count("[TRAIN]") == 4
+
+
+def test_other_data_never_goes_on_from_these_checkpoints(config, tmp_path, data, monkeypatch):
+    scores(monkeypatch, [0.5, 0.6])
+    seg.train(str(config), output=str(tmp_path))
+    write_image(data / "images/0.png", np.zeros((50, 60, 3), np.uint8))
+    with pytest.raises(ConfigError, match="on other data"):
+        seg.train(str(config), ["iters=6"], output=str(tmp_path))
+
+
 def test_mirrored_pixels_of_a_small_page_do_not_count(data):
     item = DehwPages(str(data), [], size=64, val_count=1)[0]
     assert item["img"].shape == (3, 64, 64) and item["label"].shape == (1, 64, 64)
@@ -291,6 +326,9 @@ def test_unknown_keys_and_wrong_types_are_named():
         (["itres=3"], "did you mean 'iters'"),
         (["test_config.strides=3"], "did you mean 'stride'"),
         (["seed=many"], "'seed' must be int"),
+        (["iters=abc"], "'iters' must be a whole number, got 'abc'"),
+        (["batch_size=1.5"], "'batch_size' must be a whole number"),
+        (["lr_scheduler.learning_rate=fast"], "'lr_scheduler.learning_rate' must be a number"),
         (["model.backbon.pretrained=null"], "backbon"),
         (["train_dataset"], "key=value"),
     ]:
