@@ -30,7 +30,7 @@ from dehw.engine import weights  # noqa: E402
 from dehw.errors import ExitCode  # noqa: E402
 from dehw.files.images import read_image, read_mask, write_image  # noqa: E402
 from dehw.page.masks import soft_mask  # noqa: E402
-from dehw.train import pipeline, record_finished, steps  # noqa: E402
+from dehw.train import pipeline, steps  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = """
@@ -103,7 +103,6 @@ def stand_in(chain: pipeline.Chain, number: str, step: pipeline.NetworkStep, dev
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(os.fsencode(f"{chain.folders[0]} {step.asked}"))
     steps.finish(folder, made_of)
-    record_finished(chain.output, chain.pipeline, chain.source)
 
 
 def train(*arguments: object) -> int:
@@ -175,6 +174,23 @@ def test_finished_json_goes_aside_with_the_weights_that_it_tells_of(home, monkey
     monkeypatch.setattr(pipeline.Chain, "_train", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
     train("--data", "a", "--opts", "seg.seed=1")
     assert not Path("output/tiny/finished.json").exists() and Path("output/tiny/seg.1/finished.json").is_file()
+
+
+def test_networks_of_other_data_are_no_finished_training(home, monkeypatch):
+    train("--data", "a")
+    write_pairs(home / "b", thickness=7)
+
+    def cut(chain, number, step, device, gpus):
+        stand_in(chain, number, step, device, gpus)
+        if number == "3/5":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.Chain, "_train", cut)
+        train("--data", "b")
+    assert Path("output/tiny/weights/seg.pdparams").is_file() and not Path("output/tiny/finished.json").exists()
+    train("--data", "b")
+    assert Path("output/tiny/finished.json").is_file()
 
 
 def test_another_configuration_is_trained_anew_and_another_pace_goes_on(home, capsys):
@@ -251,6 +267,7 @@ def test_two_datasets_of_one_name_have_masks_of_their_own(home):
         ("--data a --opts seg.iters=abc", "'iters' must be a whole number, got 'abc'"),
         ("--data a --opts erase.batch=abc", "batch"),
         ("--data a --opts two.stage1.stepz=3", "stepz"),
+        ("--data a --opts two.stage1.vgg=x", "vgg is MTRNet++'s"),
     ],
 )
 def test_wrong_arguments_are_told_before_work_begins(home, capsys, arguments, message):

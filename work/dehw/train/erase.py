@@ -127,8 +127,9 @@ def train(
     """Train a pipeline's generator, going on from what OUTPUT/PIPELINE/erase holds; returns its weights file.
 
     data: folders with datasets instead of the configuration's. resume: a checkpoint instead of the newest. masks: the
-    folder of masks that find_pairs takes. label: what the status line calls it. Raises ConfigError,
-    InputError, WeightsError, DeviceError, and DehwError when training diverges.
+    folder of masks that find_pairs takes. label: what the status line calls it, for a chain of trainings, which records
+    itself that it is finished. Raises ConfigError, InputError, WeightsError, DeviceError, and DehwError when training
+    diverges.
     """
     config = load(config_path, EraseTraining, opts)
     pipeline = load_pipeline(config.pipeline)
@@ -137,14 +138,14 @@ def train(
     ranks.connect()
     with ranks.first_goes_ahead():
         roots = training_data(data or config.data)
-    trainer = Trainer(config, pipeline, roots, Path(output), device, masks, label)
     recipe = made_of(config_path, opts, roots, output)
+    trainer = Trainer(config, pipeline, roots, Path(output), device, masks, label)
     if ranks.is_first():
         steps.begin(trainer.folder, recipe)
     path = trainer.run(Path(resume) if resume else None)
     if ranks.is_first():
         steps.finish(trainer.folder, recipe)
-        missing = record_finished(output, pipeline, config.pipeline)
+        missing = [] if label else record_finished(output, pipeline, config.pipeline)
         print(f"generator: {path}" + (f"; still to train: {', '.join(missing)}" if missing else ""))
     return path
 
@@ -164,6 +165,7 @@ def made_of(config_path: str, opts: Sequence[str], roots: Sequence[Path], output
     files = {"init": config.init} if config.init else {}
     for name, stage in (("stage1", config.stage1), ("stage2", config.stage2)):
         if stage:
+            check_stage(network, stage, config.crops.size)
             pace[f"{name}.steps"] = settings[name].pop("steps")
             files |= {f"{name}.vgg": stage.vgg} if stage.vgg else {}
     for name in ("pipeline", "network", "data"):
@@ -212,8 +214,6 @@ class Trainer:
         stages = {name: stage for name, stage in all_stages.items() if stage is not None and stage.steps}
         if resume and resume.parent.resolve() not in [(self.folder / name).resolve() for name in stages]:
             raise InputError(f"{resume} is not one of this training's, {self.folder}/stage*/*.pdckpt.")
-        for stage in stages.values():
-            check_stage(self.network, stage, self.config.crops.size)
         validator = Validator(
             self.config.validate_mask,
             self.pipeline,

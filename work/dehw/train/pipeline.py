@@ -124,10 +124,12 @@ class Chain:
             adopt(step.network, weights_folder(self.output, self.pipeline), taken)
         say(f"1/{self.count} data: {', '.join(map(str, self.folders))}")
         self._make_masks()
+        trained = False
         for number, step in enumerate(self.steps, 3):
             if self._is_to_train(f"{number}/{self.count}", step):
                 self._train(f"{number}/{self.count}", step, device, gpus)
-        if not self.record.is_file():  # for weights that were trained elsewhere
+                trained = True
+        if trained or not self.record.is_file():
             record_finished(self.output, self.pipeline, self.source)
         return self.record
 

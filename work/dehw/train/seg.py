@@ -100,10 +100,10 @@ def train(
 ) -> Path:
     """Train a pipeline's segmenter, going on from what OUTPUT/PIPELINE/seg holds; returns its weights file.
 
-    data: folders with datasets, the configuration's dataset_root if None. resume: a checkpoint folder
-    (iter_N) instead of the newest. masks: the folder of masks that find_pairs takes. label: what the status line calls
-    it. What PaddleSeg prints goes to log.txt in that folder. Raises ConfigError, InputError, WeightsError, DeviceError,
-    and DehwError when training diverges.
+    data: folders with datasets, the configuration's dataset_root if None. resume: a checkpoint folder (iter_N), else the
+    newest. masks: the folder of masks that find_pairs takes. label: what the status line calls it, for a chain of
+    trainings, which records itself that it is finished. What PaddleSeg prints goes to log.txt in that folder. Raises
+    ConfigError, InputError, WeightsError, DeviceError, and DehwError when training diverges.
     """
     config, run = read_config(config_path, opts)
     pipeline = load_pipeline(run.pipeline)
@@ -126,7 +126,7 @@ def train(
     if ranks.is_first():
         export(record, network, path, roots)
         steps.finish(folder, recipe)
-        missing = record_finished(output, pipeline, run.pipeline)
+        missing = [] if label else record_finished(output, pipeline, run.pipeline)
         print(f"segmenter: {path}" + (f"; still to train: {', '.join(missing)}" if missing else ""))
     return path
 
