@@ -100,7 +100,7 @@ def train(
 ) -> Path:
     """Train a pipeline's segmenter, going on from what OUTPUT/PIPELINE/seg holds; returns its weights file.
 
-    data: folders with datasets, the configuration's dataset_root if None. resume: a checkpoint folder (iter_N), else the
+    data: folders with datasets, the configuration's dataset_root if None. resume: a checkpoint folder (iter_N), or the
     newest. masks: the folder of masks that find_pairs takes. label: what the status line calls it, for a chain of
     trainings, which records itself that it is finished. What PaddleSeg prints goes to log.txt in that folder. Raises
     ConfigError, InputError, WeightsError, DeviceError, and DehwError when training diverges.
