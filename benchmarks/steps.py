@@ -27,7 +27,7 @@ from paddleseg.core.train import loss_computation  # noqa: E402
 from paddleseg.utils import logger  # noqa: E402
 
 from dehw.config import load, load_pipeline  # noqa: E402
-from dehw.engine.pick import pick_device  # noqa: E402
+from dehw.engine.paddle import pick_device  # noqa: E402
 from dehw.train import erase, seg  # noqa: E402
 
 PARTS = ("data", "forward", "backward", "optimizer", "adversary")

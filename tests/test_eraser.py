@@ -10,7 +10,8 @@ import pytest
 
 from dehw import eraser as eraser_module
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment, load_pipeline
-from dehw.engine.pick import Engine, PaddleNetwork
+from dehw.engine.paddle import PaddleNetwork
+from dehw.engine.pick import Engine
 from dehw.eraser import Eraser
 from dehw.errors import InputError
 from dehw.page import layout
@@ -557,7 +558,7 @@ def test_load_builds_the_parts_asked_for(monkeypatch, tmp_path):
         NetworkConfig(type="erasenet", weights="b.pdparams"),
     ]
     monkeypatch.setattr(eraser_module, "find", lambda network, folder, pipeline: folder / network.weights)
-    monkeypatch.setattr(eraser_module, "pick", lambda name, device: Engine(name, f"{device}:0", "asked for"))
+    monkeypatch.setattr(eraser_module.pick, "engine", lambda name, device: Engine(name, f"{device}:0", "asked for"))
     monkeypatch.setattr(eraser_module, "build_all", lambda jobs, engine: ([path for _, path, _ in jobs], engine))
     built = {name: tmp_path / f"{name}.pdparams" for name in ("seg", "a", "b")}
     for parts in [("segment", "erase"), ("segment",), ("erase",)]:
@@ -610,7 +611,7 @@ import cv2
 import numpy as np
 from dehw import models, scale
 from dehw.config import load_pipeline
-from dehw.engine import PaddleNetwork
+from dehw.engine.paddle import PaddleNetwork
 from dehw.eraser import Eraser
 from dehw.models.layers import fold_spectral_norm
 from dehw.files.images import read_image, write_image

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from dehw.engine import pick
 from dehw.files.images import read_image, write_image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,7 +21,6 @@ def ran(tmp_path_factory):
     names["print"] = lambda *words: printed.append(" ".join(map(str, words)))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(pick.util, "find_spec", lambda name: None)  # auto takes Paddle: exporting takes longer than this
         for snippet in SNIPPET.finditer(text):
             line = text.count("\n", 0, snippet.start(1))
             exec(compile("\n" * line + snippet[1], str(GUIDE), "exec"), names)  # errors name the guide's own line

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from dehw.config import Pipeline, load_pipeline
-from dehw.engine import parallel
-from dehw.engine.pick import Network, build_all, pick
+from dehw.engine import parallel, pick
+from dehw.engine.pick import Network, build_all
 from dehw.engine.weights import find
 from dehw.errors import InputError
 from dehw.page import confidence, layout, lines, masks, paper, printed, qr, tiling
@@ -102,7 +102,7 @@ class Eraser:
         folder = Path(weights) if weights else None
         paths = [find(network, folder, pipeline) for network in [*segment, *erase]]  # all, before any loads
         sides = [pipeline.segment.window for _ in segment] + [pipeline.erase.tile for _ in erase]
-        built, taken = build_all(list(zip([*segment, *erase], paths, sides)), pick(engine, device))
+        built, taken = build_all(list(zip([*segment, *erase], paths, sides)), pick.engine(engine, device))
         segmenter = built.pop(0) if segment else None
         generators = [(net, config.weight) for net, config in zip(built, erase)]
         return cls(pipeline, segmenter, generators, taken.device, str(taken))

@@ -15,7 +15,7 @@ import numpy as np
 
 from dehw import __version__
 from dehw.config import Pipeline, load_pipeline
-from dehw.engine.pick import ENGINES
+from dehw.engine import ENGINES
 from dehw.errors import DehwError, ExitCode, InputError, PageError, WeightsError
 from dehw.files.atomic import atomic_path, sha256, write_json
 from dehw.files.find import InputFile, find_pages, for_each

@@ -22,6 +22,7 @@ from dehw.config import Mask, NetworkConfig, Pipeline, load, load_pipeline
 from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, prepare_workers
 from dehw.data.pairs import Pair, find_pairs, split
 from dehw.engine import pick, weights
+from dehw.engine.paddle import PaddleNetwork, pick_device
 from dehw.eraser import Eraser
 from dehw.errors import ConfigError, InputError, WeightsError
 from dehw.files import panels
@@ -123,7 +124,7 @@ def train(
     """
     config = load(config_path, EraseTraining, opts)
     pipeline = load_pipeline(config.pipeline)
-    device = pick.pick_device(device)
+    device = pick_device(device)
     paddle.set_device(device)
     ranks.connect()
     with ranks.first_goes_ahead():
@@ -304,7 +305,7 @@ class Validator:
         self.mask_from = config.validate_mask
         self.pairs = pairs[: config.val_pages]
         segmenter = _segmenter(pipeline, folder, device) if self.mask_from == "pipeline" else None
-        self.eraser = Eraser(pipeline, segmenter, [(pick.PaddleNetwork(model, device), 1.0)], device)
+        self.eraser = Eraser(pipeline, segmenter, [(PaddleNetwork(model, device), 1.0)], device)
         self._masks: dict[Path, np.ndarray] = {}
 
     def __call__(self, writer: LogWriter, step: int) -> float:

@@ -31,7 +31,7 @@ from dehw import models  # noqa: F401  losses registers ours with PaddleSeg
 from dehw.config import Pipeline, load_pipeline, nearest
 from dehw.data.crops import prepare_workers
 from dehw.engine import weights  # noqa: F401  losses registers ours with PaddleSeg
-from dehw.engine.pick import pick_device
+from dehw.engine.paddle import pick_device
 from dehw.errors import ConfigError, DehwError, InputError, WeightsError
 from dehw.files.atomic import atomic_path, write_json
 from dehw.train import (
