@@ -22,8 +22,7 @@ from dehw.data.pairs import Pair
 from dehw.data.recipes import Kit, Recipes, follow
 from dehw.errors import InputError
 from dehw.files.images import read_image, read_mask
-from dehw.page import masks
-from dehw.page.layout import working_scale
+from dehw.page import layout, masks
 
 ORDER, CROP, RECIPE = 0, 1, 2  # tell the seeds of a stream's kinds of draw apart
 INK = 0.5  # soft mask from which a pixel counts as handwriting where crops without any are drawn again
@@ -88,7 +87,7 @@ def decode(pair: Pair, print_height: float | None = None) -> DecodedPair:
     mask = masks.to_file(read_mask(pair.mask)) if pair.mask else None
     if image.shape != gt.shape or (mask is not None and mask.shape != image.shape[:2]):
         raise InputError(f"{pair.image}, its gt and its mask differ in size; compute_mask.py lists these.")
-    factor = working_scale(image, print_height)
+    factor = 1.0 if print_height is None else layout.measure(image).factor(print_height)
     if factor == 1.0:
         return DecodedPair(image, gt, mask)
     return DecodedPair(*(None if array is None else _resize(array, factor) for array in (image, gt, mask)))

@@ -22,7 +22,7 @@ from dehw.config import Mask, NetworkConfig, Pipeline, load, load_pipeline
 from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, prepare_workers
 from dehw.data.pairs import Pair, find_pairs, split
 from dehw.engine import pick, weights
-from dehw.eraser import Eraser
+from dehw.eraser import Eraser, Prepared, turn
 from dehw.errors import ConfigError, InputError, WeightsError
 from dehw.files import panels
 from dehw.files.images import read_image
@@ -312,8 +312,9 @@ class Validator:
         scores, label = [], f"validation, mask: {self.mask_from}"
         for pair in tqdm(self.pairs, label, unit="page", leave=False):
             image, gt = read_image(pair.image), read_image(pair.gt)
-            mask = self._mask(pair, image, gt)
-            out = self.eraser.erase(image, mask)
+            prepared = self.eraser.prepare(image)
+            mask = self._mask(pair, prepared, gt)
+            out = self.eraser.erase(prepared, mask)
             scores.append(metrics.evaluate(image, gt, out))
             if pair is self.pairs[0]:
                 picture = panels.contact_sheet([panels.side_by_side(image, out, mask)], width=PICTURE_WIDTH)
@@ -325,17 +326,18 @@ class Validator:
         tqdm.write(f"step {step}: {figures} (mask: {self.mask_from}, {len(scores)} pages)")
         return float(np.nanmean([_score(page) for page in scores]))
 
-    def _mask(self, pair: Pair, image: np.ndarray, gt: np.ndarray) -> np.ndarray:
+    def _mask(self, pair: Pair, prepared: Prepared, gt: np.ndarray) -> np.ndarray:
         """(H, W) bool: the mask to erase by. Kept in memory at a bit a pixel."""
         if pair.image not in self._masks:
-            self._masks[pair.image] = np.packbits(self._find_mask(image, gt), axis=1)
-        return np.unpackbits(self._masks[pair.image], axis=1, count=image.shape[1]).astype(bool)
+            self._masks[pair.image] = np.packbits(self._find_mask(prepared, gt), axis=1)
+        return np.unpackbits(self._masks[pair.image], axis=1, count=gt.shape[1]).astype(bool)
 
-    def _find_mask(self, image: np.ndarray, gt: np.ndarray) -> np.ndarray:
+    def _find_mask(self, prepared: Prepared, gt: np.ndarray) -> np.ndarray:
         if self.mask_from == "none":
-            return np.ones(image.shape[:2], bool)
-        prob = self.eraser.segment(image) if self.mask_from == "pipeline" else masks.soft_mask(image, gt)
-        return self.eraser.mask(prob, image)
+            return np.ones(gt.shape[:2], bool)
+        if self.mask_from == "pipeline":
+            return self.eraser.mask(self.eraser.segment(prepared), prepared)
+        return self.eraser.mask(turn(masks.soft_mask(prepared.page, gt), prepared.turns), prepared)
 
 
 def check_stage(network: NetworkConfig, stage: Stage, crop: int) -> None:
