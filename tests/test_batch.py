@@ -12,7 +12,7 @@ from dehw.commands import main
 from dehw.commands.erase import batch
 from dehw.commands.erase.progress import Progress
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
-from dehw.eraser import Eraser
+from dehw.eraser import STAGES, Eraser
 from dehw.errors import ExitCode, InputError
 from dehw.files import FORMATS, documents
 from dehw.files.images import kind_of, read_image, write_image
@@ -158,7 +158,7 @@ def test_a_page_too_large_for_the_memory_stays_as_it_was(eraser, capsys, save, n
     save(name, page(), page(size=(90, 120)))
     called = Eraser.__call__
 
-    def limited(self, image):
+    def limited(self, image, **options):
         if len(image) > 60:
             raise MemoryError
         return called(self, image)
@@ -380,7 +380,7 @@ def test_the_report_of_an_interrupted_run_tells_what_was_done(eraser, monkeypatc
         write_image(f"in/{name}", page())
     called, calls = Eraser.__call__, []
 
-    def interrupted(self, image):
+    def interrupted(self, image, **options):
         calls.append(image)
         if len(calls) > 1:
             raise KeyboardInterrupt
@@ -408,7 +408,7 @@ def test_progress_counts_the_tiles_of_all_pages(eraser):
     found, _ = batch.find_documents([Path(name) for name in ("a.tif", "b.png", "c.png")], lambda path: False)
     jobs, _ = batch.plan(found, Path("out"))
     told = Told(sum(job.count for job in jobs))
-    for _ in batch.erase_all(eraser, jobs, told):
+    for _ in batch.erase_all(batch.with_eraser(eraser), jobs, told):
         pass
     assert told.total == 4 and told.seen[-1] == 4
     assert told.seen == sorted(set(told.seen))
@@ -419,9 +419,10 @@ def test_progress_counts_the_tiles_of_all_pages(eraser):
 
 def test_the_eraser_tells_its_tiles(eraser):
     calls = []
-    eraser.progress = lambda *call: calls.append(call)
-    eraser(page())
-    assert calls == [("segment", 1, 2), ("segment", 2, 2), ("erase", 1, 1)]
+    eraser(page(), progress=lambda *call: calls.append(call))
+    tiles = [call for call in calls if call[1]]
+    assert tiles == [("segment", 1, 2), ("segment", 2, 2), ("erase", 1, 1)]
+    assert [stage for stage, done, _ in calls if not done] == list(STAGES)
 
 
 @pytest.mark.parametrize("kind, lines", [("json", True), ("none", False)])

@@ -69,7 +69,7 @@ def eraser(called=lambda number: None):
 
 def run(made, told=None):
     jobs, _ = batch.plan(find_pages(["in"]), Path("out"))
-    return batch.erase_all(made, jobs, told or Quiet(len(jobs)))
+    return batch.erase_all(batch.with_eraser(made), jobs, told or Quiet(len(jobs)))
 
 
 def appears(path):

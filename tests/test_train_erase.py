@@ -468,8 +468,8 @@ def test_a_pipeline_of_several_generators_wants_a_name(tmp_path, train, stage1):
 
 def test_what_makes_no_sense_is_refused(train):
     for opt, told in [
-        ("val_pages=0", "val_pages must be at least 1"),
-        ("log_every=0", "log_every must be at least 1"),
+        ("val_pages=0", "'val_pages' must be above 0"),
+        ("log_every=0", "'log_every' must be above 0"),
         ("stage1.step=3", "did you mean 'steps'"),
         ("validate_mask=true", "validate_mask"),
         ("batch=many", "batch"),

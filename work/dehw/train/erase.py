@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,16 +14,18 @@ from typing import Any, Literal
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 import numpy as np
 import paddle
+from pydantic import PositiveInt
+from pydantic.dataclasses import dataclass
 from tqdm import tqdm
 from visualdl import LogWriter
 
 from dehw import models
-from dehw.config import Mask, NetworkConfig, Pipeline, load, load_pipeline
+from dehw.config import STRICT, Mask, NetworkConfig, Pipeline, load, load_pipeline
 from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, prepare_workers
 from dehw.data.pairs import Pair, find_pairs, split
 from dehw.engine import pick, weights
 from dehw.engine.paddle import PaddleNetwork, pick_device
-from dehw.eraser import Eraser
+from dehw.eraser import Eraser, Prepared, turn
 from dehw.errors import ConfigError, InputError, WeightsError
 from dehw.files import panels
 from dehw.files.images import read_image
@@ -40,7 +42,7 @@ JUDGED = {  # which of a generator's outputs its discriminator sees
 }
 
 
-@dataclass
+@dataclass(config=STRICT)
 class AdversarySettings:
     """A discriminator: its weight in the generator's loss, and its own Adam. The values are EraseNet's."""
 
@@ -50,7 +52,7 @@ class AdversarySettings:
     beta2: float = 0.9
 
 
-@dataclass
+@dataclass(config=STRICT)
 class Stage:
     """One stage of training, by Adam. Learning rates fall by `decay` every `decay_every` steps.
 
@@ -70,7 +72,7 @@ class Stage:
     adversary: AdversarySettings | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(config=STRICT, kw_only=True)
 class EraseTraining:
     """The keys of configs/erasenet.yml and configs/mtrnet.yml.
 
@@ -89,24 +91,18 @@ class EraseTraining:
     data: list[str] = field(default_factory=lambda: ["data"])
     stage1: Stage
     stage2: Stage | None = None
-    batch: int = 4
+    batch: PositiveInt = 4
     crops: CropSettings = field(default_factory=CropSettings)
-    val_count: int = 81
-    val_pages: int | None = None
+    val_count: PositiveInt = 81
+    val_pages: PositiveInt | None = None
     validate_mask: Literal["pipeline", "gt", "none"] = "pipeline"
-    validate_every: int = 5000
-    checkpoint_every: int = 1000
-    keep: int = 2
-    log_every: int = 50
+    validate_every: PositiveInt = 5000
+    checkpoint_every: PositiveInt = 1000
+    keep: PositiveInt = 2
+    log_every: PositiveInt = 50
     workers: int = 4
     amp: bool = True
     seed: int = 2022
-
-    def __post_init__(self) -> None:
-        for name in ("batch", "val_count", "val_pages", "validate_every", "checkpoint_every", "keep", "log_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 def train(
@@ -313,8 +309,9 @@ class Validator:
         scores, label = [], f"validation, mask: {self.mask_from}"
         for pair in tqdm(self.pairs, label, unit="page", leave=False):
             image, gt = read_image(pair.image), read_image(pair.gt)
-            mask = self._mask(pair, image, gt)
-            out = self.eraser.erase(image, mask)
+            prepared = self.eraser.prepare(image)
+            mask = self._mask(pair, prepared, gt)
+            out = self.eraser.erase(prepared, mask)
             scores.append(metrics.evaluate(image, gt, out))
             if pair is self.pairs[0]:
                 picture = panels.contact_sheet([panels.side_by_side(image, out, mask)], width=PICTURE_WIDTH)
@@ -326,17 +323,18 @@ class Validator:
         tqdm.write(f"step {step}: {figures} (mask: {self.mask_from}, {len(scores)} pages)")
         return float(np.nanmean([_score(page) for page in scores]))
 
-    def _mask(self, pair: Pair, image: np.ndarray, gt: np.ndarray) -> np.ndarray:
+    def _mask(self, pair: Pair, prepared: Prepared, gt: np.ndarray) -> np.ndarray:
         """(H, W) bool: the mask to erase by. Kept in memory at a bit a pixel."""
         if pair.image not in self._masks:
-            self._masks[pair.image] = np.packbits(self._find_mask(image, gt), axis=1)
-        return np.unpackbits(self._masks[pair.image], axis=1, count=image.shape[1]).astype(bool)
+            self._masks[pair.image] = np.packbits(self._find_mask(prepared, gt), axis=1)
+        return np.unpackbits(self._masks[pair.image], axis=1, count=gt.shape[1]).astype(bool)
 
-    def _find_mask(self, image: np.ndarray, gt: np.ndarray) -> np.ndarray:
+    def _find_mask(self, prepared: Prepared, gt: np.ndarray) -> np.ndarray:
         if self.mask_from == "none":
-            return np.ones(image.shape[:2], bool)
-        prob = self.eraser.segment(image) if self.mask_from == "pipeline" else masks.soft_mask(image, gt)
-        return self.eraser.mask(prob, image)
+            return np.ones(gt.shape[:2], bool)
+        if self.mask_from == "pipeline":
+            return self.eraser.mask(self.eraser.segment(prepared), prepared)
+        return self.eraser.mask(turn(masks.soft_mask(prepared.page, gt), prepared.turns), prepared)
 
 
 def check_stage(network: NetworkConfig, stage: Stage, crop: int) -> None:

@@ -13,8 +13,9 @@ import logging
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import field
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 import numpy as np
@@ -25,10 +26,12 @@ from paddleseg.core.train import train as run_paddleseg
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.utils import resume as load_checkpoint
 from paddleseg.utils.utils import download_pretrained_model
+from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic.dataclasses import dataclass
 from tqdm import tqdm
 
 from dehw import models  # noqa: F401  losses registers ours with PaddleSeg
-from dehw.config import Pipeline, load_pipeline, nearest
+from dehw.config import STRICT, Pipeline, load_pipeline, read, validate
 from dehw.data.crops import prepare_workers
 from dehw.engine import weights  # noqa: F401  losses registers ours with PaddleSeg
 from dehw.engine.paddle import pick_device
@@ -46,38 +49,52 @@ from dehw.train.segdata import DehwCrops, DehwPages
 
 log = logging.getLogger(__name__)
 
-PADDLESEG_KEYS = {
-    "batch_size", "iters", "train_dataset", "val_dataset", "optimizer", "lr_scheduler", "loss", "model",
-    "test_config",
-}  # fmt: skip
-TEST_KEYS = {"is_slide", "crop_size", "stride"}
-PYTHON_WORDS = {"null": "None", "~": "None", "true": "True", "false": "False"}  # what PaddleSeg's --opts read
+Size = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]  # width, height
 
 
-@dataclass
+@dataclass(config=STRICT)
+class TestConfig:
+    """PaddleSeg's `test_config`: whether and in which windows whole pages are judged."""
+
+    is_slide: bool = False
+    crop_size: Size | None = None
+    stride: Size | None = None
+
+
+@dataclass(config=STRICT, kw_only=True)
 class RunSettings:
-    """The keys of a segmentation config that are not PaddleSeg's.
+    """The keys of a segmentation config: first PaddleSeg's, whose blocks PaddleSeg checks, then ours.
 
     pipeline: name or file of the pipeline whose segmenter this trains. save_interval: steps between
     checkpoints, each followed by a validation; `keep` of them stay. precision: fp32, or fp16 on a GPU.
     """
 
+    iters: PositiveInt
+    batch_size: PositiveInt
+    train_dataset: dict[str, Any]
+    val_dataset: dict[str, Any]
+    model: dict[str, Any]
+    loss: dict[str, Any]
+    optimizer: dict[str, Any]
+    lr_scheduler: dict[str, Any]
+    test_config: TestConfig = field(default_factory=TestConfig)
+
     pipeline: str = "erasenet"
-    save_interval: int = 5000
-    log_iters: int = 50
-    keep: int = 3
-    num_workers: int = 4
-    precision: str = "fp32"
-    val_count: int = 81
+    save_interval: PositiveInt = 5000
+    log_iters: PositiveInt = 50
+    keep: PositiveInt = 3
+    num_workers: NonNegativeInt = 4
+    precision: Literal["fp32", "fp16"] = "fp32"
+    val_count: PositiveInt = 81
     seed: int = 2022
 
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if type(value) is not type(field.default):
-                raise ValueError(f"'{field.name}' must be {type(field.default).__name__}, got {value!r}")
-        if min(self.save_interval, self.log_iters, self.keep) < 1:
-            raise ValueError("save_interval, log_iters and keep must be at least 1")
+
+class PaddleSegConfig(Config):
+    """PaddleSeg's own view of a configuration that is read already."""
+
+    def __init__(self, tree: dict[str, Any]):
+        self.dic = tree
+        self._build_default_checker().apply_all_rules(self)
 
 
 def train(
@@ -146,19 +163,14 @@ def _validate(builder: SegBuilder, run: RunSettings, progress: Progress, log: Lo
 def read_config(path: str, opts: Sequence[str] = ()) -> tuple[Config, RunSettings]:
     """Read a PaddleSeg configuration with our own keys in it. Raises ConfigError.
 
-    opts: "a.b=value"; PaddleSeg reads the values as Python, and null, true and false are turned into it.
+    opts: "a.b=value", each value read as YAML, in blocks that the configuration has.
     """
+    tree, source = read(path, opts, grow=False)
+    run = validate(tree, RunSettings, source)
     try:
-        config = Config(str(path), opts=[_as_python(opt) for opt in opts])
-        names = {field.name for field in fields(RunSettings)}
-        run = RunSettings(**{name: config.dic.pop(name) for name in names & config.dic.keys()})
-    except Exception as error:  # PaddleSeg raises whatever its YAML reader, checks and asserts raise
-        raise ConfigError(f"{path}: {error}") from error
-    for name in config.dic.keys() - PADDLESEG_KEYS:
-        raise ConfigError(f"{path}: unknown key '{name}'{nearest(name, PADDLESEG_KEYS | names)}.")
-    for name in config.test_config.keys() - TEST_KEYS:
-        raise ConfigError(f"{path}: unknown key 'test_config.{name}'{nearest(name, TEST_KEYS)}.")
-    return config, run
+        return PaddleSegConfig(tree), run
+    except RuntimeError as error:  # of PaddleSeg's checks
+        raise ConfigError(f"{source}: {error}") from error
 
 
 def build(config: Config, run: RunSettings, pipeline: Pipeline, roots: Sequence[Path]) -> SegBuilder:
@@ -379,11 +391,6 @@ def _share_one_wrapper() -> None:
     fleet = paddle.distributed.fleet
     if ranks.count() > 1 and not hasattr(fleet.distributed_model, "cache_info"):
         fleet.distributed_model = functools.lru_cache(maxsize=1)(fleet.distributed_model)
-
-
-def _as_python(opt: str) -> str:
-    key, sign, value = opt.partition("=")
-    return key + sign + PYTHON_WORDS.get(value, value)
 
 
 def _fetch_pretrained(model: dict) -> None:

@@ -42,9 +42,11 @@ class Limits:
 
 def _sizes(document: Document) -> Iterator[int]:
     """The pixels of each page as they would be decoded; 0 where that cannot be told, which reading will explain."""
+    from dehw.files.documents import PdfFile
+
     for index in range(document.count):
         try:
-            yield _pdf_size(document, index) if document.kind == "PDF" else _image_size(document, index)
+            yield _pdf_size(document, index) if isinstance(document, PdfFile) else _image_size(document, index)
         except Exception:  # damage makes decoders raise nearly anything
             yield 0
 

@@ -1,12 +1,16 @@
 """Print is measured on pages drawn to a known height, whatever is written, shaded or drawn beside it."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
-from dehw.page.layout import print_height, working_scale
+from dehw.files.images import read_image
+from dehw.page.layout import measure, print_height
 
 PAPER, INK = 235, 40
+SAMPLES = sorted((Path(__file__).parents[1] / "data" / "sample" / "images").iterdir())
 
 
 def glyph(rng, height, width):
@@ -102,17 +106,55 @@ def test_handwriting_alone_has_no_height():
     assert print_height(scribble(page, count=60)) is None
 
 
-def test_working_scale_brings_print_to_the_target():
-    page = print_page(30)
-    assert working_scale(page, 15) == pytest.approx(0.5, rel=0.05)
-    assert working_scale(page, 45) == pytest.approx(1.5, rel=0.05)
-    assert working_scale(page, 2) == 0.25
-    assert working_scale(page, 300) == 2
-    assert working_scale(page, 300, high=4) == 4
+def test_the_factor_brings_print_to_the_target():
+    found = measure(print_page(30))
+    assert found.factor(15) == pytest.approx(0.5, rel=0.05)
+    assert found.factor(45) == pytest.approx(1.5, rel=0.05)
+    assert found.factor(2) == 0.25
+    assert found.factor(300) == 2
+    assert found.factor(300, high=4) == 4
 
 
-def test_working_scale_leaves_pages_alone_that_need_none():
-    page = print_page(30)
-    assert working_scale(page, None) == 1
-    assert working_scale(page, 32) == 1
-    assert working_scale(np.full((100, 100, 3), PAPER, np.uint8), 15) == 1
+def test_the_factor_leaves_pages_alone_that_need_none():
+    found = measure(print_page(30))
+    assert found.factor(None) == 1
+    assert found.factor(32) == 1
+    assert measure(np.full((100, 100, 3), PAPER, np.uint8)).factor(15) == 1
+
+
+@pytest.mark.parametrize("turns, sideways", [(0, False), (1, True), (2, False), (3, True)])
+@pytest.mark.parametrize("letters", [False, True])
+def test_drawn_pages_tell_which_way_their_lines_run(turns, sideways, letters):
+    page = shade(scribble(print_page(letters=letters)))
+    assert measure(np.ascontiguousarray(np.rot90(page, turns))).sideways == sideways
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_sample_pages_tell_which_way_their_lines_run(path):
+    page = read_image(path)
+    assert not measure(page).sideways
+    assert measure(np.ascontiguousarray(np.rot90(page))).sideways
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 900), (200, 150)])
+def test_a_page_without_print_lies_as_it_is(size):
+    found = measure(np.full((*size, 3), 240, np.uint8))
+    assert not found.sideways and found.letters.shape == (0, 4)
+
+
+@pytest.mark.parametrize("height", [24, 80])  # the second page is larger than what is looked at
+def test_boxes_lie_on_the_characters(height):
+    page = print_page(height=height, size=(50 * height, 40 * height))
+    boxes = measure(page).letters
+    assert len(boxes) > 200
+    for left, top, width, tall in boxes.tolist():
+        assert (width, tall) == (pytest.approx(height, abs=0.12 * height), pytest.approx(height, abs=0.12 * height))
+        inside = page[round(top) : round(top + tall), round(left) : round(left + width)]
+        assert inside.min() == 40 and inside[:, :3].min() < 150  # their left stroke is where the box begins
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_a_turned_page_s_print_measures_alike(turns):
+    page = print_page(28, letters=True)
+    turned = measure(np.ascontiguousarray(np.rot90(page, turns)))
+    assert turned.sideways and turned.height == pytest.approx(print_height(page), rel=0.15)
