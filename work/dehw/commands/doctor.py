@@ -239,7 +239,7 @@ def trial(pipeline: str = "lite", weights: str | Path | None = None) -> Finding:
         eraser = Eraser.load(pipeline, weights=weights)
         loaded = time.perf_counter()
         page = np.full((SIDE, SIDE, 3), 240, np.uint8)
-        eraser.erase(page, np.ones((SIDE, SIDE), bool))
+        eraser.erase(eraser.prepare(page), np.ones((SIDE, SIDE), bool))
         eraser(page)
     except DehwError as error:
         return Finding("erasing", False, str(error), "see above", error.exit_code or ExitCode.FAILED)
