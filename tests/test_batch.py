@@ -1,4 +1,3 @@
-import io
 import json
 import os
 from pathlib import Path
@@ -6,18 +5,15 @@ from pathlib import Path
 import numpy as np
 import pypdfium2
 import pytest
+from files import damage_page, files, page, pages_of, report, run, save_pdf, save_tiff, whitened
 from PIL import Image
 
-from dehw.commands import main
 from dehw.commands.erase import batch
 from dehw.commands.erase.progress import Progress
-from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import STAGES, Eraser
 from dehw.errors import ExitCode, InputError
-from dehw.files import FORMATS, documents
+from dehw.files import FORMATS
 from dehw.files.images import kind_of, read_image, write_image
-
-INK = slice(10, 14), slice(5, 30)
 
 
 class Told(Progress):
@@ -32,79 +28,6 @@ class Told(Progress):
 
     def _show(self):
         self.seen.append(self.done)
-
-
-@pytest.fixture
-def eraser(tmp_path, monkeypatch):
-    """Finds dark pixels and whitens them; `dehw erase` gets it too, and the current folder is empty."""
-    network = NetworkConfig(type="erasenet", weights="tiny.pdparams")
-    pipeline = Pipeline(
-        name="tiny",
-        segment=Segment(network=network, window=64, stride=32),
-        mask=Mask(dilate=1),
-        erase=Erase(networks=[network], tile=64, margin=13),
-    )
-    segmenter = lambda tiles: (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)  # noqa: E731
-    made = Eraser(pipeline, segmenter, [(lambda tiles, mask: np.ones_like(tiles), 1.0)])
-    monkeypatch.setattr(Eraser, "load", lambda *arguments, **options: made)
-    monkeypatch.chdir(tmp_path)
-    return made
-
-
-def page(ink=True, size=(60, 80)):
-    picture = np.full((*size, 3), 230, np.uint8)
-    if ink:
-        picture[INK] = 30
-    return picture
-
-
-def whitened(picture):
-    return np.where(picture < 128, 255, picture)
-
-
-def save_tiff(path, *pictures, **options):
-    frames = [Image.fromarray(picture) for picture in pictures]
-    frames[0].save(path, save_all=True, append_images=frames[1:], compression="tiff_adobe_deflate", **options)
-
-
-def save_pdf(path, *pictures, points=(40, 30)):
-    pdf = pypdfium2.PdfDocument.new()
-    for picture in pictures:
-        file = io.BytesIO()
-        Image.fromarray(picture).save(file, "JPEG", quality=95, subsampling=0)
-        image = pypdfium2.PdfImage.new(pdf)
-        image.load_jpeg(file, inline=True)
-        image.set_matrix(pypdfium2.PdfMatrix().scale(*points))
-        new = pdf.new_page(*points)
-        new.insert_obj(image)
-        new.gen_content()
-    pdf.save(path)
-
-
-def damage_page(path, index):
-    """Overwrite the pixels of a TIFF's page."""
-    with Image.open(path) as image:
-        image.seek(index)
-        start, size = image.tag_v2[273][0], image.tag_v2[279][0]
-    content = Path(path).read_bytes()
-    Path(path).write_bytes(content[:start] + b"\xff" * size + content[start + size :])
-
-
-def pages_of(path):
-    with documents.open_document(path) as document:
-        return [document.read(index).image for index in range(document.count)]
-
-
-def run(*arguments):
-    return main.main(["erase", *map(str, arguments)])
-
-
-def report():
-    return json.loads(Path("report.json").read_text(encoding="utf-8"))
-
-
-def files(folder="."):
-    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
 
 
 # -- documents of many pages ---------------------------------------------------------------------------------

@@ -2,10 +2,9 @@ import json
 
 import numpy as np
 import pytest
-from test_batch import eraser as eraser  # a fixture
-from test_batch import files, page, report, run, save_tiff
-from test_eraser import constant, eraser_with, tiny
-from test_layout import print_page
+from drawn import print_page
+from erasers import constant, eraser_with, tiny
+from files import files, page, report, run, save_tiff
 
 from dehw.errors import ExitCode
 from dehw.files.images import write_image

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn import print_page
+from erasers import MARGIN, TILE, constant, dark, eraser_with, everywhere, identity, inverted, tiny
 
 from dehw import eraser as eraser_module
-from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment, load_pipeline
+from dehw.config import Mask, NetworkConfig, load_pipeline
 from dehw.engine.paddle import PaddleNetwork
 from dehw.engine.pick import Engine
 from dehw.eraser import Eraser
@@ -18,40 +20,7 @@ from dehw.page import layout
 from dehw.page.layout import Layout
 
 WORK = Path(__file__).resolve().parents[1] / "work"
-TILE, MARGIN = 64, 13
 SIZES = [(1, 1), (1, 7), (5, 3), (38, 38), (39, 37), (64, 64), (65, 130), (200, 90)]
-
-
-def tiny(views=("identity",), cmp=True, batch=3, window=TILE, stride=TILE // 2, dilate=1, **pipeline):
-    network = NetworkConfig(type="erasenet", weights="tiny.pdparams")
-    return Pipeline(
-        name="tiny",
-        segment=Segment(network=network, window=window, stride=stride, views=list(views), batch=batch),
-        mask=Mask(threshold=0.5, dilate=dilate),
-        erase=Erase(networks=[network], tile=TILE, margin=MARGIN, views=list(views), batch=batch, cmp=cmp),
-        **pipeline,
-    )
-
-
-def everywhere(tiles):
-    return np.ones_like(tiles[:, :1])
-
-
-def dark(tiles):
-    """Ink is whatever is darker than half."""
-    return (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)
-
-
-def identity(tiles, mask):
-    return tiles
-
-
-def inverted(tiles, mask):
-    return 1 - tiles
-
-
-def constant(value):
-    return lambda tiles, mask: np.full_like(tiles, value)
 
 
 class Recorder:
@@ -79,11 +48,6 @@ def erased_by(eraser, page, mask):
 
 def random_page(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def eraser_with(*generators, segmenter=everywhere, pipeline=None, device="gpu:0", **settings):
-    pairs = [generator if isinstance(generator, tuple) else (generator, 1.0) for generator in generators]
-    return Eraser(pipeline or tiny(**settings), segmenter, pairs, device)
 
 
 @pytest.mark.parametrize("cmp", [True, False])
@@ -512,8 +476,6 @@ def test_spare_takes_print_out_of_the_mask_and_sensitivity_moves_it():
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_a_turned_page_is_laid_flat_for_the_networks_and_turned_back(turns):
     """The networks see lines that lie flat; page, mask and each step by itself come back as the page was given."""
-    from test_layout import print_page
-
     page = print_page(size=(700, 500))
     page[600:620, 100:400] = (0, 0, 200)
     lines_lie_flat = []
@@ -538,8 +500,6 @@ def test_a_turned_page_is_laid_flat_for_the_networks_and_turned_back(turns):
 
 
 def test_pages_are_turned_for_pipelines_with_a_print_height_alone():
-    from test_layout import print_page
-
     page = np.ascontiguousarray(np.rot90(print_page()))
     assert eraser_with(identity).prepare(page).turns == 0
     assert eraser_with(identity, pipeline=tiny(print_height=30.0)).prepare(page).turns == 1

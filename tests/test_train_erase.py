@@ -402,7 +402,7 @@ def test_validation_scores_whole_pages_as_the_eraser_leaves_them(
 def test_all_validation_pages_are_erased_where_no_number_is_given(train, data, monkeypatch):
     erased = []
     real = Eraser.erase
-    monkeypatch.setattr(Eraser, "erase", lambda self, *args: erased.append(args[0].shape) or real(self, *args))
+    monkeypatch.setattr(Eraser, "erase", lambda self, *args: erased.append(args[0].page.shape) or real(self, *args))
     train("stage1.steps=1")
     assert erased == [(180, 184, 3)] * 2
 

@@ -106,7 +106,8 @@ def keep_hard(args: argparse.Namespace) -> None:
             continue
         page = np.load(path)
         image = np.ascontiguousarray(page[..., :3])
-        mask = eraser.mask(eraser.segment(image, image), image)
+        prepared = eraser.prepare(image)
+        mask = eraser.mask(eraser.segment(prepared), prepared)
         for i, window in enumerate(hard_windows(wrong_pixels(page, mask), HARD_SIDE)):
             save(args.folder / f"{path.stem}_{i}.npy", page[window])
 
