@@ -226,7 +226,7 @@ def copy(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_DRY_RUN", "1")  # the environment that runs the tests stays as it is
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     root = tmp_path / "repository"
-    for folder in ("work", "configs", "scripts"):
+    for folder in ("work", "configs", "scripts", "requirements"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "pretrain"))
     for file in (*ROOT.glob("requirements*.txt"), ROOT / "pyproject.toml"):
         shutil.copy(file, root)
