@@ -40,13 +40,9 @@ def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
         ),
     }
     if len(segment.scales) > 1:
-        changed["one look at the page, at its first scale"] = replace(
-            pipeline, segment=replace(segment, scales=segment.scales[:1])
-        )
-        changed["one look at the page, at its last scale"] = replace(
-            pipeline, segment=replace(segment, scales=segment.scales[-1:])
-        )
-        changed["the last look answers for all of the page"] = replace(pipeline, segment=replace(segment, skip=0))
+        changed["one pass, at the first scale"] = replace(pipeline, segment=replace(segment, scales=segment.scales[:1]))
+        changed["one pass, at the last scale"] = replace(pipeline, segment=replace(segment, scales=segment.scales[-1:]))
+        changed["the last pass answers for all of the page"] = replace(pipeline, segment=replace(segment, skip=0))
     if pipeline.mask.spare:
         unspared = replace(pipeline, mask=replace(pipeline.mask, spare=0))
         changed["letters that the mask reaches into are not spared"] = unspared
