@@ -10,8 +10,10 @@ import pytest
 from dehw.data.materials import InkBank, cut_ink, load_families
 from dehw.data.synth import pen
 from dehw.data.synth.camera import photograph
-from dehw.data.synth.pages import Paper, ink_colour, make_page, trace
-from dehw.data.synth.typeset import Sheet, everyday_hanzi, qr_code, sentence, system_fonts, typeset
+from dehw.data.synth.drawings import qr_code
+from dehw.data.synth.pages import Worksheet, ink_colour, make_page, trace
+from dehw.data.synth.typeset import Typesetter, system_fonts, typeset
+from dehw.data.synth.words import everyday_hanzi, sentence
 from dehw.errors import InputError
 
 FONT_FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -64,7 +66,7 @@ def test_handwriting_darkens_the_page_inside_the_mask_alone(printed):
 def test_ink_over_print_leaves_black_black():
     sheet = np.full((40, 40, 3), 255, np.uint8)
     sheet[:, 20:] = 0
-    paper = Paper(sheet)
+    paper = Worksheet(sheet)
     paper.add(np.ones((10, 40), np.float32), np.float32([200, 0, 0]), (5, 0), 1.0)
     assert np.allclose(paper.page[10, 5], [200, 0, 0]) and np.allclose(paper.page[10, 30], 0)
     assert paper.mask[10].all() and not paper.mask[20].any()
@@ -73,7 +75,7 @@ def test_ink_over_print_leaves_black_black():
 def test_place_avoids_print_or_seeks_it():
     sheet = np.full((200, 200, 3), 255, np.uint8)
     sheet[:, 100:] = 0
-    paper, rng = Paper(sheet), np.random.default_rng(0)
+    paper, rng = Worksheet(sheet), np.random.default_rng(0)
     for _ in range(20):
         free, over = paper.place(rng, (20, 20), False), paper.place(rng, (20, 20), True)
         assert free is None or free[1] + 20 <= 101
@@ -136,7 +138,7 @@ def test_a_pencil_leaves_less_and_grainier_ink_than_gel():
 
 
 def test_traces_of_a_pen_are_in_the_mask_however_faint():
-    paper = Paper(np.full((40, 40, 3), 255, np.uint8))
+    paper = Worksheet(np.full((40, 40, 3), 255, np.uint8))
     trace(np.random.default_rng(0), paper, np.ones((10, 40), np.float32), (5, 0), "pencil")
     assert (paper.mask[5:15] == 1).all() and not paper.mask[20:].any()
     inked = paper.page[5:15].mean(axis=2)
@@ -144,7 +146,7 @@ def test_traces_of_a_pen_are_in_the_mask_however_faint():
 
 
 def test_figures_carry_labels_and_parts_of_a_page_have_colours():
-    sheet = Sheet(np.random.default_rng(0), 400, 400, 20, FONTS)
+    sheet = Typesetter(np.random.default_rng(0), 400, 400, 20, FONTS)
     sheet.y = 100
     for _ in range(5):
         sheet.labels(100, 200)
@@ -163,7 +165,7 @@ def test_qr_codes_can_be_read():
 
 def test_boxes_are_closed_frames_within_the_margins():
     for seed in range(5):
-        sheet = Sheet(np.random.default_rng(seed), 800, 600, 20, FONTS)
+        sheet = Typesetter(np.random.default_rng(seed), 800, 600, 20, FONTS)
         top = sheet.y
         sheet.boxes()
         paper = np.array(sheet.image).min(axis=2)[top : sheet.y] > 128
