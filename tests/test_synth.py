@@ -6,6 +6,9 @@ import cv2
 import matplotlib
 import numpy as np
 import pytest
+from fontTools import subset
+from fontTools.ttLib import TTFont
+from PIL import ImageFont
 
 from dehw.data.materials import InkBank, cut_ink, load_families
 from dehw.data.synth import pen
@@ -113,6 +116,34 @@ def test_fonts_are_gathered_by_family_and_refused_where_missing(tmp_path):
         load_families(tmp_path)
     with pytest.raises(InputError, match="cjk"):
         system_fonts(tmp_path)
+
+
+@pytest.fixture
+def web_font(tmp_path) -> Path:
+    """A folder with one WOFF2 font, which has the letters a, e and x."""
+    pytest.importorskip("brotli")
+    font = TTFont(FONT_FOLDER / "DejaVuSans.ttf")
+    subsetter = subset.Subsetter()
+    subsetter.populate(text="aex")
+    subsetter.subset(font)
+    font.flavor = "woff2"
+    font.save(tmp_path / "hand.woff2")
+    return tmp_path
+
+
+def test_web_fonts_are_written_with(web_font):
+    [family] = load_families(web_font)
+    assert family.covers("axe") and not family.covers("b")
+    letters = [family.font("e", 40), ImageFont.truetype(FONT_FOLDER / "DejaVuSans.ttf", 40)]
+    drawn = [np.array(letter.getmask("e")) for letter in letters]
+    np.testing.assert_array_equal(*drawn)
+    assert pen.font_line(np.random.default_rng(0), [family], "axe", 20).max() > 0.9
+
+
+def test_a_web_font_names_what_it_needs(web_font, monkeypatch):
+    monkeypatch.setattr("fontTools.ttLib.woff2.haveBrotli", False)
+    with pytest.raises(InputError, match="hand.woff2.*pip install brotli"):
+        load_families(web_font)
 
 
 def test_no_two_letters_of_a_hand_are_alike():

@@ -41,7 +41,7 @@ class Worksheet:
         inside = t[top + height, left + width] - t[top, left + width] - t[top + height, left] + t[top, left]
         return float(inside) / (height * width)
 
-    def place(self, rng: np.random.Generator, shape: tuple[int, int], over_print: bool) -> tuple[int, int] | None:
+    def place(self, rng: np.random.Generator, shape: tuple[int, ...], over_print: bool) -> tuple[int, int] | None:
         """A spot for a patch: free of print, or (`over_print`) crossing it; None where the page has none."""
         height, width = shape
         rows, columns = self.mask.shape[0] - height, self.mask.shape[1] - width
@@ -52,7 +52,7 @@ class Worksheet:
         best = int(np.argmax(crowds) if over_print else np.argmin(crowds))
         return spots[best] if over_print or crowds[best] < 0.02 else None
 
-    def inside(self, spot: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int] | None:
+    def inside(self, spot: tuple[int, int], shape: tuple[int, ...]) -> tuple[int, int] | None:
         """`spot` if a patch of this shape fits there, else None."""
         fits = spot[0] + shape[0] <= self.mask.shape[0] and spot[1] + shape[1] <= self.mask.shape[1]
         return spot if fits else None
@@ -217,7 +217,7 @@ def soil(rng: np.random.Generator, sheet: Worksheet, print_height: float) -> Non
         alpha = stain(rng, max(4, round(print_height * rng.uniform(0.4, 5))))
         spot = sheet.place(rng, alpha.shape, rng.random() < 0.5)
         if spot:
-            brown = np.float32([150, 110, 60]) + rng.normal(0, 25, 3).astype(np.float32)
+            brown = np.array([150, 110, 60], np.float32) + rng.normal(0, 25, 3).astype(np.float32)
             sheet.add(alpha, brown, spot, rng.uniform(0.25, 0.7))
 
 

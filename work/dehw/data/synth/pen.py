@@ -92,7 +92,7 @@ def askew(patch: np.ndarray, degrees: float, factor: float) -> np.ndarray:
     return cv2.warpAffine(patch, matrix, (w + w // 4 * 2, h + h // 4 * 2))
 
 
-def pressure(rng: np.random.Generator, shape: tuple[int, int], grain: float) -> np.ndarray:
+def pressure(rng: np.random.Generator, shape: tuple[int, ...], grain: float) -> np.ndarray:
     """The share of its ink that a pen leaves from place to place: (h, w) float32, at most 1.
 
     grain: 0 for gel, up to 0.3 for a ball pen, 1 for a pencil on rough paper.
@@ -146,7 +146,9 @@ def hershey_line(rng: np.random.Generator, text: str, height: float, width: floa
     (w, h), base = cv2.getTextSize(text, face, scale, thickness)
     canvas = np.zeros((h + base + 4 * thickness, w + 4 * thickness), np.uint8)
     cv2.putText(canvas, text, (2 * thickness, h + thickness), face, scale, 255, thickness, cv2.LINE_AA)
-    slanted = cv2.warpAffine(canvas, np.float32([[1, -rng.normal(0.1, 0.15), h * 0.1], [0, 1, 0]]), canvas.shape[::-1])
+    slanted = cv2.warpAffine(
+        canvas, np.array([[1, -rng.normal(0.1, 0.15), h * 0.1], [0, 1, 0]], np.float32), canvas.shape[::-1]
+    )
     bent = warp(slanted.astype(np.float32) / 255, rng, height * s * 0.07, height * s * 0.7)
     return crop(cv2.resize(bent, None, fx=1 / s, fy=1 / s, interpolation=cv2.INTER_AREA))
 
@@ -208,7 +210,7 @@ class Hand:
         if rng.random() < 0.3:
             able = [[], []]
         chosen = [[fonts[rng.integers(len(fonts))]] if fonts else [] for fonts in able]
-        return cls(*chosen, height, width, bold=max(0.0, rng.normal(0, 0.025)) * height)
+        return cls(chosen[0], chosen[1], height, width, bold=max(0.0, rng.normal(0, 0.025)) * height)
 
     def write(self, rng: np.random.Generator, bank: InkBank, room: float) -> np.ndarray | None:
         """A word, formula or line at most about `room` px wide: (h, w) float32 opacity; None where nothing fits."""
