@@ -29,7 +29,7 @@ from dehw.eraser import Eraser, turn  # noqa: E402
 from dehw.files.find import find_pages  # noqa: E402
 from dehw.files.images import read_image, write_image  # noqa: E402
 from dehw.page import layout, masks, printed  # noqa: E402
-from pretrain.corpus import PRINT_HEIGHT, save  # noqa: E402
+from pretrain.corpus import LITE_HEIGHT, save  # noqa: E402
 
 HEIGHTS = (17, 22)  # px; the networks look at print this high, and their mean counts
 SHEET, OVERLAP, GRID = (1000, 1250), 40, 100  # px: height and width of a sheet, what neighbours share, its grid
@@ -39,7 +39,7 @@ FAINT = 12  # grey levels darker than its box that a faint stroke is: not learnt
 
 
 def look(page: np.ndarray, eraser: Eraser) -> tuple[np.ndarray, np.ndarray]:
-    """A page (H, W, 3) uint8 at PRINT_HEIGHT, and the probability of handwriting there, float32 in [0, 1]."""
+    """A page (H, W, 3) uint8 at LITE_HEIGHT, and the probability of handwriting there, float32 in [0, 1]."""
     prepared = eraser.prepare(page)
     scaled, probs = turn(prepared.scaled, -prepared.turns), []
     for height in HEIGHTS:
@@ -89,7 +89,7 @@ def rules(dark: np.ndarray) -> np.ndarray:
     """Level and upright rules, (H, W) bool: lines that answers stand on, and hand-drawn bars, which look no other."""
     found = np.zeros(dark.shape, bool)
     for ink, to in ((dark, found), (np.ascontiguousarray(dark.T), found.T)):
-        for place, rule in printed.level_rules(ink, printed.LENGTH * PRINT_HEIGHT, printed.THICKNESS * PRINT_HEIGHT):
+        for place, rule in printed.level_rules(ink, printed.LENGTH * LITE_HEIGHT, printed.THICKNESS * LITE_HEIGHT):
             to[place] |= rule
     return masks.dilate(found, 3) & (dark > 0)  # to their very ends
 
@@ -113,7 +113,7 @@ def covered(boxes: list, shape: tuple[int, int]) -> np.ndarray:
 def label(page: np.ndarray, prob: np.ndarray, boxes: dict[str, list]) -> tuple[np.ndarray, np.ndarray]:
     """Handwriting, and what may be learnt: two (H, W) bool; rules within ink boxes may where the networks are sure.
 
-    page: (H, W, 3) uint8 at PRINT_HEIGHT; prob: (H, W) float32 in [0, 1]; boxes: what `propose` asks for, in px.
+    page: (H, W, 3) uint8 at LITE_HEIGHT; prob: (H, W) float32 in [0, 1]; boxes: what `propose` asks for, in px.
     Raises ValueError for a box or a list it cannot take.
     """
     if unknown := set(boxes) - {"ink", "print", "ignore"}:

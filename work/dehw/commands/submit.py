@@ -194,7 +194,7 @@ def _is_text(name: str) -> bool:
 
 def default_pages(data: str | Path = "data") -> list[InputFile]:
     """The contest's test set below `data`, unpacked if need be; without one the sample pages."""
-    from dehw.data.pairs import test_pages
+    from dehw.data.zips import test_pages
 
     return find_pages(test_pages(data) or [Path(data) / "sample" / "images"])
 

@@ -8,7 +8,7 @@ makes room for the next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Annotated
@@ -65,6 +65,11 @@ class DecodedPair:
             return Crop(image, gt, masks.soft_mask(image, gt))
         return Crop(image, gt, masks.from_file(augment.cut(self.mask, window, fill=0)))
 
+    def mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> DecodedPair:
+        """The pair with each of its arrays changed."""
+        mask = None if self.mask is None else change(self.mask)
+        return DecodedPair(change(self.image), change(self.gt), mask)
+
     def soft_mask(self) -> np.ndarray:
         """The mask of the whole page, (H, W) float32 in [0, 1], 1 = handwriting."""
         if self.mask is None:
@@ -84,7 +89,7 @@ def decode(pair: Pair, print_height: float | None = None) -> DecodedPair:
     factor = 1.0 if print_height is None else layout.measure(image).factor(print_height)
     if factor == 1.0:
         return DecodedPair(image, gt, mask)
-    return DecodedPair(*(None if array is None else _resize(array, factor) for array in (image, gt, mask)))
+    return DecodedPair(image, gt, mask).mapped(lambda array: _resize(array, factor))
 
 
 class CropStream:
@@ -122,7 +127,8 @@ class CropStream:
         s = self.settings
         for _ in range(1 + s.recipes.redraw):
             page = self._page(oldest + int(rng.integers(s.buffer)), oldest)
-            window = augment.draw(rng, *page.image.shape[:2], s.size, s.hflip, s.rotate, s.degrees)
+            height, width = page.image.shape[:2]
+            window = augment.draw(rng, height, width, s.size, s.hflip, s.rotate, s.degrees)
             crop = page.cut(replace(window, flip=False))
             if s.recipes.redraw and (crop.mask >= INK).mean() >= s.recipes.min_ink:
                 break
@@ -213,8 +219,7 @@ def _cleaned(page: DecodedPair, threshold: float | None) -> DecodedPair:
 
 
 def _padded(page: DecodedPair, size: int) -> DecodedPair:
-    arrays = (page.image, page.gt, page.mask)
-    return DecodedPair(*(None if array is None else augment.pad(array, size) for array in arrays))
+    return page.mapped(lambda array: augment.pad(array, size))
 
 
 def _resize(array: np.ndarray, factor: float) -> np.ndarray:

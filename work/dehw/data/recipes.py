@@ -240,13 +240,13 @@ def _circle(rng: np.random.Generator, height: float, text: str) -> np.ndarray:
     thickness = max(1, round(height * rng.uniform(0.03, 0.08)))
     axes = [max(2, round(radius)), max(2, round(radius * rng.uniform(0.8, 1.0)))]
     centre = [axis + thickness for axis in axes]
-    alpha = np.zeros((2 * centre[1] + 1, 2 * centre[0] + 1), np.uint8)
-    cv2.ellipse(alpha, centre, axes, 0, 0, 360, 255, thickness, cv2.LINE_AA)
-    alpha = alpha.astype(np.float32) / 255
+    drawn = np.zeros((2 * centre[1] + 1, 2 * centre[0] + 1), np.uint8)
+    cv2.ellipse(drawn, centre, axes, 0, 0, 360, 255, thickness, cv2.LINE_AA)
+    alpha = drawn.astype(np.float32) / 255
     if text:
         inside = _text(text, max(6, round(radius)))
-        spot = [(whole - size) // 2 for whole, size in zip(alpha.shape, inside.shape)]
-        box, part = _overlap(alpha.shape, inside.shape, spot)
+        top, left = ((whole - size) // 2 for whole, size in zip(alpha.shape, inside.shape))
+        box, part = _overlap(alpha.shape, inside.shape, (top, left))
         alpha[box] = np.maximum(alpha[box], inside[part])
     return alpha
 
@@ -270,7 +270,7 @@ def _text(text: str, size: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from dehw.config import Pipeline
-from dehw.data.pairs import ZIP_FOLDER, contest_datasets
+from dehw.data.zips import ZIP_FOLDER, contest_datasets
 from dehw.errors import DehwError, ExitCode, InputError
 from dehw.files.atomic import write_json
 

@@ -1,7 +1,7 @@
 """Measure the seconds of a training step of each configuration, and where they go, and print a table.
 
-python benchmarks/steps.py                                all of configs/*.yml, crops of 256 px, one a step
-python benchmarks/steps.py --crops 512 --batch 4 configs/erasenet.yml
+python -m tools.steps                                all of configs/*.yml, crops of 256 px, one a step
+python -m tools.steps --crops 512 --batch 4 configs/erasenet.yml
 
 Data are crops of the sample pages (--data: of others), cut by this process itself: a training's workers cut them
 beside the network. Forward holds the losses; the adversary's column is the discriminator's own step. After one
@@ -10,28 +10,25 @@ step to warm up, the mean of --steps.
 
 import argparse
 import os
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import cv2  # noqa: F401  before Paddle
+import numpy as np
+import paddle
+from paddleseg.core.train import loss_computation
+from paddleseg.utils import logger
+
+from dehw.config import load, load_pipeline
+from dehw.engine.paddle import pick_device
+from dehw.train import erase, seg
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "work"))
-
-import cv2  # noqa: E402, F401  before Paddle
-import numpy as np  # noqa: E402
-import paddle  # noqa: E402
-from paddleseg.core.train import loss_computation  # noqa: E402
-from paddleseg.utils import logger  # noqa: E402
-
-from dehw.config import load, load_pipeline  # noqa: E402
-from dehw.engine.paddle import pick_device  # noqa: E402
-from dehw.train import erase, seg  # noqa: E402
-
 PARTS = ("data", "forward", "backward", "optimizer", "adversary")
-Part = Callable[[str], "contextmanager"]
+Part = Callable[[str], AbstractContextManager[None]]
 
 
 def main() -> None:
@@ -119,7 +116,9 @@ def segmenter_steps(path: Path, args: argparse.Namespace, part: Part) -> Iterato
         yield
 
 
-def descend(loss: paddle.Tensor, optimizer: paddle.optimizer.Optimizer, scheduler: object, part: Part) -> None:
+def descend(
+    loss: paddle.Tensor, optimizer: paddle.optimizer.Optimizer, scheduler: paddle.optimizer.lr.LRScheduler, part: Part
+) -> None:
     with part("backward"):
         loss.backward()
     with part("optimizer"):

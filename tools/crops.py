@@ -1,12 +1,11 @@
 """Measure how many training crops one worker cuts per second of its CPU's time, and print a table.
 
-python benchmarks/crops.py                     made-up pages of 3 and 15 megapixels
-python benchmarks/crops.py --data DIR          the pairs below DIR instead
-python benchmarks/crops.py --recipes           the time of each step of the recipes, and of all of them at once
+python -m tools.crops                     made-up pages of 3 and 15 megapixels
+python -m tools.crops --data DIR          the pairs below DIR instead
+python -m tools.crops --recipes           the time of each step of the recipes, and of all of them at once
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -15,13 +14,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "work"))
-
-from dehw.data.crops import CropSettings, CropStream, decode  # noqa: E402
-from dehw.data.materials import cut_pieces  # noqa: E402
-from dehw.data.pairs import Pair, find_pairs  # noqa: E402
-from dehw.data.recipes import STEPS, Recipes  # noqa: E402
-from dehw.files.images import image_size, write_image  # noqa: E402
+from dehw.data.crops import CropSettings, CropStream, decode
+from dehw.data.materials import cut_pieces
+from dehw.data.pairs import Pair, find_pairs
+from dehw.data.recipes import STEPS, Recipes
+from dehw.files.images import image_size, write_image
 
 SETTINGS = "| pages | decoding a pair, s | crops a page | buffer | crops/s a worker |\n|---|---|---|---|---|"
 RECIPES = "| pages | recipes, each with probability 1 | crops/s a worker |\n|---|---|---|"

@@ -1,6 +1,6 @@
 """Measure what each test-time trick of a pipeline gains on pages with known originals, and print a table.
 
-python benchmarks/ablation.py --data DIR [--split val] [--pipeline lite] [--pages N]
+python -m tools.ablation --data DIR [--split val] [--pipeline lite] [--pages N]
 
 DIR holds images/ and gts/; mask/, valid/ and index.csv (columns id and split) are used where they are there. A row
 switches one trick on or off against the pipeline as it is. Seconds are those of the pages' erasing, without files.
@@ -15,13 +15,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "work"))
-
-from dehw.config import Pipeline, load_pipeline  # noqa: E402
-from dehw.data.pairs import match  # noqa: E402
-from dehw.eraser import Eraser  # noqa: E402
-from dehw.files.images import read_image, read_mask  # noqa: E402
-from dehw.page import masks, metrics  # noqa: E402
+from dehw.config import Pipeline, load_pipeline
+from dehw.data.pairs import match
+from dehw.eraser import Eraser
+from dehw.files.images import read_image, read_mask
+from dehw.page import masks, metrics
 
 FLIPS = ["identity", "hflip"]
 
@@ -42,13 +40,9 @@ def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
         ),
     }
     if len(segment.scales) > 1:
-        changed["one look at the page, at its first scale"] = replace(
-            pipeline, segment=replace(segment, scales=segment.scales[:1])
-        )
-        changed["one look at the page, at its last scale"] = replace(
-            pipeline, segment=replace(segment, scales=segment.scales[-1:])
-        )
-        changed["the last look answers for all of the page"] = replace(pipeline, segment=replace(segment, skip=0))
+        changed["one pass, at the first scale"] = replace(pipeline, segment=replace(segment, scales=segment.scales[:1]))
+        changed["one pass, at the last scale"] = replace(pipeline, segment=replace(segment, scales=segment.scales[-1:]))
+        changed["the last pass answers for all of the page"] = replace(pipeline, segment=replace(segment, skip=0))
     if pipeline.mask.spare:
         unspared = replace(pipeline, mask=replace(pipeline.mask, spare=0))
         changed["letters that the mask reaches into are not spared"] = unspared
