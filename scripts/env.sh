@@ -144,7 +144,7 @@ cure_opencv() {
     *libGL* | *libgthread* | *libglib*) ;;
     *) die "OpenCV does not import: $(printf '%s\n' "$trouble" | tail -n 1)" ;;
     esac
-    build=$("$PYTHON" -m pip list --format freeze 2>/dev/null | grep '^opencv-[a-z-]*==' | head -n 1)
+    build=$("$PYTHON" -m pip list --format freeze 2>/dev/null | grep '^opencv-[a-z-]*==' | grep -v headless | head -n 1)
     headless=${build%%==*}-headless==${build##*==}
     say "$build needs display libraries that this system lacks: taking $headless"
     "$PYTHON" -m pip uninstall --quiet --yes "${build%%==*}" || die "pip failed, see above"

@@ -3,10 +3,14 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2  # noqa: F401  before Paddle
 import paddle  # noqa: F401  before pytest's faulthandler, whose place it takes otherwise: a crash would leave no trace
 import pytest
+from erasers import constant, dark, eraser_with
+
+from dehw.eraser import Eraser
 
 # Being imported, OpenVINO and ONNX Runtime would report it over the network, the latter again and again by a thread.
 sys.modules["openvino_telemetry"] = None
@@ -31,3 +35,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEHW_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def eraser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eraser:
+    """Finds dark pixels and whitens them; `dehw erase` gets it too, and the current folder is empty."""
+    made = eraser_with(constant(1.0), segmenter=dark, device="cpu")
+    monkeypatch.setattr(Eraser, "load", lambda *arguments, **options: made)
+    monkeypatch.chdir(tmp_path)
+    return made

@@ -1,4 +1,3 @@
-import io
 import json
 import os
 from pathlib import Path
@@ -6,18 +5,15 @@ from pathlib import Path
 import numpy as np
 import pypdfium2
 import pytest
+from files import damage_page, files, page, pages_of, report, run, save_pdf, save_tiff, whitened
 from PIL import Image
 
-from dehw.commands import main
 from dehw.commands.erase import batch
 from dehw.commands.erase.progress import Progress
-from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
-from dehw.eraser import Eraser
+from dehw.eraser import STAGES, Eraser
 from dehw.errors import ExitCode, InputError
-from dehw.files import FORMATS, documents
+from dehw.files import FORMATS
 from dehw.files.images import kind_of, read_image, write_image
-
-INK = slice(10, 14), slice(5, 30)
 
 
 class Told(Progress):
@@ -32,79 +28,6 @@ class Told(Progress):
 
     def _show(self):
         self.seen.append(self.done)
-
-
-@pytest.fixture
-def eraser(tmp_path, monkeypatch):
-    """Finds dark pixels and whitens them; `dehw erase` gets it too, and the current folder is empty."""
-    network = NetworkConfig(type="erasenet", weights="tiny.pdparams")
-    pipeline = Pipeline(
-        name="tiny",
-        segment=Segment(network=network, window=64, stride=32),
-        mask=Mask(dilate=1),
-        erase=Erase(networks=[network], tile=64, margin=13),
-    )
-    segmenter = lambda tiles: (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)  # noqa: E731
-    made = Eraser(pipeline, segmenter, [(lambda tiles, mask: np.ones_like(tiles), 1.0)])
-    monkeypatch.setattr(Eraser, "load", lambda *arguments, **options: made)
-    monkeypatch.chdir(tmp_path)
-    return made
-
-
-def page(ink=True, size=(60, 80)):
-    picture = np.full((*size, 3), 230, np.uint8)
-    if ink:
-        picture[INK] = 30
-    return picture
-
-
-def whitened(picture):
-    return np.where(picture < 128, 255, picture)
-
-
-def save_tiff(path, *pictures, **options):
-    frames = [Image.fromarray(picture) for picture in pictures]
-    frames[0].save(path, save_all=True, append_images=frames[1:], compression="tiff_adobe_deflate", **options)
-
-
-def save_pdf(path, *pictures, points=(40, 30)):
-    pdf = pypdfium2.PdfDocument.new()
-    for picture in pictures:
-        file = io.BytesIO()
-        Image.fromarray(picture).save(file, "JPEG", quality=95, subsampling=0)
-        image = pypdfium2.PdfImage.new(pdf)
-        image.load_jpeg(file, inline=True)
-        image.set_matrix(pypdfium2.PdfMatrix().scale(*points))
-        new = pdf.new_page(*points)
-        new.insert_obj(image)
-        new.gen_content()
-    pdf.save(path)
-
-
-def damage_page(path, index):
-    """Overwrite the pixels of a TIFF's page."""
-    with Image.open(path) as image:
-        image.seek(index)
-        start, size = image.tag_v2[273][0], image.tag_v2[279][0]
-    content = Path(path).read_bytes()
-    Path(path).write_bytes(content[:start] + b"\xff" * size + content[start + size :])
-
-
-def pages_of(path):
-    with documents.open_document(path) as document:
-        return [document.read(index).image for index in range(document.count)]
-
-
-def run(*arguments):
-    return main.main(["erase", *map(str, arguments)])
-
-
-def report():
-    return json.loads(Path("report.json").read_text(encoding="utf-8"))
-
-
-def files(folder="."):
-    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
 
 
 # -- documents of many pages ---------------------------------------------------------------------------------
@@ -158,7 +81,7 @@ def test_a_page_too_large_for_the_memory_stays_as_it_was(eraser, capsys, save, n
     save(name, page(), page(size=(90, 120)))
     called = Eraser.__call__
 
-    def limited(self, image):
+    def limited(self, image, **options):
         if len(image) > 60:
             raise MemoryError
         return called(self, image)
@@ -380,7 +303,7 @@ def test_the_report_of_an_interrupted_run_tells_what_was_done(eraser, monkeypatc
         write_image(f"in/{name}", page())
     called, calls = Eraser.__call__, []
 
-    def interrupted(self, image):
+    def interrupted(self, image, **options):
         calls.append(image)
         if len(calls) > 1:
             raise KeyboardInterrupt
@@ -408,7 +331,7 @@ def test_progress_counts_the_tiles_of_all_pages(eraser):
     found, _ = batch.find_documents([Path(name) for name in ("a.tif", "b.png", "c.png")], lambda path: False)
     jobs, _ = batch.plan(found, Path("out"))
     told = Told(sum(job.count for job in jobs))
-    for _ in batch.erase_all(eraser, jobs, told):
+    for _ in batch.erase_all(batch.with_eraser(eraser), jobs, told):
         pass
     assert told.total == 4 and told.seen[-1] == 4
     assert told.seen == sorted(set(told.seen))
@@ -419,9 +342,10 @@ def test_progress_counts_the_tiles_of_all_pages(eraser):
 
 def test_the_eraser_tells_its_tiles(eraser):
     calls = []
-    eraser.progress = lambda *call: calls.append(call)
-    eraser(page())
-    assert calls == [("segment", 1, 2), ("segment", 2, 2), ("erase", 1, 1)]
+    eraser(page(), progress=lambda *call: calls.append(call))
+    tiles = [call for call in calls if call[1]]
+    assert tiles == [("segment", 1, 2), ("segment", 2, 2), ("erase", 1, 1)]
+    assert [stage for stage, done, _ in calls if not done] == list(STAGES)
 
 
 @pytest.mark.parametrize("kind, lines", [("json", True), ("none", False)])

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from erasers import constant, dark, tiny
 
 from dehw.commands.erase import batch
 from dehw.commands.erase.progress import Progress
-from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import Eraser
 from dehw.files import documents
 from dehw.files.find import find_pages
@@ -50,12 +50,6 @@ def reads(monkeypatch):
 
 def eraser(called=lambda number: None):
     """Whitens dark pixels; called with the number of the page, from 0, before each."""
-    network = NetworkConfig(type="erasenet", weights="tiny.pdparams")
-    pipeline = Pipeline(
-        segment=Segment(network=network, window=64, stride=32),
-        mask=Mask(dilate=1),
-        erase=Erase(networks=[network], tile=64, margin=13),
-    )
     pages = iter(range(100))
 
     class Told(Eraser):
@@ -63,13 +57,12 @@ def eraser(called=lambda number: None):
             called(next(pages))
             return super().__call__(*arguments, **options)
 
-    segmenter = lambda tiles: (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)  # noqa: E731
-    return Told(pipeline, segmenter, [(lambda tiles, mask: np.ones_like(tiles), 1.0)])
+    return Told(tiny(), dark, [(constant(1.0), 1.0)])
 
 
 def run(made, told=None):
     jobs, _ = batch.plan(find_pages(["in"]), Path("out"))
-    return batch.erase_all(made, jobs, told or Quiet(len(jobs)))
+    return batch.erase_all(batch.with_eraser(made), jobs, told or Quiet(len(jobs)))
 
 
 def appears(path):

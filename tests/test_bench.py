@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dehw import eraser as eraser_module
 from dehw.commands import bench, main
 from dehw.commands.bench import growth, measure, reference
 from dehw.commands.bench.growth import Line
 from dehw.commands.bench.measure import Bench, Stopwatch
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.engine import machine, weights
-from dehw.eraser import Eraser
+from dehw.eraser import STAGES, Eraser
 from dehw.errors import ExitCode
 from dehw.files.images import read_image, write_image
 from dehw.page import masks
+from dehw.page.layout import Layout
 
 SEGMENTER = NetworkConfig("segformer_b0", "s.pdparams", {"embedding_dim": 16})
 GENERATOR = NetworkConfig("erasenet", "e.pdparams", {"width": 0.0625, "spectral_norm": False})
@@ -45,28 +45,29 @@ def picture(height=60, width=80):
 # -- stages and passes
 
 
-def test_the_stopwatch_stops_the_outer_stage_within_an_inner_one(monkeypatch):
-    now = iter([0.0, 1.0, 3.0, 7.0, 15.0, 31.0])
+def test_the_stopwatch_gives_the_time_to_the_stage_that_runs(monkeypatch):
+    now = iter([0.0, 1.0, 3.0, 4.0, 7.0, 15.0])
     monkeypatch.setattr(measure.time, "perf_counter", lambda: next(now))
     clock = Stopwatch()  # at 0
-    with clock.stage("compose"):  # from 1
-        with clock.stage("erase"):  # from 3 to 7
-            pass  # until 15
-    assert clock.take() == dict.fromkeys(measure.STAGES, 0.0) | {
-        "other": 1.0 + 16.0,
-        "compose": 2.0 + 8.0,
-        "erase": 4.0,
-    }
+    for stage, done in (("prepare", 0), ("segment", 0), ("segment", 1), ("erase", 0), ("erase", 2), ("compose", 0)):
+        clock.progress(stage, done, 2)  # at 1, 3, 4 and 7
+    assert clock.take() == dict.fromkeys(measure.STAGES, 0.0) | {"other": 1, "segment": 3, "erase": 3, "compose": 8}
     assert not any(clock.seconds.values())
+
+
+def test_every_stage_of_the_eraser_has_its_place_in_the_table():
+    assert set(measure.STAGE_OF) == set(STAGES) and set(measure.STAGE_OF.values()) <= set(measure.STAGES)
 
 
 def test_the_stages_add_up_to_the_page_and_each_gets_its_own(tmp_path):
     write_image(tmp_path / "page.png", picture())
     eraser = tiny()
-    steps = {"segment": 0.05, "generate": 0.07}
-    for name, seconds in steps.items():
-        step = getattr(eraser, name)
-        setattr(eraser, name, lambda *given, step=step, seconds=seconds: (time.sleep(seconds), step(*given))[1])
+
+    def slow(network, seconds):
+        return lambda *tiles: (time.sleep(seconds), network(*tiles))[1]
+
+    eraser.segmenter = slow(eraser.segmenter, 0.05)
+    eraser.generators = [(slow(network, 0.07), weight) for network, weight in eraser.generators]
     started = time.perf_counter()
     measured = Bench(eraser, tmp_path / "out").page(tmp_path / "page.png")
     assert sum(measured.seconds.values()) <= time.perf_counter() - started
@@ -89,17 +90,17 @@ def test_passes_are_tiles_times_views(tmp_path, views):
 
 
 @pytest.mark.parametrize("share, inked", [(0.0, 0), (0.25, 3), (1 / 3, 4), (0.5, 6), (1.0, 12)])
-def test_a_made_up_mask_inks_its_share_of_the_tiles(tmp_path, share, inked):
+def test_blots_ink_their_share_of_the_tiles(tmp_path, share, inked):
     """100x150 px are 3 x 4 tiles of 38 kept pixels."""
     page = np.full((100, 150, 3), 200, np.uint8)
-    mask = measure.made_mask(tiny(), page, share)
-    tiles = tiny().tiles(100, 150)
-    assert len(tiles) == 12 and sum(mask[tile.keep].any() for tile in tiles) == inked
+    blots = (measure.blotted(tiny(), page, share) != page).any(axis=2)
+    tiles = tiny().generator_tiles(100, 150)
+    assert len(tiles) == 12 and sum(blots[tile.keep].any() for tile in tiles) == inked
     write_image(tmp_path / "page.png", page)
     assert Bench(tiny(), tmp_path / "out", share).page(tmp_path / "page.png").passes[1] == inked
 
 
-def test_a_made_up_mask_says_where_further_looks_look(tmp_path):
+def test_blots_say_where_further_looks_look(tmp_path):
     """A first look of 2 windows over a page of 100x150 px, a second of up to 12; the page's own ink counts not."""
     write_image(tmp_path / "page.png", np.full((100, 150, 3), 20, np.uint8))
     passes = {}
@@ -110,11 +111,12 @@ def test_a_made_up_mask_says_where_further_looks_look(tmp_path):
     assert passes[0.0] == 2 < passes[1 / 12] < passes[1.0] == 2 + 12
 
 
-def test_a_made_up_mask_lies_right_on_a_page_that_is_scaled(monkeypatch):
-    monkeypatch.setattr(eraser_module.layout, "working_scale", lambda page, target: 0.5)
-    mask = measure.made_mask(tiny(), np.full((200, 300, 3), 200, np.uint8), 0.5)
-    small = masks.threshold(mask.reshape(100, 2, 150, 2).mean((1, 3)), 0.5)
-    assert sum(small[tile.keep].any() for tile in tiny().tiles(100, 150)) == 6
+def test_blots_lie_right_on_a_page_that_is_scaled(monkeypatch):
+    monkeypatch.setattr(Layout, "factor", lambda self, target: 0.5)
+    page = np.full((200, 300, 3), 200, np.uint8)
+    blots = (measure.blotted(tiny(), page, 0.5) != page).any(axis=2)
+    small = masks.threshold(blots.reshape(100, 2, 150, 2).mean((1, 3)), 0.5)
+    assert sum(small[tile.keep].any() for tile in tiny().generator_tiles(100, 150)) == 6
 
 
 def test_a_folder_is_erased_as_by_dehw_erase(tmp_path):
@@ -208,7 +210,7 @@ def test_untrained_networks_need_no_weights_and_leave_the_cache_alone(command, m
     monkeypatch.setattr(Eraser, "load", load)
     assert command("--untrained") == ExitCode.OK
     assert seen[0][0] != before == os.environ["DEHW_CACHE"] and seen[0][1] == ["e.pdparams", "s.pdparams"]
-    assert json.loads(Path("all.json").read_text())["pages"][0]["passes"][1] == 2  # a third of six tiles
+    assert json.loads(Path("all.json").read_text())["pages"][0]["passes"][1] == 1  # a third of three tiles
 
 
 # -- the winners' way
@@ -295,7 +297,7 @@ def test_scale_draws_a_chart_and_tells_the_lines(command, capsys, monkeypatch):
     assert [round(page["height"] * page["width"] / 1e6, 2) for page in facts["by_area"]] == [0.01, 0.02, 0.03]
     assert [page["inked"] for page in facts["by_share"]] == list(growth.SHARES)
     tiles = [page["passes"][1] for page in facts["by_share"]]
-    assert tiles == sorted(tiles) and tiles[0] == 0 and tiles[-1] == len(tiny().tiles(163, 122))
+    assert tiles == sorted(tiles) and tiles[0] == 0 and tiles[-1] == len(tiny().generator_tiles(163, 122))
     printed = capsys.readouterr().out
     assert "a megapixel" in printed and "bytes a pixel" in printed and "times the inked share" in printed
 

@@ -2,18 +2,16 @@ import json
 
 import numpy as np
 import pytest
-from test_batch import eraser as eraser  # a fixture
-from test_batch import files, page, report, run, save_tiff
-from test_eraser import constant, eraser_with, tiny
-from test_scale import print_page
+from drawn import print_page
+from erasers import constant, eraser_with, tiny
+from files import files, page, report, run, save_tiff
 
 from dehw.errors import ExitCode
 from dehw.files.images import write_image
-from dehw.page import confidence
-from dehw.page.confidence import Confidence, doubts, measure
-from dehw.page.lines import Lines, find_lines
+from dehw.page import confidence, layout
+from dehw.page.confidence import Confidence, covered, doubts, measure
 
-NO_PRINT = Lines(np.zeros((0, 4), np.float32), False)
+NO_PRINT = np.zeros((0, 4), np.float32)
 
 
 def test_sure_and_possible_are_counted():
@@ -28,17 +26,17 @@ def test_a_page_without_handwriting_is_sure():
 
 
 def test_print_in_the_mask_is_counted_from_a_word_on():
-    found = find_lines(print_page())
+    letters = layout.measure(print_page()).letters
     prob = np.zeros((1400, 1000), np.float32)
 
     def taken(characters):
         mask = np.zeros(prob.shape, bool)
-        for left, top, width, height in found.boxes[:characters].astype(int):
+        for left, top, width, height in letters[:characters].astype(int):
             mask[top : top + height + 2, left : left + width + 2] = True
-        return measure(prob, mask, found).print
+        return measure(prob, mask, letters).print
 
     assert taken(confidence.WORD - 1) == 0
-    assert taken(50) == pytest.approx(50 / len(found.boxes), rel=0.1)
+    assert taken(50) == pytest.approx(50 / len(letters), rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -109,3 +107,21 @@ def test_warnings_are_messages_of_json_progress(eraser, capsys):
     assert [line["message"][:11] for line in lines if "message" in line] == ["a.png: only"] and files()[
         0
     ] == "a.clean.png"
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_what_a_mask_takes_is_counted(turns):
+    page = np.ascontiguousarray(np.rot90(print_page(), turns))
+    letters = layout.measure(page).letters
+    mask = np.zeros(page.shape[:2], bool)
+    assert covered(letters, mask) == 0
+    axis = turns  # half of the page along the lines
+    half = [slice(None), slice(None)]
+    half[1 - axis] = slice(0, page.shape[1 - axis] // 2)
+    mask[tuple(half)] = True
+    assert covered(letters, mask) == pytest.approx(len(letters) / 2, rel=0.1)
+    mask[:] = True
+    assert covered(letters, mask) == len(letters)
+    thin = np.zeros_like(mask)
+    thin[::3] = True  # a third of each box
+    assert covered(letters, thin) == 0

@@ -1,21 +1,29 @@
-"""Strict configurations: what is accepted, and what a refused one is told."""
+"""Strict configurations: what is accepted, where they are found, and what a refused one is told."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+import shutil
+import subprocess
+import sys
+from dataclasses import field, replace
+from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from dehw import config
 from dehw.errors import ConfigError, ExitCode
 
+ROOT = Path(__file__).parents[1]
 
-@dataclass
+
+@dataclass(config=config.STRICT)
 class Optimizer:
-    lr: float = 1e-3
+    lr: Annotated[float, Field(ge=0, le=100)] = 1e-3
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
 
 
-@dataclass
+@dataclass(config=config.STRICT)
 class Training:
     iters: int
     optimizer: Optimizer = field(default_factory=Optimizer)
@@ -24,6 +32,11 @@ class Training:
     mask: Literal["pipeline", "gt", "none"] = "gt"
     args: dict = field(default_factory=dict)
     stages: list[Optimizer] = field(default_factory=list)
+    window: Optimizer | None = None
+
+    def __post_init__(self):
+        if self.mask == "none" and self.amp:
+            raise ValueError("amp needs a mask")
 
 
 def write(path, text):
@@ -55,7 +68,7 @@ def test_values_reach_nested_dataclasses(file):
     [("1e-4", 1e-4), ("1E+3", 1e3), ("2.5e-5", 2.5e-5), ("-3e2", -300.0), ("7", 7.0), (".5", 0.5)],
 )
 def test_numbers_read_as_people_write_them(file, text, number):
-    assert config.load(file(f"iters: 1\noptimizer: {{lr: {text}}}"), Training).optimizer.lr == number
+    assert config.load(file(f"iters: 1\noptimizer: {{betas: [{text}]}}"), Training).optimizer.betas == [number]
 
 
 def test_base_is_merged_key_by_key_and_lists_are_replaced(file):
@@ -91,13 +104,15 @@ def test_overrides_set_any_value(file):
         "stages.1.lr=9",
         "resume=null",
         "optimizer.betas.0=0",
+        "args.text=a b=c",
+        'args.quoted="a b"',
     ]
     loaded = config.load(
         file("iters: 1\nresume: x\noptimizer: {betas: [7, 8]}\nstages: [{lr: 1}, {lr: 2}]"), Training, opts
     )
     assert loaded.optimizer == Optimizer(1e-5, [0.0, 8.0])
     assert loaded.amp and loaded.resume is None
-    assert loaded.args == {"new": {"deep": [1, 2]}}
+    assert loaded.args == {"new": {"deep": [1, 2]}, "text": "a b=c", "quoted": "a b"}
     assert [stage.lr for stage in loaded.stages] == [1, 9]
 
 
@@ -114,11 +129,19 @@ def test_overrides_set_any_value(file):
         ("iters:", ["iters", "nothing"]),
         ("iters: 1\namp: 1", ["amp", "true or false"]),
         ("iters: 1\nresume: 3", ["resume", "text"]),
+        ("iters: '1'", ["iters", "whole number", "'1' (str)"]),
+        ("iters: 1\nargs: [1]", ["args", "key: value"]),
+        ("iters: 1\non: 1", ["key True is not text"]),
         ("iters: 1\noptimizer: {lr: true}", ["optimizer.lr", "a number"]),
+        ("iters: 1\noptimizer: {lr: -1}", ["optimizer.lr", "at least 0", "-1"]),
+        ("iters: 1\noptimizer: {lr: 101}", ["optimizer.lr", "at most 100", "101"]),
+        ("iters: 1\noptimizer: {lr: .inf}", ["optimizer.lr", "number", "inf"]),
+        ("iters: 1\nwindow: {lrr: 1}", ["window.lrr", "'lr'"]),
+        ("iters: 1\nmask: none\namp: true", ["amp needs a mask"]),
         ("iters: 1\noptimizer: {betas: 0.9}", ["optimizer.betas", "a list"]),
         ("iters: 1\noptimizer: {betas: [a]}", ["optimizer.betas.0", "a number"]),
         ("iters: 1\noptimizer: adam", ["optimizer", "lr, betas", "'adam'"]),
-        ("iters: 1\nmask: pipelin", ["mask", "'pipeline'", "gt, none"]),
+        ("iters: 1\nmask: pipelin", ["mask", "did you mean 'pipeline'", "'gt' or 'none'"]),
         ("iters: 1\niters: 2", ["iters", "twice"]),
         ("iters: [1", ["YAML"]),
         ("- 1", ["key: value"]),
@@ -144,6 +167,31 @@ def test_a_refusal_names_file_key_and_cure(file, text, words):
 def test_a_refused_override_is_named(file, opt, words):
     message = refusal(file("iters: 1\nstages: [{lr: 1}]"), opt)
     assert [word for word in [opt, *words] if word not in message] == []
+
+
+def test_all_problems_of_a_file_are_told_at_once(file):
+    message = refusal(file("itres: 1\namp: maybe\nstages: [{lr: -1}, 3]"), "mask=all")
+    assert "6 problems" in message and len(message.splitlines()) == 1 + 6
+    words = ["'iters' is missing", "'itres' (did you mean 'iters'?)", "'amp'", "'stages.0.lr'", "'stages.1'", "'mask'"]
+    assert [word for word in words if word not in message] == []
+
+
+def test_schemas_are_checked_when_made_in_python_too():
+    assert isinstance(Optimizer(1).lr, float)
+    for wrong in ({"iters": 1.5}, {"iters": True}, {"iters": 1, "itres": 1}, {"iters": 1, "mask": "none", "amp": True}):
+        with pytest.raises(ValueError):
+            Training(**wrong)
+    with pytest.raises(ValueError, match="lr"):
+        replace(Optimizer(), lr=-1.0)
+
+
+def test_overrides_of_a_foreign_grammar_begin_no_blocks(file):
+    path = file("model: {backbone: {a: 1}}")
+    assert config.read(path, ["model.new=1", "model.backbone.a=x"], grow=False)[0] == {
+        "model": {"backbone": {"a": "x"}, "new": 1}
+    }
+    with pytest.raises(ConfigError, match="model.backbon.a .*'backbon'.*did you mean 'backbone'"):
+        config.read(path, ["model.backbon.a=1"], grow=False)
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -173,6 +221,27 @@ def test_a_pipeline_is_read_from_any_file_and_overridden(file):
     assert pipeline.mask == config.Mask()
 
 
+def test_shipped_configurations_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert config.find_config("configs/erasenet.yml") == ROOT / "configs/erasenet.yml"
+    assert config.load_pipeline("configs/pipelines/lite.yml") == config.load_pipeline("lite")
+    own = tmp_path / "configs" / "erasenet.yml"
+    own.parent.mkdir()
+    own.touch()
+    assert config.find_config("configs/erasenet.yml").resolve() == own  # what lies in the folder comes first
+    assert config.find_config("configs/none.yml") == Path("configs/none.yml")
+
+
+def test_an_installed_package_has_its_own_configurations(tmp_path):
+    package = tmp_path / "site-packages" / "dehw"
+    shutil.copytree(ROOT / "work/dehw", package, ignore=shutil.ignore_patterns("shipped", "__pycache__"))
+    shutil.copytree(ROOT / "configs", package / "configs")
+    code = "from dehw.config import *; print(load_pipeline('lite').name, find_config('configs/erasenet.yml'))"
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, cwd=package.parent, capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["lite", str(package / "configs/erasenet.yml")]
+
+
 def test_an_unknown_pipeline_is_told_the_known_ones():
     with pytest.raises(ConfigError, match="'lite'.*erasenet,.* lite"):
         config.load_pipeline("lit")
@@ -193,9 +262,10 @@ def test_an_unknown_pipeline_is_told_the_known_ones():
         ("mask.dilate=-1", "mask.dilate"),
         ("print_height=0", "print_height"),
         ("segment.batch=0", "segment.batch"),
-        ("segment.scales=[]", "segment.scales must name at least one"),
-        ("segment.scales=[1, 0]", "each above 0, got [1.0, 0.0]"),
-        ("segment.skip=1", "skip must lie in 0..1, got 1"),
+        ("segment.scales=[]", "'segment.scales' must hold 1 or more values, got []"),
+        ("segment.scales=[1, 0]", "'segment.scales.1' must be above 0, got 0"),
+        ("segment.skip=1", "'segment.skip' must be below 1, got 1"),
+        ("mask.low=0.9", "mask.low must lie in 0..threshold, got 0.9"),
         ("erase.paper=0", "printed needs paper"),
         ("print_height=null", "printed needs print_height"),
     ],

@@ -10,6 +10,7 @@ from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, CropStream, 
 from dehw.data.pairs import Pair, find_pairs
 from dehw.errors import InputError
 from dehw.files.images import write_image, write_mask
+from dehw.page.layout import Layout
 from dehw.page.masks import soft_mask
 
 PLAIN = CropSettings(size=32, hflip=0, rotate=0, crops_per_page=4, buffer=3)
@@ -109,7 +110,7 @@ def test_a_page_below_the_crop_is_mirrored(tmp_path):
 
 
 def test_pages_are_brought_to_the_print_height(pairs, monkeypatch):
-    monkeypatch.setattr(crops, "working_scale", lambda page, target: 0.5 if target == 8 else 1.0)
+    monkeypatch.setattr(Layout, "factor", lambda self, target: 0.5 if target == 8 else 1.0)
     assert decode(pairs[0]).image.shape == (60, 70, 3)
     scaled = decode(pairs[0], print_height=8)
     assert scaled.image.shape == scaled.gt.shape == (30, 35, 3)

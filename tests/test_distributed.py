@@ -15,7 +15,7 @@ from paddle.nn import functional as F  # noqa: E402
 
 from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, CropStream  # noqa: E402
 from dehw.data.pairs import find_pairs, split  # noqa: E402
-from dehw.engine import pick  # noqa: E402
+from dehw.engine import paddle as paddle_engine  # noqa: E402
 from dehw.files.images import write_image  # noqa: E402
 from dehw.train import ranks, train_generator  # noqa: E402
 
@@ -272,7 +272,7 @@ def test_each_process_takes_the_gpu_it_was_given(monkeypatch):
     tried = []
     monkeypatch.setattr(paddle.device, "is_compiled_with_cuda", lambda: True)
     monkeypatch.setattr(paddle.device.cuda, "device_count", lambda: 4)
-    monkeypatch.setattr(pick, "_convolve", tried.append)
+    monkeypatch.setattr(paddle_engine, "_convolve", tried.append)
     monkeypatch.setenv("FLAGS_selected_gpus", "3")
-    assert pick.pick_device("auto") == pick.pick_device("gpu") == "gpu:3"
+    assert paddle_engine.pick_device("auto") == paddle_engine.pick_device("gpu") == "gpu:3"
     assert set(tried) == {"gpu:3"}

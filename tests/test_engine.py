@@ -7,7 +7,8 @@ import paddle
 import pytest
 
 from dehw.config import NetworkConfig
-from dehw.engine import pick, weights
+from dehw.engine import ENGINES, pick, weights
+from dehw.engine.paddle import INSTALL_GUIDE, PaddleNetwork, _convolve, gpu_count, pick_device
 from dehw.errors import DeviceError, ExitCode, WeightsError
 from dehw.models.erasenet import EraseNet
 from dehw.models.layers import fold_spectral_norm
@@ -31,13 +32,13 @@ def rand(*shape):
 
 def test_a_layer_is_called_with_every_input_in_eval_mode():
     tile, mask = rand(2, 3, 4, 5), rand(2, 1, 4, 5)
-    result = pick.PaddleNetwork(Echo())(tile, mask)
+    result = PaddleNetwork(Echo())(tile, mask)
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, 3 * (tile + 2 * mask), rtol=1e-6)
 
 
 def test_nothing_is_kept_for_gradients():
-    network = pick.PaddleNetwork(Echo())
+    network = PaddleNetwork(Echo())
     seen = []
     network.layer.dropout.register_forward_post_hook(lambda layer, _, output: seen.append(output.stop_gradient))
     network(rand(1, 3, 4, 4), rand(1, 1, 4, 4))
@@ -48,7 +49,7 @@ def test_half_precision_is_for_gpus(monkeypatch):
     entered = []
     auto_cast = paddle.amp.auto_cast
     monkeypatch.setattr(paddle.amp, "auto_cast", lambda *args: entered.append(args) or auto_cast(enable=False))
-    network = pick.PaddleNetwork(Echo())
+    network = PaddleNetwork(Echo())
     expected = network(rand(1, 3, 4, 4), rand(1, 1, 4, 4))
     assert entered == []
     network.device = "gpu:0"  # as if it had been built there
@@ -85,7 +86,7 @@ def gpu_build(monkeypatch, count, convolve):
     """A Paddle built for GPUs, on a machine with `count` of them."""
     monkeypatch.setattr(paddle.device, "is_compiled_with_cuda", lambda: True)
     monkeypatch.setattr(paddle.device.cuda, "device_count", lambda: count)
-    monkeypatch.setattr(pick, "_convolve", convolve)
+    monkeypatch.setattr("dehw.engine.paddle._convolve", convolve)
 
 
 def no_kernel(device):
@@ -95,28 +96,28 @@ def no_kernel(device):
 def test_a_gpu_that_computes_is_taken(monkeypatch):
     tried = []
     gpu_build(monkeypatch, 1, tried.append)
-    assert pick.pick_device("auto") == pick.pick_device("gpu") == "gpu:0"
+    assert pick_device("auto") == pick_device("gpu") == "gpu:0"
     assert tried == ["gpu:0", "gpu:0"]
 
 
 def test_the_cpu_is_taken_when_asked_for_without_trying_the_gpu(monkeypatch):
     gpu_build(monkeypatch, 1, no_kernel)
-    assert pick.pick_device("cpu") == "cpu"
+    assert pick_device("cpu") == "cpu"
 
 
 def test_a_gpu_this_paddle_cannot_drive_is_left_with_a_warning(monkeypatch, caplog):
     gpu_build(monkeypatch, 1, no_kernel)
     with caplog.at_level(logging.WARNING):
-        assert pick.pick_device("auto") == "cpu"
+        assert pick_device("auto") == "cpu"
     assert "no kernel image" in caplog.text
-    assert pick.INSTALL_GUIDE in caplog.text
+    assert INSTALL_GUIDE in caplog.text
 
 
 def test_a_gpu_asked_for_that_cannot_be_driven_is_an_error(monkeypatch):
     gpu_build(monkeypatch, 1, no_kernel)
     with pytest.raises(DeviceError) as caught:
-        pick.pick_device("gpu")
-    words = ("no kernel image", pick.INSTALL_GUIDE, "--device cpu")
+        pick_device("gpu")
+    words = ("no kernel image", INSTALL_GUIDE, "--device cpu")
     assert [word for word in words if word not in str(caught.value)] == []
     assert caught.value.exit_code == ExitCode.DEVICE
 
@@ -126,20 +127,20 @@ def test_without_a_gpu_auto_is_silent_and_gpu_an_error(monkeypatch, caplog, comp
     gpu_build(monkeypatch, 0, no_kernel)
     monkeypatch.setattr(paddle.device, "is_compiled_with_cuda", lambda: compiled)
     with caplog.at_level(logging.WARNING):
-        assert pick.pick_device("auto") == "cpu"
+        assert pick_device("auto") == "cpu"
     assert caplog.text == ""
     with pytest.raises(DeviceError, match=word):
-        pick.pick_device("gpu")
+        pick_device("gpu")
 
 
 def test_an_unknown_device_is_refused():
     with pytest.raises(DeviceError, match="'tpu'.*auto, cpu, gpu"):
-        pick.pick_device("tpu")
+        pick_device("tpu")
 
 
 def test_the_trial_operation_runs_and_leaves_the_device_as_it_was():
     before = paddle.device.get_device()
-    pick._convolve("cpu")
+    _convolve("cpu")
     assert paddle.device.get_device() == before
 
 
@@ -148,40 +149,64 @@ def test_the_trial_operation_runs_and_leaves_the_device_as_it_was():
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Sets what is installed besides Paddle, on a machine without a GPU."""
+    """Sets which packages are installed, on a machine without a GPU."""
     monkeypatch.setattr(paddle.device, "is_compiled_with_cuda", lambda: False)
-    monkeypatch.setattr(pick.runtimes, "cpu_precision", lambda: "bf16")
+    monkeypatch.setattr("dehw.engine.openvino.cpu_precision", lambda: "bf16")
 
     def install(*packages):
-        monkeypatch.setattr(pick.util, "find_spec", lambda name: name if name in packages else None)
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name in packages else None)
 
     return install
 
 
 def test_auto_takes_paddle_on_a_gpu_that_computes(monkeypatch, installed):
-    installed("openvino")
+    installed("openvino", "paddle")
     gpu_build(monkeypatch, 1, lambda device: None)
-    taken = pick.pick()
+    taken = pick.engine()
     assert (taken.name, taken.device) == ("paddle", "gpu:0") and "GPU" in taken.why
-    assert pick.pick("auto", "cpu").name == "openvino"
+    assert pick.engine("auto", "cpu").name == "openvino"
 
 
-def test_without_a_gpu_auto_takes_openvino_else_paddle_and_says_why(installed):
-    installed("openvino")
-    assert str(pick.pick()) == "openvino on cpu: the fastest engine on a CPU, bf16"
+def test_without_a_gpu_auto_takes_the_fastest_that_is_installed_and_says_why(monkeypatch, installed):
+    monkeypatch.setattr("dehw.engine.onnxruntime.providers", lambda device: ["CPUExecutionProvider"])
+    installed("openvino", "onnxruntime", "paddle")
+    assert str(pick.engine()) == "openvino on cpu: the fastest engine on a CPU, bf16"
+    installed("onnxruntime", "paddle")
+    taken = str(pick.engine())
+    assert taken.startswith("onnxruntime on cpu:") and "pip install openvino; CPUExecutionProvider" in taken
+    installed("paddle")
+    taken = str(pick.engine())
+    assert taken.startswith("paddle on cpu:") and taken.endswith("pip install openvino")
     installed()
-    taken = str(pick.pick())
-    assert taken.startswith("paddle on cpu:") and taken.endswith("pip install openvino paddle2onnx")
+    with pytest.raises(DeviceError, match="pip install openvino") as caught:
+        pick.engine()
+    assert caught.value.exit_code == ExitCode.DEVICE
 
 
 def test_what_is_asked_for_is_taken(installed):
-    installed("openvino")
-    assert pick.pick("paddle", "cpu") == pick.Engine("paddle", "cpu", "asked for")
-    assert pick.pick("openvino") == pick.Engine("openvino", "cpu", "asked for, bf16")
+    installed("openvino", "paddle")
+    assert pick.engine("paddle", "cpu") == pick.Engine("paddle", "cpu", "asked for")
+    assert pick.engine("openvino") == pick.Engine("openvino", "cpu", "asked for, bf16")
     with pytest.raises(DeviceError, match="openvino runs on the CPU.*--engine paddle"):
-        pick.pick("openvino", "gpu")
+        pick.engine("openvino", "gpu")
     with pytest.raises(DeviceError, match="'tensorrt'.*auto, paddle, openvino, onnxruntime"):
-        pick.pick("tensorrt")
+        pick.engine("tensorrt")
+    with pytest.raises(DeviceError, match="'tpu'.*auto, cpu, gpu"):
+        pick.engine("openvino", "tpu")
+
+
+def test_without_paddle_what_needs_it_says_how_to_get_it(tmp_path, installed):
+    installed("openvino")
+    path = tmp_path / "net.pdparams"
+    weights.save(EraseNet(0.0625), path)
+    network = NetworkConfig("erasenet", "net.pdparams", {"width": 0.0625})
+    assert gpu_count() == 0
+    with pytest.raises(DeviceError, match="engine paddle needs Paddle.*pip install 'dehw\\[train\\]'"):
+        pick.engine("paddle")
+    with pytest.raises(DeviceError, match="device gpu needs Paddle.*pip install 'dehw\\[train\\]'"):
+        pick.engine("auto", "gpu")
+    with pytest.raises(DeviceError, match="net.pdparams needs Paddle.*pip install 'dehw\\[train\\]'"):
+        pick.build_all([(network, path, 64)], pick.engine())
 
 
 def test_where_openvino_fails_auto_goes_on_with_paddle_and_says_so(tmp_path, monkeypatch, caplog, installed):
@@ -193,13 +218,13 @@ def test_where_openvino_fails_auto_goes_on_with_paddle_and_says_so(tmp_path, mon
     jobs = [(NetworkConfig("erasenet", "net.pdparams", {"width": 0.0625}), path, 64)]
     pytest.importorskip("openvino")
     monkeypatch.setattr(pick.export, "cached", refuse)
-    installed("openvino")
+    installed("openvino", "paddle")
     with caplog.at_level(logging.WARNING):
-        (network,), taken = pick.build_all(jobs, pick.pick())
-    assert isinstance(network, pick.PaddleNetwork) and taken.name == "paddle" and "openvino failed" in taken.why
+        (network,), taken = pick.build_all(jobs, pick.engine())
+    assert isinstance(network, PaddleNetwork) and taken.name == "paddle" and "openvino failed" in taken.why
     assert "it cannot be exported. Going on with paddle." in caplog.text
     with pytest.raises(DeviceError, match="cannot be exported"):
-        pick.build_all(jobs, pick.pick("openvino"))
+        pick.build_all(jobs, pick.engine("openvino"))
 
 
 def test_damaged_weights_are_an_error_on_every_engine(tmp_path, installed):
@@ -207,7 +232,7 @@ def test_damaged_weights_are_an_error_on_every_engine(tmp_path, installed):
     pytest.importorskip("onnxruntime")
     path = tmp_path / "net.pdparams"
     path.write_bytes(b"damaged")
-    for name in pick.ENGINES:
-        installed("openvino", "paddle2onnx")
+    for name in ENGINES:
+        installed("openvino", "paddle", "paddle2onnx")
         with pytest.raises(WeightsError, match="net.pdparams"):
-            pick.build_all([(NetworkConfig("erasenet", ""), path, 64)], pick.pick(name))
+            pick.build_all([(NetworkConfig("erasenet", ""), path, 64)], pick.engine(name))

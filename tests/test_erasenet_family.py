@@ -13,9 +13,8 @@ from dehw.config import NetworkConfig
 from dehw.engine import pick, weights
 from dehw.files import images
 from dehw.models.aidr import AIDR
-from dehw.models.discriminators import DISCRIMINATORS
+from dehw.models.discriminators import DISCRIMINATORS, EraseNetDiscriminator
 from dehw.models.erasenet import REFINEMENTS, EraseNet
-from dehw.models.erasenet_discriminator import EraseNetDiscriminator
 from dehw.models.layers import NonLocal, fold_spectral_norm, scaler
 from dehw.page import masks
 from dehw.train import checkpoint, losses

@@ -7,49 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn import print_page
+from erasers import MARGIN, TILE, constant, dark, eraser_with, everywhere, identity, inverted, tiny
 
 from dehw import eraser as eraser_module
-from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment, load_pipeline
-from dehw.engine.pick import Engine, PaddleNetwork
+from dehw.config import Mask, NetworkConfig, load_pipeline
+from dehw.engine.paddle import PaddleNetwork
+from dehw.engine.pick import Engine
 from dehw.eraser import Eraser
 from dehw.errors import InputError
 from dehw.page import layout
+from dehw.page.layout import Layout
 
 WORK = Path(__file__).resolve().parents[1] / "work"
-TILE, MARGIN = 64, 13
 SIZES = [(1, 1), (1, 7), (5, 3), (38, 38), (39, 37), (64, 64), (65, 130), (200, 90)]
-
-
-def tiny(views=("identity",), cmp=True, batch=3, window=TILE, stride=TILE // 2, dilate=1, **pipeline):
-    network = NetworkConfig(type="erasenet", weights="tiny.pdparams")
-    return Pipeline(
-        name="tiny",
-        segment=Segment(network=network, window=window, stride=stride, views=list(views), batch=batch),
-        mask=Mask(threshold=0.5, dilate=dilate),
-        erase=Erase(networks=[network], tile=TILE, margin=MARGIN, views=list(views), batch=batch, cmp=cmp),
-        **pipeline,
-    )
-
-
-def everywhere(tiles):
-    return np.ones_like(tiles[:, :1])
-
-
-def dark(tiles):
-    """Ink is whatever is darker than half."""
-    return (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)
-
-
-def identity(tiles, mask):
-    return tiles
-
-
-def inverted(tiles, mask):
-    return 1 - tiles
-
-
-def constant(value):
-    return lambda tiles, mask: np.full_like(tiles, value)
 
 
 class Recorder:
@@ -67,13 +38,16 @@ class Recorder:
         return sum(len(tiles) for tiles, _ in self.calls)
 
 
+def prob_by(eraser, page, *progress):
+    return eraser.segment(eraser.prepare(page), *progress)
+
+
+def erased_by(eraser, page, mask):
+    return eraser.erase(eraser.prepare(page), mask)
+
+
 def random_page(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def eraser_with(*generators, segmenter=everywhere, pipeline=None, device="gpu:0", **settings):
-    pairs = [generator if isinstance(generator, tuple) else (generator, 1.0) for generator in generators]
-    return Eraser(pipeline or tiny(**settings), segmenter, pairs, device)
 
 
 @pytest.mark.parametrize("cmp", [True, False])
@@ -92,15 +66,15 @@ def test_only_masked_pixels_change_and_each_in_its_place(size):
     page = random_page(*size)
     mask = np.random.default_rng(1).random(size) < 0.3
     mask[0, 0] = True
-    erase = eraser_with(inverted, views=["identity", "rot180"]).erase
-    np.testing.assert_array_equal(erase(page, mask), np.where(mask[..., None], 255 - page, page))
+    eraser = eraser_with(inverted, views=["identity", "rot180"])
+    np.testing.assert_array_equal(erased_by(eraser, page, mask), np.where(mask[..., None], 255 - page, page))
 
 
 def test_the_page_and_the_mask_given_stay_as_they_were():
     page, mask = random_page(70, 80), np.ones((70, 80), bool)
     before = page.copy()
     page.flags.writeable = mask.flags.writeable = False
-    eraser_with(inverted).erase(page, mask)
+    erased_by(eraser_with(inverted), page, mask)
     np.testing.assert_array_equal(page, before)
 
 
@@ -132,7 +106,7 @@ def test_segment_agrees_with_paddleseg_slide_inference(size):
     image = paddle.to_tensor(page.transpose(2, 0, 1)[None].astype("float32") / 255)
     expected = slide_inference(probability, image, (512, 512), (256, 256)).numpy()[0, 0]
     segmenter = lambda tiles: probability(paddle.to_tensor(tiles))[0].numpy()  # noqa: E731
-    prob = eraser_with(segmenter=segmenter, window=512, stride=256, batch=4).segment(page)
+    prob = prob_by(eraser_with(segmenter=segmenter, window=512, stride=256, batch=4), page)
     assert prob.dtype == np.float32 and prob.shape == size
     assert expected.std() > 0.05
     np.testing.assert_allclose(prob, expected, atol=1e-5)
@@ -177,7 +151,7 @@ def test_segment_agrees_with_paddleseg_aug_inference(mean, flips):
     views = ["identity", "hflip", "vflip", "rot180"][: 2 ** len(flips)]
     pipeline = tiny(views=views)
     pipeline.segment.average = mean
-    prob = eraser_with(segmenter=PaddleNetwork(ours), pipeline=pipeline).segment(page)
+    prob = prob_by(eraser_with(segmenter=PaddleNetwork(ours), pipeline=pipeline), page)
     assert prob.dtype == np.float32 and expected.std() > 0.02
     np.testing.assert_allclose(prob, expected, atol=1e-4)
 
@@ -188,8 +162,8 @@ def test_two_views_are_averaged_by_hand(mean, expected):
     pipeline, answers = tiny(views=["identity", "hflip"]), iter([0.5, 0.9, 0.0, 1.0])
     pipeline.segment.average = mean
     eraser = eraser_with(segmenter=lambda tiles: np.full_like(tiles[:, :1], next(answers)), pipeline=pipeline)
-    np.testing.assert_allclose(eraser.segment(random_page(9, 9)), expected, atol=1e-6)
-    np.testing.assert_allclose(eraser.segment(random_page(9, 9)), 0.5, atol=1e-6)
+    np.testing.assert_allclose(prob_by(eraser, random_page(9, 9)), expected, atol=1e-6)
+    np.testing.assert_allclose(prob_by(eraser, random_page(9, 9)), 0.5, atol=1e-6)
 
 
 def test_blended_windows_hide_what_a_network_does_at_their_borders():
@@ -206,7 +180,7 @@ def test_blended_windows_hide_what_a_network_does_at_their_borders():
     for blend, stride in [(False, 32), (True, 48)]:
         pipeline = tiny(window=64, stride=stride)
         pipeline.segment.blend = blend
-        prob = eraser_with(segmenter=wrong_at_the_border, pipeline=pipeline).segment(page)
+        prob = prob_by(eraser_with(segmenter=wrong_at_the_border, pipeline=pipeline), page)
         assert prob.shape == (64, 160) and prob.dtype == np.float32
         worst[blend, sum(calls)] = prob[:, 4:-4].min()
         calls.clear()
@@ -234,7 +208,7 @@ def test_a_page_is_looked_at_at_several_scales_and_the_last_look_counts():
         return np.maximum(dark_rows * np.float32(rows >= 12), 0.01)
 
     for scales, wanted in [([1.0], 0.01), ([2.0], 1), ([1.0, 2.0], 1), ([1.0, 2.0, 0.5], 0.01)]:
-        prob = at_scales(scales, 0.0, thick).segment(page)
+        prob = prob_by(at_scales(scales, 0.0, thick), page)
         assert prob.shape == (96, 200) and prob.dtype == np.float32
         np.testing.assert_allclose(prob[41:45], wanted, atol=1e-6)
         np.testing.assert_allclose(prob[[0, 20, 70, 95]], 0.01, atol=1e-6)
@@ -254,7 +228,7 @@ def test_further_looks_answer_where_the_ones_before_saw_something(changes):
         ink, paper = (0.9, 0.1) if len(calls) <= 4 else (0.6, 0.7)
         return np.where(dark(tiles) > 0.5, ink, paper).astype(np.float32)
 
-    prob = at_scales([1.0, 2.0], 0.2, second, **changes).segment(page)
+    prob = prob_by(at_scales([1.0, 2.0], 0.2, second, **changes), page)
     assert len(calls) == 4 + 2
     np.testing.assert_allclose(prob[12:18, 72:118], 0.6, atol=1e-5)
     inked = np.zeros(prob.shape, bool)
@@ -262,7 +236,7 @@ def test_further_looks_answer_where_the_ones_before_saw_something(changes):
     np.testing.assert_allclose(prob[~inked], 0.1, atol=1e-5)
     calls.clear()
     blank = np.full((64, 256, 3), 255, np.uint8)
-    np.testing.assert_allclose(at_scales([1.0, 2.0], 0.2, second, **changes).segment(blank), 0.1, atol=1e-5)
+    np.testing.assert_allclose(prob_by(at_scales([1.0, 2.0], 0.2, second, **changes), blank), 0.1, atol=1e-5)
     assert len(calls) == 4
 
 
@@ -270,9 +244,8 @@ def test_progress_does_not_stand_still_at_a_further_look():
     page = np.full((64, 256, 3), 255, np.uint8)
     page[10:20, 70:120] = 0
     eraser, told = at_scales([1.0, 2.0], 0.05, dark), []
-    eraser.progress = lambda step, done, total: told.append(done / total)
-    eraser.segment(page)
-    assert told == [0.125, 0.25, 0.375, 0.5, 0.75, 1.0]
+    prob_by(eraser, page, lambda stage, done, total: told.append(done / total))
+    assert told == [0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0]
 
 
 def test_what_a_network_does_in_the_margin_is_not_seen():
@@ -291,8 +264,8 @@ def test_tiles_without_ink_are_skipped_only_under_cmp():
     page, mask = random_page(200, 200), np.zeros((200, 200), bool)
     mask[100, 100] = True
     skipping, thorough = Recorder(), Recorder()
-    eraser_with(skipping).erase(page, mask)
-    eraser_with(thorough, cmp=False).erase(page, mask)
+    erased_by(eraser_with(skipping), page, mask)
+    erased_by(eraser_with(thorough, cmp=False), page, mask)
     assert skipping.tiles == 1
     assert thorough.tiles == 6 * 6  # ceil(200 / (64 - 2 * 13)) a side
 
@@ -300,7 +273,7 @@ def test_tiles_without_ink_are_skipped_only_under_cmp():
 def test_an_empty_mask_calls_no_generator():
     page, recorder = random_page(90, 70), Recorder()
     for cmp in (True, False):
-        out = eraser_with(recorder, cmp=cmp).erase(page, np.zeros((90, 70), bool))
+        out = erased_by(eraser_with(recorder, cmp=cmp), page, np.zeros((90, 70), bool))
         np.testing.assert_array_equal(out, page)
         assert not np.shares_memory(out, page)
     assert recorder.tiles == 0
@@ -310,7 +283,7 @@ def test_generators_are_called_with_tiles_and_their_mask():
     page, mask = random_page(150, 100), np.zeros((150, 100), bool)
     mask[:, :20] = True
     recorder = Recorder()
-    eraser_with(recorder, batch=2).erase(page, mask)
+    erased_by(eraser_with(recorder, batch=2), page, mask)
     for tiles, tile_mask in recorder.calls:
         assert tiles.dtype == tile_mask.dtype == np.float32
         assert tiles.shape[1:] == (3, TILE, TILE) and tile_mask.shape[1:] == (1, TILE, TILE)
@@ -332,15 +305,15 @@ def test_views_are_averaged():
         return np.broadcast_to(ramp, tiles.shape)
 
     page, mask = random_page(TILE, TILE), np.ones((TILE, TILE), bool)
-    plain = eraser_with(by_column).erase(page, mask)
-    both = eraser_with(by_column, views=["identity", "hflip"]).erase(page, mask)
+    plain = erased_by(eraser_with(by_column), page, mask)
+    both = erased_by(eraser_with(by_column, views=["identity", "hflip"]), page, mask)
     np.testing.assert_array_equal(plain[0, :, 0], np.rint(ramp * 255))
     np.testing.assert_allclose(both, 127.5, atol=0.5)
 
 
 def test_networks_are_fused_by_weight():
     page, mask = random_page(40, 40), np.ones((40, 40), bool)
-    out = eraser_with((constant(0.0), 1.0), (constant(0.8), 3.0)).erase(page, mask)
+    out = erased_by(eraser_with((constant(0.0), 1.0), (constant(0.8), 3.0)), page, mask)
     assert np.unique(out).tolist() == [153]  # (0 * 1 + 0.8 * 3) / 4 * 255
 
 
@@ -390,10 +363,9 @@ def test_networks_that_run_several_tiles_at_once_are_given_them_side_by_side():
     for calls, at_once in zip(told, (1, 2)):
         networks = [Pair(dark, at_once), Pair(inverted, at_once)]
         eraser = eraser_with(networks[1], segmenter=networks[0], device="cpu")
-        eraser.progress = lambda *call, calls=calls: calls.append(call)
-        pages.append(eraser(page).page)
+        pages.append(eraser(page, progress=lambda *call, calls=calls: calls.append(call)).page)
     np.testing.assert_array_equal(*pages)
-    assert told[0] == told[1] and len(told[0]) == 12
+    assert told[0] == told[1] and len([done for _, done, _ in told[0] if done]) == 12
 
 
 def test_without_a_segmenter_the_whole_page_is_erased():
@@ -407,7 +379,7 @@ def test_without_a_segmenter_the_whole_page_is_erased():
 
 @pytest.mark.parametrize("factor", [0.5, 0.3, 1.7])
 def test_networks_see_the_page_at_its_print_height(monkeypatch, factor):
-    monkeypatch.setattr(layout, "working_scale", lambda page, target: factor if target == 20 else 1.0)
+    monkeypatch.setattr(Layout, "factor", lambda self, target: factor if target == 20 else 1.0)
     page = np.full((101, 143, 3), 230, np.uint8)
     page[40:60, 30:100] = 40
     sizes, recorder = [], Recorder()
@@ -418,11 +390,12 @@ def test_networks_see_the_page_at_its_print_height(monkeypatch, factor):
 
     settings = {"segmenter": segmenter, "pipeline": tiny(print_height=20.0)}
     eraser = eraser_with(recorder, **settings)
-    scaled = eraser.scaled(page)
-    assert scaled.shape == (round(101 * factor), round(143 * factor), 3)
-    prob = eraser.segment(page)
-    assert prob.shape == (101, 143) and prob.dtype == np.float32 and 0 <= prob.min() and prob.max() <= 1
-    mask = eraser.mask(prob, page)
+    prepared = eraser.prepare(page)
+    assert prepared.scaled.shape == (round(101 * factor), round(143 * factor), 3)
+    prob = eraser.segment(prepared)
+    assert prob.shape == prepared.scaled.shape[:2] and prob.dtype == np.float32
+    assert 0 <= prob.min() and prob.max() <= 1
+    mask = eraser.mask(prob, prepared)
     truth = page[..., 0] < 128
     assert (mask != truth).mean() < 0.03
     erased = eraser_with(constant(1.0), **settings)(page)
@@ -432,21 +405,21 @@ def test_networks_see_the_page_at_its_print_height(monkeypatch, factor):
 
 def test_at_print_height_the_mask_s_rim_shows_no_ink(monkeypatch):
     """Pixels brought back to full size mix with neighbours: those must be the generators', not the ink's."""
-    monkeypatch.setattr(layout, "working_scale", lambda page, target: 0.4)
+    monkeypatch.setattr(Layout, "factor", lambda self, target: 0.4)
     page = np.full((120, 120, 3), 255, np.uint8)
     page[50:70, 50:70] = 0
     mask = np.zeros((120, 120), bool)
     mask[53:67, 53:67] = True  # the rim of the ink is missed
-    out = eraser_with(constant(1.0), pipeline=tiny(print_height=20.0)).erase(page, mask)
+    out = erased_by(eraser_with(constant(1.0), pipeline=tiny(print_height=20.0)), page, mask)
     assert (out[mask] == 255).all()
     np.testing.assert_array_equal(out[~mask], page[~mask])
 
 
-def test_print_height_is_measured_once_a_page(monkeypatch):
-    calls = []
-    monkeypatch.setattr(layout, "working_scale", lambda page, target: calls.append(target) or 0.5)
+def test_a_page_is_measured_once(monkeypatch):
+    measure, calls = layout.measure, []
+    monkeypatch.setattr(layout, "measure", lambda page: calls.append(page.shape) or measure(page))
     eraser_with(identity, pipeline=tiny(print_height=20.0))(random_page(60, 60))
-    assert calls == [20.0]
+    assert calls == [(60, 60, 3)]
 
 
 def test_sensitivity_moves_the_threshold_of_a_page():
@@ -494,7 +467,8 @@ def test_spare_takes_print_out_of_the_mask_and_sensitivity_moves_it():
     pipeline.mask = Mask(threshold=0.75, low=0.4, spare=0.5)
     eraser = eraser_with(identity, pipeline=pipeline)
     foot = (slice(112, 116), slice(60, 70))
-    mask, eager = eraser.mask(prob, page), eraser.mask(prob, page, 0.7)
+    prepared = eraser.prepare(page)
+    mask, eager = eraser.mask(prob, prepared), eraser.mask(prob, prepared, 0.7)
     assert not mask[foot].any() and mask[116:120, 40:120].all() and mask[112:116, 40:58].all()
     assert eager[foot].all()  # its `spare` is 0.17, and the letter is likelier handwriting than that
 
@@ -502,8 +476,6 @@ def test_spare_takes_print_out_of_the_mask_and_sensitivity_moves_it():
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_a_turned_page_is_laid_flat_for_the_networks_and_turned_back(turns):
     """The networks see lines that lie flat; page, mask and each step by itself come back as the page was given."""
-    from test_scale import print_page
-
     page = print_page(size=(700, 500))
     page[600:620, 100:400] = (0, 0, 200)
     lines_lie_flat = []
@@ -520,18 +492,17 @@ def test_a_turned_page_is_laid_flat_for_the_networks_and_turned_back(turns):
     erased = eraser(turned, keep=[(0, 0, 1, 1)])
     np.testing.assert_array_equal(erased.mask, np.rot90(flat.mask, turns))
     np.testing.assert_array_equal(erased.page, np.rot90(flat.page, turns))
-    assert eraser.quarter_turns(turned) == turns % 2
-    np.testing.assert_array_equal(eraser.mask(eraser.segment(turned), turned), erased.mask)
-    np.testing.assert_array_equal(eraser.erase(turned, erased.mask), erased.page)
+    prepared = eraser.prepare(turned)
+    assert prepared.turns == turns % 2
+    np.testing.assert_array_equal(eraser.mask(eraser.segment(prepared), prepared), erased.mask)
+    np.testing.assert_array_equal(eraser.erase(prepared, erased.mask), erased.page)
     assert all(lines_lie_flat)
 
 
 def test_pages_are_turned_for_pipelines_with_a_print_height_alone():
-    from test_scale import print_page
-
     page = np.ascontiguousarray(np.rot90(print_page()))
-    assert eraser_with(identity).quarter_turns(page) == 0
-    assert eraser_with(identity, pipeline=tiny(print_height=30.0)).quarter_turns(page) == 1
+    assert eraser_with(identity).prepare(page).turns == 0
+    assert eraser_with(identity, pipeline=tiny(print_height=30.0)).prepare(page).turns == 1
 
 
 @pytest.mark.parametrize(
@@ -546,7 +517,7 @@ def test_what_is_no_page_is_refused(shape, dtype):
 
 def test_a_mask_of_another_size_is_refused():
     with pytest.raises(InputError, match="mask"):
-        eraser_with(identity).erase(random_page(9, 8), np.ones((8, 9), bool))
+        erased_by(eraser_with(identity), random_page(9, 8), np.ones((8, 9), bool))
 
 
 def test_load_builds_the_parts_asked_for(monkeypatch, tmp_path):
@@ -557,7 +528,7 @@ def test_load_builds_the_parts_asked_for(monkeypatch, tmp_path):
         NetworkConfig(type="erasenet", weights="b.pdparams"),
     ]
     monkeypatch.setattr(eraser_module, "find", lambda network, folder, pipeline: folder / network.weights)
-    monkeypatch.setattr(eraser_module, "pick", lambda name, device: Engine(name, f"{device}:0", "asked for"))
+    monkeypatch.setattr(eraser_module.pick, "engine", lambda name, device: Engine(name, f"{device}:0", "asked for"))
     monkeypatch.setattr(eraser_module, "build_all", lambda jobs, engine: ([path for _, path, _ in jobs], engine))
     built = {name: tmp_path / f"{name}.pdparams" for name in ("seg", "a", "b")}
     for parts in [("segment", "erase"), ("segment",), ("erase",)]:
@@ -608,15 +579,16 @@ import sys
 from pathlib import Path
 import cv2
 import numpy as np
-from dehw import models, scale
+from dehw import models
+from dehw.page.layout import Layout
 from dehw.config import load_pipeline
-from dehw.engine import PaddleNetwork
+from dehw.engine.paddle import PaddleNetwork
 from dehw.eraser import Eraser
 from dehw.models.layers import fold_spectral_norm
 from dehw.files.images import read_image, write_image
 
 name, factor, path = sys.argv[1], float(sys.argv[2]), sys.argv[3]
-scale.working_scale = lambda page, target: factor
+Layout.factor = lambda self, target: factor
 pipeline = load_pipeline(name)
 
 class First:

@@ -22,7 +22,6 @@ runtime = pytest.importorskip("onnxruntime")
 pytest.importorskip("paddle2onnx")
 
 SIZE = (8, 12)
-LOAD = export.load
 
 
 class Painter(paddle.nn.Layer):
@@ -141,12 +140,11 @@ def test_other_weights_settings_sizes_and_code_have_files_of_their_own(exports, 
     assert len(files) == len(exports) == 6
 
 
-def test_weights_exchanged_against_their_manifest_are_not_taken_from_the_cache(exports, monkeypatch):
-    export.cached(NET, "a.pdparams", SIZE)
+def test_weights_exchanged_against_their_manifest_are_not_taken_from_the_cache(exports):
+    assert export.onnx_file(NET, "a.pdparams", SIZE) == export.cached(NET, "a.pdparams", SIZE)
     write_json("manifest.json", {"networks": {"a.pdparams": {"sha256": "of others"}}})
-    monkeypatch.setattr(export, "load", LOAD)
     with pytest.raises(WeightsError, match="SHA-256"):
-        export.cached(NET, "a.pdparams", SIZE)
+        export.onnx_file(NET, "a.pdparams", SIZE)
 
 
 def test_where_the_cache_cannot_be_written_the_model_is_given(exports):
@@ -182,6 +180,40 @@ def test_the_cache_is_the_users(monkeypatch, tmp_path):
     assert export.cache_folder() == tmp_path / "dehw"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert export.cache_folder() == Path.home() / ".cache" / "dehw"
+
+
+# -- beside the weights ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def beside(exports):
+    """The file a.onnx, and its manifest, which says that it is made of a.pdparams."""
+    file = Path("a.onnx")
+    file.write_text("shipped")
+    facts = {"sha256": export.sha256(file), **export.made_of(NET, "a.pdparams", SIZE), "opset": 17}
+    write_json("manifest.json", {"networks": {file.name: facts}})
+    return file
+
+
+def test_the_file_beside_the_weights_is_taken_and_nothing_exported(beside, exports):
+    assert export.onnx_file(NET, "a.pdparams", SIZE) == beside and not exports
+
+
+def test_what_is_made_of_something_else_is_exported_instead(beside, exports):
+    other = NetworkConfig("erasenet", "a.pdparams", {"width": 0.5})
+    for network, size in [(other, SIZE), (NET, (16, 12))]:
+        assert export.onnx_file(network, "a.pdparams", size).parent.name == "new"
+    Path("a.pdparams").write_text("trained further")
+    assert export.onnx_file(NET, "a.pdparams", SIZE).read_text().endswith("trained further (8, 12)")
+    assert len(exports) == 3
+    beside.unlink()
+    assert export.onnx_file(NET, "a.pdparams", SIZE).parent.name == "new"
+
+
+def test_a_damaged_file_beside_the_weights_is_refused(beside):
+    beside.write_text("damaged")
+    with pytest.raises(WeightsError, match="a.onnx.*SHA-256"):
+        export.onnx_file(NET, "a.pdparams", SIZE)
 
 
 # -- dehw export ---------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from dehw.errors import InputError, PageError
+from dehw.files import pictures
 from dehw.files.find import InputFile, find_pages, for_each
 from dehw.files.images import Metadata, image_size, read_image, read_mask, read_metadata, write_image, write_mask
 
@@ -189,6 +190,20 @@ def test_damaged_exif_costs_no_page(tmp_path, smooth):
             metadata = read_metadata(path)
             lost += metadata.exif is None
     assert lost  # some damage was more than Pillow could read
+
+
+def test_a_photo_is_turned_though_its_exif_cannot_be_written_again(tmp_path, page, monkeypatch):
+    path = saved(tmp_path / "in.png", page, exif=exif_of(tags={ORIENTATION: 6}))
+
+    def damaged(exif, offset=8):
+        raise ValueError("damaged")
+
+    monkeypatch.setattr(Image.Exif, "tobytes", damaged)
+    np.testing.assert_array_equal(read_image(path), np.rot90(page, -1))
+    assert image_size(path) == page.shape[1::-1]
+    with Image.open(path) as picture:
+        np.testing.assert_array_equal(pictures.to_page(picture), np.rot90(page, -1))
+        assert picture.size == page.shape[1::-1], "the one given stays as it was"
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".tif", ".png"])

@@ -1,6 +1,7 @@
 """Imports run one way, room by room, and what must start at once imports nothing heavy."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,27 @@ def test_page_files_config_and_eraser_import_no_paddle():
 @pytest.mark.parametrize("module", ["dehw", "dehw.commands.main"])
 def test_the_package_and_the_command_line_import_no_opencv_either(module):
     assert started(f"import sys, {module}; print('cv2' in sys.modules, 'numpy' in sys.modules)") == "False False"
+
+
+def module(path: Path) -> str:
+    """The dotted name of a file's module."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_module_imports_what_imports_it():
+    """Not within functions either; what only type checkers read does not count."""
+    names = {module(path) for path in PACKAGE.rglob("*.py")}
+    graph: dict[str, set[str]] = {}
+    for path in FILES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+                node.body.clear()
+        wanted = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                each = {f"{node.module}.{alias.name}" for alias in node.names}
+                wanted |= {full if full in names else node.module for full in each}
+        graph[module(path)] = {name for name in wanted if name in names} - {"dehw"}
+    assert list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle

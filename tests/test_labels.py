@@ -136,7 +136,9 @@ def test_judging_tells_pixels_and_pages_apart(page, tmp_path, monkeypatch, capsy
     page[70:90, 40:120] = 0
     np.save(tmp_path / "b.npy", np.dstack([page, page, none, full]))
     taken = iter([np.zeros(page.shape[:2], bool), np.ones(page.shape[:2], bool)])
-    eraser = SimpleNamespace(segment=lambda image: None, mask=lambda prob, page: next(taken))
+    eraser = SimpleNamespace(
+        prepare=lambda page: None, segment=lambda prepared: None, mask=lambda prob, prepared: next(taken)
+    )
     monkeypatch.setattr(labels.Eraser, "load", lambda **kinds: eraser)
     labels.judge(SimpleNamespace(pages=tmp_path, weights=None))
     print_of_a, print_of_b = 20 * 80 + 20 * 30 + 2 * 240, 2 * 20 * 80

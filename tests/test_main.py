@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from erasers import constant, dark, eraser_with
 from PIL import Image
 
 from dehw.commands import evaluate, main
-from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import Eraser
 from dehw.errors import DeviceError, ExitCode, WeightsError
 from dehw.files.images import read_image, write_image, write_mask
@@ -22,19 +22,11 @@ INK = slice(10, 14), slice(5, 30)
 @pytest.fixture
 def networks(tmp_path, monkeypatch):
     """Let `dehw erase` find dark pixels and whiten them, with no weights; lists how it was loaded."""
-    network = NetworkConfig(type="erasenet", weights="tiny.pdparams")
-    pipeline = Pipeline(
-        name="tiny",
-        segment=Segment(network=network, window=64, stride=32),
-        mask=Mask(dilate=1),
-        erase=Erase(networks=[network], tile=64, margin=13),
-    )
     loads = []
 
     def load(*arguments, engine):
         loads.append((*arguments, engine))
-        segmenter = lambda tiles: (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)  # noqa: E731
-        return Eraser(pipeline, segmenter, [(lambda tiles, mask: np.ones_like(tiles), 1.0)])
+        return eraser_with(constant(1.0), segmenter=dark, device="cpu")
 
     monkeypatch.setattr(Eraser, "load", load)
     monkeypatch.chdir(tmp_path)

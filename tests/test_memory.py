@@ -18,10 +18,11 @@ import sys
 from pathlib import Path
 import cv2
 import numpy as np
-from dehw import batch, bench
+from dehw.commands.erase import batch
+from dehw.engine import machine
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import Eraser
-from dehw.files.images import find_pages
+from dehw.files.find import find_pages
 from dehw.commands.erase.progress import Progress
 
 batch.READ_AHEAD = 0  # a page that is read ahead costs a constant more
@@ -32,10 +33,10 @@ pipeline = Pipeline(segment=segment, mask=mask, erase=erase, print_height=20)
 segmenter = lambda tiles: (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)
 eraser = Eraser(pipeline, segmenter, [(lambda tiles, mask: np.ones_like(tiles), 1.0)])
 jobs, _ = batch.plan(find_pages([sys.argv[1]]), Path(sys.argv[2]))
-bench.forget_peak()
-(done,) = batch.erase_all(eraser, jobs, Progress(1))
+machine.forget_peak()
+(done,) = batch.erase_all(batch.with_eraser(eraser), jobs, Progress(1))
 assert done[0].status == "erased", done
-print(bench.peak_memory())
+print(machine.peak_memory())
 """
 
 

@@ -21,7 +21,7 @@ from dehw import config
 from dehw.commands import submit
 from dehw.files.find import find_pages
 from dehw.files.images import write_image
-from dehw.train import erase, seg
+from dehw.train import erase, folders, seg
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "work" / "aistudio.ipynb"
@@ -133,7 +133,7 @@ def test_the_prediction_commands_take_what_was_trained(monkeypatch, cell, step):
     (args,) = parsed.value.args
     pipeline = config.load_pipeline(args.pipeline)
     assert args.pages == [Path("data/dehw_testB_dataset")] and args.device == "auto"
-    assert args.weights == dehw.train.weights_folder("output", pipeline)
+    assert args.weights == folders.weights_folder("output", pipeline)
 
 
 @pytest.mark.parametrize("cell", ["train-seg", "train", "predict-1", "predict-2"])
@@ -226,7 +226,7 @@ def copy(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_DRY_RUN", "1")  # the environment that runs the tests stays as it is
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     root = tmp_path / "repository"
-    for folder in ("work", "configs", "scripts"):
+    for folder in ("work", "configs", "scripts", "requirements"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "pretrain"))
     for file in (*ROOT.glob("requirements*.txt"), ROOT / "pyproject.toml"):
         shutil.copy(file, root)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from erasers import constant, dark, eraser_with
 from PIL import Image
-from test_eraser import constant, dark, eraser_with
 
 from dehw.errors import InputError, PageError
 

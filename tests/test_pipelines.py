@@ -18,7 +18,7 @@ from dehw.eraser import Eraser
 from dehw.errors import ConfigError, WeightsError
 from dehw.files.images import read_image
 from dehw.models.segformer import SegFormer
-from dehw.page import layout
+from dehw.page.layout import Layout
 from dehw.page.masks import soft_mask
 from dehw.train import losses
 from dehw.train import pipeline as training
@@ -136,7 +136,7 @@ def mean_of_views(layer: paddle.nn.Layer, views: list[str], *inputs: np.ndarray)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pipeline_erases_a_page_as_its_file_says(name, tmp_path, monkeypatch):
     """A page of one tile, from files of random weights, against the steps written out network by network."""
-    monkeypatch.setattr(layout, "working_scale", lambda page, target: 1.0)
+    monkeypatch.setattr(Layout, "factor", lambda self, target: 1.0)
     pipeline, layers = small(name), []
     paddle.seed(3)
     for network in networks(pipeline):
@@ -178,7 +178,8 @@ def test_given_shares_fuse_the_networks_of_full(tmp_path, monkeypatch):
     mask = np.ones((TILE, TILE), bool)
 
     def erase():
-        return Eraser.load(pipeline, "cpu", tmp_path, ["erase"], "paddle").erase(page, mask).astype(int)
+        eraser = Eraser.load(pipeline, "cpu", tmp_path, ["erase"], "paddle")
+        return eraser.erase(eraser.prepare(page), mask).astype(int)
 
     equal = erase()
     pipeline.erase.networks[1].weight = 2.0

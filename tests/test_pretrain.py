@@ -10,11 +10,11 @@ from dehw.engine import weights
 torch = pytest.importorskip("torch")
 
 from pretrain.convert import answers, checkpoint, difference, mean_weights  # noqa: E402
-from pretrain.erasenet import EraseNet  # noqa: E402
 from pretrain.pages import Pages, copied  # noqa: E402
-from pretrain.segformer import SegFormer, resize  # noqa: E402
 from pretrain.states import assign, paddle_state  # noqa: E402
 from pretrain.train import erasing_loss, learning_rate, print_pixels, segmentation_loss, share  # noqa: E402
+from pretrain.twins.erasenet import EraseNet  # noqa: E402
+from pretrain.twins.segformer import SegFormer, resize  # noqa: E402
 
 
 @pytest.mark.parametrize(

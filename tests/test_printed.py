@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dehw.page import paper, printed
+from dehw.page import layout, paper, printed
 
 SIDE, HEIGHT, REACH = 240, 20, 61
 PAPER, PRINT = 235, (30, 30, 30)
@@ -31,6 +31,11 @@ def written(page: np.ndarray, colour: tuple[int, int, int], draw: Callable) -> t
     return (page.astype(np.uint16) * ink // 255).astype(np.uint8), mask
 
 
+def restore(page: np.ndarray, generated: np.ndarray, mask: np.ndarray) -> None:
+    printed.restore_letters(page, generated, mask, paper.tone(page, mask, REACH))
+    printed.restore_rules(page, generated, mask, layout.dark_pixels(page), HEIGHT)
+
+
 def covering(*boxes: tuple[int, int, int, int]) -> np.ndarray:
     mask = np.zeros((SIDE, SIDE), bool)
     for left, top, right, bottom in boxes:
@@ -41,7 +46,7 @@ def covering(*boxes: tuple[int, int, int, int]) -> np.ndarray:
 def restored(page: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """What becomes of a page on which a generator painted paper everywhere."""
     generated = np.full_like(page, PAPER)
-    printed.restore(page, generated, mask, paper.tone(page, mask, REACH), HEIGHT)
+    restore(page, generated, mask)
     assert (generated[~mask] == PAPER).all()
     return generated
 
@@ -116,13 +121,13 @@ def test_letters_under_black_ink_are_not_told_from_it():
 def test_pages_of_all_shapes(shape):
     page, mask = np.full((*shape, 3), 200, np.uint8), np.ones(shape, bool)
     generated = page - 5
-    printed.restore(page, generated, mask, paper.tone(page, mask, REACH), HEIGHT)
+    restore(page, generated, mask)
     assert (generated == 195).all()
 
 
 def spared(page: np.ndarray, mask: np.ndarray, prob: np.ndarray) -> np.ndarray:
     left = mask.copy()
-    printed.spare(left, page, prob.astype(np.float32), 0.5)
+    printed.spare(left, layout.dark_pixels(page), prob.astype(np.float32), 0.5)
     assert not (left & ~mask).any()
     return left
 

@@ -6,7 +6,7 @@ import pytest
 
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import Eraser
-from dehw.page import qr
+from dehw.page import layout, qr
 
 HEIGHT = 20
 TEXT = "https://example.org/page/17"
@@ -31,9 +31,13 @@ def code(side: int, turn: float = 0.0) -> np.ndarray:
     return cv2.warpAffine(picture, matrix, (side + 20, side + 20), borderValue=255)
 
 
+def find(page: np.ndarray) -> np.ndarray:
+    return qr.find(page, layout.dark_pixels(page), HEIGHT)
+
+
 @pytest.mark.parametrize(("side", "turn"), [(60, 0), (72, 0), (90, 3), (120, -4), (150, 2)])
 def test_a_code_is_found_whole_and_alone(side, turn):
-    found = qr.find(page_with(code(side, turn)), HEIGHT)
+    found = find(page_with(code(side, turn)))
     inner = np.zeros_like(found)
     inner[310 : 310 + side, 210 : 210 + side] = True
     assert found[inner].all()
@@ -50,7 +54,7 @@ def test_what_is_no_code_is_left_to_the_network(kind):
         picture[10:90, 10:90] = np.kron(np.indices((10, 10)).sum(0) % 2, np.ones((8, 8))) * 255
     elif kind == "scribble":
         cv2.polylines(picture, [rng.integers(10, 90, (60, 1, 2)).astype(np.int32)], False, 30, 2)
-    assert not qr.find(page_with(None if kind == "nothing" else picture), HEIGHT).any()
+    assert not find(page_with(None if kind == "nothing" else picture)).any()
 
 
 def test_an_eraser_keeps_codes_though_its_network_sees_ink_everywhere():

@@ -1,121 +1,109 @@
-"""README.md and README.zh-CN.md: equal in content, and true about files, commands and options."""
+"""The READMEs are equal in content, and what they and docs/ say of files, commands and options is true."""
 
 import argparse
-import importlib.util
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-from dehw.commands import main
+from dehw.commands.main import parser
 
 ROOT = Path(__file__).resolve().parents[1]
-ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
-OWN_COMMANDS = 1  # the number of the section on dehw's own commands; what stands before the first heading is 0
+ENGLISH, CHINESE, CLI = "README.md", "README.zh-CN.md", "docs/cli.md"
+CARD = "work/dehw/engine/shipped/README.md"
+PROSE = [ENGLISH, CHINESE, "CONTRIBUTING.md", "CHANGELOG.md", "data/sample/README.md", CARD]
+PROSE += [f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")]
 
 FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"(!?)\[[^\]]*\]\(([^)]+)\)")
-OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+OPTION = re.compile(r"(?<![\w-])(?:--[a-z][a-z-]*|-[a-z])(?![\w-])")
 NUMBER = re.compile(r"(?<![A-Za-z\d])\d+(?:[.,:]\d+)*")  # 3,451,490 and 4:4:4 are one; the 2 of B2 is a name's
-COMMAND = re.compile(r"^(?:\S*/)?dehw ([a-z]\w*)(.*)$", re.MULTILINE)
+COMMAND = re.compile(r"^dehw ([a-z]\w*)(.*)$", re.MULTILINE)
 
 
 def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def sections(text: str) -> list[str]:
-    """The text between headings of the second level; in code blocks no line begins with ##."""
-    return re.split(r"^## ", text, flags=re.MULTILINE)
-
-
-def commands(text: str) -> list[str]:
+def blocks(text: str) -> list[str]:
     """The lines of the fenced blocks, without comments."""
-    lines = "".join(FENCED.findall(text)).splitlines()
-    return [re.sub(r"(^|\s+)#.*", "", line) for line in lines]
+    return [re.sub(r"(^|\s+)#.*", "", line) for line in "".join(FENCED.findall(text)).splitlines()]
 
 
 def code(text: str) -> list[str]:
     """What stands as code: the fenced lines, and the spans between backticks."""
-    return commands(text) + re.findall(r"`([^`\n]+)`", FENCED.sub("", text))
+    return blocks(text) + SPAN.findall(FENCED.sub("", text))
+
+
+def links(text: str) -> list[tuple[str, str]]:
+    """("!" for images, target) of each link, sorted; the one to the other language left out."""
+    return sorted(found for found in LINK.findall(FENCED.sub("", text)) if found[1] not in (ENGLISH, CHINESE))
 
 
 def cells(text: str) -> list[list[list[str]]]:
-    """The code and the numbers of each cell of each row of the tables, sorted: word order is the language's own."""
+    """The code and the numbers of each cell of each row of the tables, sorted."""
     rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines() if line.startswith("|")]
     return [[sorted(code(cell) + NUMBER.findall(cell)) for cell in row] for row in rows]
 
 
-def heading_places(text: str) -> dict[str, str]:
-    """The headings' anchors as GitHub names them, each with its place among them: equal in both languages."""
-    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.MULTILINE)
-    anchors = ["#" + re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
-    return {anchor: f"heading {number}" for number, anchor in enumerate(anchors)}
+def numbers(text: str) -> list[list[str]]:
+    """The numbers and the code of each section, sorted."""
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    return [sorted(NUMBER.findall(section) + SPAN.findall(FENCED.sub("", section))) for section in sections]
 
 
-def targets(text: str) -> list[tuple[str, str]]:
-    """("!" for images, target) of each link in order, the one to the other language left out."""
-    places = heading_places(text)
-    found = [(mark, places[target] if target.startswith("#") else target) for mark, target in LINK.findall(text)]
-    return [(mark, target) for mark, target in found if target not in (ENGLISH, CHINESE)]
+def anchors(text: str) -> set[str]:
+    """The headings' anchors, as GitHub names them."""
+    headings = HEADING.findall(FENCED.sub("", text))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def parsers() -> dict[str, argparse.ArgumentParser]:
-    """dehw's parsers by command."""
-    return next(each for each in main.parser()._actions if isinstance(each, argparse._SubParsersAction)).choices
+def options() -> dict[str, set[str]]:
+    """The options of each of dehw's commands, help and hidden ones aside."""
+    actions = next(each for each in parser()._actions if isinstance(each, argparse._SubParsersAction))
+    shown = {
+        name: [action for action in each._actions if action.help != argparse.SUPPRESS]
+        for name, each in actions.choices.items()
+    }
+    known = {name: {word for action in each for word in action.option_strings} for name, each in shown.items()}
+    return {name: each - {"-h", "--help"} for name, each in known.items()}
 
 
-def script_parser() -> argparse.ArgumentParser:
-    """The parser of compute_mask.py, the one script that the section on the commands names with options."""
-    spec = importlib.util.spec_from_file_location("compute_mask_of_readme", ROOT / "compute_mask.py")
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, spec.name, module)  # dataclasses look their module up
-        spec.loader.exec_module(module)
-    return module._parser()
-
-
-@pytest.mark.parametrize("facts", [commands, targets, cells])
-def test_both_languages_have_the_same(facts):
+@pytest.mark.parametrize("facts", [blocks, links, cells, numbers])
+def test_both_readmes_have_the_same(facts):
     english, chinese = facts(read(ENGLISH)), facts(read(CHINESE))
     assert len(english) > 5
     assert chinese == english
 
 
-def test_both_languages_have_the_same_numbers_in_each_section():
-    english, chinese = sections(read(ENGLISH)), sections(read(CHINESE))
-    assert len(chinese) == len(english) > 5
-    for ours, theirs in zip(english, chinese):
-        assert sorted(NUMBER.findall(theirs)) == sorted(NUMBER.findall(ours)), ours.splitlines()[0]
-
-
-@pytest.mark.parametrize(("name", "other"), [(ENGLISH, CHINESE), (CHINESE, ENGLISH)])
-def test_each_begins_with_a_link_to_the_other(name, other):
-    assert LINK.findall(read(name))[0] == ("", other)
-
-
-@pytest.mark.parametrize("name", [ENGLISH, CHINESE])
-def test_links_and_folders_named_exist(name):
-    text = read(name)
-    linked = [target for _, target in targets(text) if not target.startswith(("https://", "heading "))]
-    listed = re.findall(r"^ {4}(\S+)", FENCED.sub("", text), re.MULTILINE)  # "Where things are"
-    assert linked and listed
-    assert [path for path in linked + listed if not (ROOT / path).exists()] == []
-
-
-@pytest.mark.parametrize("name", [ENGLISH, CHINESE])
-def test_commands_named_exist_and_take_their_options(name):
-    known, named = parsers(), COMMAND.findall("\n".join(code(read(name))))
-    assert len(named) > 10
-    assert {command for command, _ in named} - set(known) == set()
-    wrong = [(c, o) for c, rest in named for o in OPTION.findall(rest) if o not in known[c]._option_string_actions]
+@pytest.mark.parametrize("name", PROSE)
+def test_links_lead_somewhere(name):
+    wrong = []
+    for _, target in LINK.findall(FENCED.sub("", read(name))):
+        if not target.startswith("https://"):
+            file, _, anchor = target.partition("#")
+            path = (ROOT / name).parent / file if file else ROOT / name
+            if not path.exists() or (anchor and anchor not in anchors(path.read_text(encoding="utf-8"))):
+                wrong.append(target)
     assert wrong == []
 
 
-@pytest.mark.parametrize("name", [ENGLISH, CHINESE])
-def test_options_named_beside_the_commands_exist(name):
-    known = {option for each in [*parsers().values(), script_parser()] for option in each._option_string_actions}
-    named = set(OPTION.findall("\n".join(code(sections(read(name))[OWN_COMMANDS]))))
-    assert len(named) > 10
-    assert named - known == set()
+@pytest.mark.parametrize("name", [name for name in PROSE if name != "CHANGELOG.md"])
+def test_commands_named_exist_and_take_their_options(name):
+    known, named = options(), COMMAND.findall("\n".join(code(read(name))))
+    wrong = [(command, rest) for command, rest in named if set(OPTION.findall(rest)) - known.get(command, set())]
+    assert wrong == []
+    assert {command for command, _ in named} <= set(known)
+
+
+def test_cli_lists_every_command_and_every_option():
+    sections = dict(re.findall(r"^## dehw (\w+)\n(.*?)(?=^## |\Z)", read(CLI), re.DOTALL | re.MULTILINE))
+    named = {command: set(OPTION.findall("\n".join(code(text)))) for command, text in sections.items()}
+    assert named == options()
+
+
+@pytest.mark.parametrize(("name", "most"), [(ENGLISH, 1200), (CARD, 800)])
+def test_short_enough_to_be_read(name, most):
+    assert len(read(name).split()) <= most

@@ -1,29 +1,33 @@
 """Exported networks give what Paddle gives, on each engine; untrained networks, since training changes no operator."""
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import paddle
 import pytest
 
 from dehw import models
-from dehw.config import NetworkConfig
-from dehw.engine import pick, runtimes, weights
+from dehw.config import NetworkConfig, load_pipeline
+from dehw.engine import export, machine, onnxruntime, openvino, parallel, pick, weights
 from dehw.eraser import Eraser
 from dehw.errors import DeviceError
-from dehw.files.images import read_image
+from dehw.files.images import read_image, write_image
 
 pytest.importorskip("openvino")
+onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("paddle2onnx")
 
 SAMPLES = Path(__file__).parents[1] / "data" / "sample" / "images"
 TILE = 64
-CPU = ["CPUExecutionProvider"]
+CPU = [onnxruntime.CPU]
 NETWORKS = {
     "segformer_b0": NetworkConfig("segformer_b0", "s.pdparams", {"embedding_dim": 16}),
     "erasenet": NetworkConfig("erasenet", "e.pdparams", {"width": 0.0625, "spectral_norm": False}),
@@ -59,7 +63,7 @@ def saved(tmp_path_factory):
 def test_an_engine_gives_what_paddle_gives(saved, monkeypatch, kind, name):
     """In float32, the rounding of a few hundred layers apart."""
     network, path, inputs, expected = saved(kind)
-    monkeypatch.setattr(runtimes, "cpu_precision", lambda: "f32")
+    monkeypatch.setattr(openvino, "cpu_precision", lambda: "f32")
     answer = pick.build(network, path, "cpu", name, TILE)(*inputs)
     assert answer.dtype == np.float32 and expected.std() > 0.05
     np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-4 * expected.std())
@@ -69,7 +73,7 @@ def test_an_engine_gives_what_paddle_gives(saved, monkeypatch, kind, name):
 def test_bf16_stays_near(saved, monkeypatch, kind):
     """Its 8 bits of mantissa round each product by 0.4 %; untrained networks spread that more than trained ones."""
     network, path, inputs, expected = saved(kind)
-    monkeypatch.setattr(runtimes, "cpu_precision", lambda: "bf16")
+    monkeypatch.setattr(openvino, "cpu_precision", lambda: "bf16")
     answer = pick.build(network, path, "cpu", "openvino", TILE)(*inputs)
     assert answer.dtype == np.float32
     assert np.abs(answer - expected).mean() < 0.05 * expected.std()
@@ -85,14 +89,14 @@ def test_tiles_of_another_size_and_number_are_taken(saved, name):
         assert np.abs(built(tiles, tiles[:, :1]) - expected).mean() < 0.05 * expected.std()
 
 
-@pytest.mark.parametrize("runtime", [runtimes.OpenVinoNetwork, lambda source: runtimes.OnnxNetwork(source, CPU)])
+@pytest.mark.parametrize("runtime", [openvino.OpenVinoNetwork, lambda source: onnxruntime.OnnxNetwork(source, CPU)])
 def test_a_size_is_compiled_once(saved, runtime):
     network, path, inputs, _ = saved("erasenet")
     asked = []
 
     def source(size):
         asked.append(size)
-        return pick.export.cached(network, path, size)
+        return export.cached(network, path, size)
 
     built = runtime(source)
     built.prepare((TILE, TILE))
@@ -104,7 +108,7 @@ def test_a_size_is_compiled_once(saved, runtime):
 def test_threads_may_share_a_network(saved, monkeypatch, name):
     """More of them than run at once: each gets the answer to its own tiles, a new size of tile compiled among them."""
     network, path, _, _ = saved("erasenet")
-    monkeypatch.setattr(runtimes, "processors", lambda: 2)
+    monkeypatch.setattr(machine, "processors", lambda: 2)
     built = pick.build(network, path, "cpu", name, TILE)
     assert built.at_once == 2
     random = np.random.default_rng(2)
@@ -119,45 +123,45 @@ def test_threads_may_share_a_network(saved, monkeypatch, name):
 
 
 def test_the_tiles_at_once_follow_the_processors(monkeypatch):
-    for count, at_once in [(1, 1), (2, 2), (64, runtimes.MOST_AT_ONCE)]:
-        monkeypatch.setattr(runtimes, "processors", lambda count=count: count)
-        assert runtimes.OnnxNetwork(lambda size: b"", CPU).at_once == at_once
-    assert runtimes.OnnxNetwork(lambda size: b"", ["CUDAExecutionProvider", *CPU]).at_once == 1
+    for count, at_once in [(1, 1), (2, 2), (64, parallel.MOST_AT_ONCE)]:
+        monkeypatch.setattr(machine, "processors", lambda count=count: count)
+        assert onnxruntime.OnnxNetwork(lambda size: b"", CPU).at_once == at_once
+    assert onnxruntime.OnnxNetwork(lambda size: b"", ["CUDAExecutionProvider", *CPU]).at_once == 1
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_a_damaged_export_is_told_with_its_file(saved, tmp_path, monkeypatch, name):
     network, path, inputs, _ = saved("erasenet")
     monkeypatch.setenv("DEHW_CACHE", str(tmp_path))
-    file = pick.export.cached(network, path, (TILE, TILE))
+    file = export.cached(network, path, (TILE, TILE))
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(DeviceError, match=f"delete {file}, or use --engine paddle"):
+    with pytest.raises(DeviceError, match=f"delete {file}, or use another --engine"):
         pick.build(network, path, "cpu", name, TILE)
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
 def test_a_missing_package_is_named_with_its_pip_command(monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(DeviceError, match=f"pip install {name} paddle2onnx.*--engine paddle"):
-        pick.pick(name)
-    with pytest.raises(DeviceError, match=f"pip install {name} paddle2onnx"):
+    with pytest.raises(DeviceError, match=f"pip install {name}, or use another --engine"):
+        pick.engine(name)
+    with pytest.raises(DeviceError, match=f"pip install {name}"):
         pick.build(NETWORKS["erasenet"], Path("e.pdparams"), "cpu", name)
 
 
 def test_the_providers_of_onnx_runtime_follow_the_device(monkeypatch):
     found = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "AzureExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(ort, "get_available_providers", lambda: found)
-    assert runtimes.providers("auto") == runtimes.providers("gpu") == ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    assert runtimes.providers("cpu") == ["CPUExecutionProvider"]
-    assert pick.pick("onnxruntime", "cpu").device == "cpu" and pick.pick("onnxruntime").device == "gpu"
+    assert onnxruntime.providers("auto") == onnxruntime.providers("gpu") == ["CUDAExecutionProvider", *CPU]
+    assert onnxruntime.providers("cpu") == CPU
+    assert pick.engine("onnxruntime", "cpu").device == "cpu" and pick.engine("onnxruntime").device == "gpu"
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    assert pick.pick("onnxruntime").device == "cpu"
+    assert pick.engine("onnxruntime").device == "cpu"
     with pytest.raises(DeviceError, match="onnxruntime-gpu.*--device cpu"):
-        runtimes.providers("gpu")
+        onnxruntime.providers("gpu")
 
 
 @pytest.mark.parametrize(
-    ("flags", "precision"),
+    ("cpuinfo", "precision"),
     [
         ("flags : fpu avx512f amx_bf16 amx_tile", "bf16"),
         ("flags : fpu avx512f avx512_bf16", "bf16"),
@@ -166,19 +170,20 @@ def test_the_providers_of_onnx_runtime_follow_the_device(monkeypatch):
         ("", "f32"),
     ],
 )
-def test_bf16_is_taken_where_the_processor_has_units_for_it(flags, precision):
-    assert runtimes.cpu_precision(flags) == precision
+def test_bf16_is_taken_where_the_processor_has_units_for_it(monkeypatch, cpuinfo, precision):
+    monkeypatch.setattr(machine, "_read", lambda path: cpuinfo)
+    assert openvino.cpu_precision() == precision
 
 
 WARM = """
 import sys
 from pathlib import Path
-from dehw import engine
 from dehw.config import NetworkConfig
+from dehw.engine import pick
 import numpy as np
 network = NetworkConfig("erasenet", "e.pdparams", {"width": 0.0625, "spectral_norm": False})
-taken = engine.pick()
-(built,), taken = engine.build_all([(network, Path(sys.argv[1]), 64)], taken)
+taken = pick.engine()
+(built,), taken = pick.build_all([(network, Path(sys.argv[1]), 64)], taken)
 built(np.zeros((1, 3, 64, 64), np.float32), np.zeros((1, 1, 64, 64), np.float32))
 print(taken.name, "paddle" in sys.modules, sys.modules.get("openvino_telemetry"))
 """
@@ -187,12 +192,12 @@ print(taken.name, "paddle" in sys.modules, sys.modules.get("openvino_telemetry")
 ALONE = """
 import sys
 from pathlib import Path
-from dehw import runtimes
+from dehw.engine import onnxruntime, openvino
 name, source = sys.argv[1:]
 if name == "openvino":
-    network = runtimes.OpenVinoNetwork(lambda size: Path(source))
+    network = openvino.OpenVinoNetwork(lambda size: Path(source))
 else:
-    network = runtimes.OnnxNetwork(lambda size: Path(source), runtimes.providers("cpu"))
+    network = onnxruntime.OnnxNetwork(lambda size: Path(source), onnxruntime.providers("cpu"))
 network.prepare((64, 64))
 """
 
@@ -201,8 +206,8 @@ network.prepare((64, 64))
 def test_with_the_cache_warm_paddle_is_not_imported_and_nothing_is_sent(saved):
     """Importing Paddle takes longer than erasing a page; importing OpenVINO reports it, unless it is kept from it."""
     network, path, _, _ = saved("erasenet")
-    pick.export.cached(network, path, (TILE, TILE))
-    work = Path(pick.__file__).parents[1]
+    export.cached(network, path, (TILE, TILE))
+    work = Path(pick.__file__).parents[2]
     run = subprocess.run([sys.executable, "-c", WARM, path], cwd=work, capture_output=True, text=True)
     assert run.stdout.split() == ["openvino", "False", "None"], run.stderr
 
@@ -211,10 +216,10 @@ def test_with_the_cache_warm_paddle_is_not_imported_and_nothing_is_sent(saved):
 def test_a_runtime_gathers_nothing_for_its_makers(saved, tmp_path, name):
     """ONNX Runtime collects its reports in the user's cache, and sends them from a thread."""
     network, path, _, _ = saved("erasenet")
-    source = str(pick.export.cached(network, path, (TILE, TILE)))
+    source = str(export.cached(network, path, (TILE, TILE)))
     env = {key: value for key, value in os.environ.items() if key not in ("ORT_DISABLE_TELEMETRY", "CI")}
     env |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
-    work = Path(pick.__file__).parents[1]
+    work = Path(pick.__file__).parents[2]
     subprocess.run([sys.executable, "-c", ALONE, name, source], cwd=work, env=env, check=True)
     assert not list(tmp_path.iterdir())
 
@@ -222,7 +227,7 @@ def test_a_runtime_gathers_nothing_for_its_makers(saved, tmp_path, name):
 FIRST = """
 import sys, threading
 import numpy as np
-from dehw.engine.runtimes import OpenVinoNetwork
+from dehw.engine.openvino import OpenVinoNetwork
 sys.setswitchinterval(1e-6)  # threads take turns at every chance
 source, side = sys.argv[1], int(sys.argv[2])
 network, tile = OpenVinoNetwork(lambda size: source), np.zeros((1, 3, side, side), np.float32)
@@ -240,7 +245,7 @@ threads = [threading.Thread(target=work) for _ in range(2)]
 def test_two_threads_may_make_the_first_calls_at_once(saved):
     """OpenVINO's binding would wait for itself for ever; each try has a process of its own."""
     network, path, _, _ = saved("erasenet")
-    source, work = str(pick.export.cached(network, path, (TILE, TILE))), Path(pick.__file__).parents[1]
+    source, work = str(export.cached(network, path, (TILE, TILE))), Path(pick.__file__).parents[2]
     for _ in range(3):
         subprocess.run([sys.executable, "-c", FIRST, source, str(TILE)], cwd=work, check=True, timeout=60)
 
@@ -248,7 +253,7 @@ def test_two_threads_may_make_the_first_calls_at_once(saved):
 SIGNALLED = """
 import gc, signal, sys
 import numpy as np
-from dehw.engine.runtimes import OpenVinoNetwork
+from dehw.engine.openvino import OpenVinoNetwork
 source, side = sys.argv[1], int(sys.argv[2])
 for _ in range(3):
     networks = [OpenVinoNetwork(lambda size: source) for _ in range(2)]
@@ -266,8 +271,84 @@ sys.exit(told != [signal.SIGUSR1])
 def test_signals_are_taken_after_networks_are_gone(saved):
     """Each of OpenVINO's cores lays a stack for signals and frees it, in the wrong order where there are two."""
     network, path, _, _ = saved("erasenet")
-    source, work = str(pick.export.cached(network, path, (TILE, TILE))), Path(pick.__file__).parents[1]
+    source, work = str(export.cached(network, path, (TILE, TILE))), Path(pick.__file__).parents[2]
     subprocess.run([sys.executable, "-c", SIGNALLED, source, str(TILE)], cwd=work, check=True, timeout=120)
+
+
+# -- the networks that ship
+
+
+def shipped():
+    """Each network that ships: its settings, its weights, and the side of its tiles."""
+    pipeline = load_pipeline("lite")
+    return [(network, weights.find(network, None, pipeline), side) for network, side in export.tiles(pipeline)]
+
+
+def page_tiles(side):
+    """Four tiles of a sample page, at the networks' scale, and two of noise; the masks are of noise."""
+    page = cv2.resize(read_image(SAMPLES / "dehw_sample_01.jpg"), (2 * side, 2 * side), interpolation=cv2.INTER_AREA)
+    tiles = page.reshape(2, side, 2, side, 3).transpose(0, 2, 4, 1, 3).reshape(4, 3, side, side) / np.float32(255)
+    random = np.random.default_rng(0)
+    noise = random.random((2, 3, side, side), dtype=np.float32)
+    return np.concatenate([tiles, noise]), (random.random((6, 1, side, side)) > 0.8).astype(np.float32)
+
+
+def test_the_files_that_ship_are_those_of_the_manifest():
+    listed = weights.manifest(weights.SHIPPED)
+    files = {path.name for path in weights.SHIPPED.iterdir() if path.suffix in (".onnx", ".pdparams")}
+    assert files == set(listed) and len(files) == 4
+    for name, facts in listed.items():
+        assert hashlib.sha256((weights.SHIPPED / name).read_bytes()).hexdigest() == facts["sha256"]
+    assert sum((weights.SHIPPED / name).stat().st_size for name in files) < 20 * 2**20
+    for network, path, side in shipped():
+        assert export.onnx_file(network, path, (side, side)) == path.with_suffix(".onnx")
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_the_onnx_files_that_ship_give_what_paddle_gives(monkeypatch, name):
+    monkeypatch.setattr(openvino, "cpu_precision", lambda: "f32")
+    for network, path, side in shipped():
+        inputs = page_tiles(side)
+        expected = pick.build(network, path)(*inputs[: 1 if "seg" in network.type else 2])
+        answer = pick.build(network, path, "cpu", name, side)(*inputs)
+        assert expected.std() > 0.05
+        np.testing.assert_allclose(answer, expected, rtol=0, atol=2e-4)
+
+
+def test_the_onnx_files_that_ship_can_be_made_again(tmp_path):
+    """By ship.py, from the weights, with the same numbers in them."""
+    from pretrain import ship
+
+    network, path, side = shipped()[0]
+    copy = Path(shutil.copy(path, tmp_path))
+    made = ship.ship(network, copy, side)
+    assert export.beside(network, copy, (side, side)) == made
+    constants = [
+        [node.attribute[0].t.raw_data for node in onnx.load(file).graph.node if node.op_type == "Constant"]
+        for file in (made, path.with_suffix(".onnx"))
+    ]
+    assert constants[0] == constants[1]
+    assert made.stat().st_size < 1.2 * path.stat().st_size
+
+
+BARE = """
+import sys
+for name in ("paddle", "resource", "fcntl", "pwd", "grp", "termios"):
+    sys.modules[name] = None
+from dehw.commands.main import main
+sys.exit(main(["erase", *sys.argv[1:]]))
+"""
+
+
+def test_a_page_is_erased_without_paddle_and_modules_that_only_unix_has(tmp_path):
+    """As on Windows, where there is no resource, fcntl or pwd; the page is the one that is erased here."""
+    page = read_image(SAMPLES / "dehw_sample_02.jpg")[:300, :400]
+    write_image(tmp_path / "page.png", page)
+    command = [sys.executable, "-c", BARE, str(tmp_path / "page.png"), "-o", str(tmp_path / "out")]
+    subprocess.run(command, cwd=Path(pick.__file__).parents[2], check=True)
+    erased = read_image(tmp_path / "out" / "page.png")
+    np.testing.assert_array_equal(erased, Eraser.load(engine="openvino")(page).page)
+    assert (erased != page).any()
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from files import INK, damage_page, files, page, report, run, save_pdf, save_tiff, whitened
 from PIL import Image
-from test_batch import INK, damage_page, files, page, report, run, save_pdf, save_tiff, whitened
-from test_batch import eraser as eraser  # a fixture
 
 from dehw.commands import erase
 from dehw.commands.erase import sidefiles

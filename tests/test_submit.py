@@ -41,7 +41,7 @@ def project(tmp_path, monkeypatch):
     (configs / "nomask.yml").write_text(
         "erase: {networks: [{type: erasenet, weights: n.pdparams}], tile: 64, margin: 13, cmp: false}"
     )
-    monkeypatch.setattr(config, "PIPELINES", configs)
+    monkeypatch.setattr(config.pipeline, "PIPELINES", configs)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -6,12 +6,17 @@ import cv2
 import matplotlib
 import numpy as np
 import pytest
+from fontTools import subset
+from fontTools.ttLib import TTFont
+from PIL import ImageFont
 
 from dehw.data.materials import InkBank, cut_ink, load_families
 from dehw.data.synth import pen
 from dehw.data.synth.camera import photograph
-from dehw.data.synth.pages import Paper, ink_colour, make_page, trace
-from dehw.data.synth.typeset import Sheet, everyday_hanzi, qr_code, sentence, system_fonts, typeset
+from dehw.data.synth.drawings import qr_code
+from dehw.data.synth.pages import Worksheet, ink_colour, make_page, trace
+from dehw.data.synth.typeset import Typesetter, system_fonts, typeset
+from dehw.data.synth.words import everyday_hanzi, sentence
 from dehw.errors import InputError
 
 FONT_FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -64,7 +69,7 @@ def test_handwriting_darkens_the_page_inside_the_mask_alone(printed):
 def test_ink_over_print_leaves_black_black():
     sheet = np.full((40, 40, 3), 255, np.uint8)
     sheet[:, 20:] = 0
-    paper = Paper(sheet)
+    paper = Worksheet(sheet)
     paper.add(np.ones((10, 40), np.float32), np.float32([200, 0, 0]), (5, 0), 1.0)
     assert np.allclose(paper.page[10, 5], [200, 0, 0]) and np.allclose(paper.page[10, 30], 0)
     assert paper.mask[10].all() and not paper.mask[20].any()
@@ -73,7 +78,7 @@ def test_ink_over_print_leaves_black_black():
 def test_place_avoids_print_or_seeks_it():
     sheet = np.full((200, 200, 3), 255, np.uint8)
     sheet[:, 100:] = 0
-    paper, rng = Paper(sheet), np.random.default_rng(0)
+    paper, rng = Worksheet(sheet), np.random.default_rng(0)
     for _ in range(20):
         free, over = paper.place(rng, (20, 20), False), paper.place(rng, (20, 20), True)
         assert free is None or free[1] + 20 <= 101
@@ -113,6 +118,34 @@ def test_fonts_are_gathered_by_family_and_refused_where_missing(tmp_path):
         system_fonts(tmp_path)
 
 
+@pytest.fixture
+def web_font(tmp_path) -> Path:
+    """A folder with one WOFF2 font, which has the letters a, e and x."""
+    pytest.importorskip("brotli")
+    font = TTFont(FONT_FOLDER / "DejaVuSans.ttf")
+    subsetter = subset.Subsetter()
+    subsetter.populate(text="aex")
+    subsetter.subset(font)
+    font.flavor = "woff2"
+    font.save(tmp_path / "hand.woff2")
+    return tmp_path
+
+
+def test_web_fonts_are_written_with(web_font):
+    [family] = load_families(web_font)
+    assert family.covers("axe") and not family.covers("b")
+    letters = [family.font("e", 40), ImageFont.truetype(FONT_FOLDER / "DejaVuSans.ttf", 40)]
+    drawn = [np.array(letter.getmask("e")) for letter in letters]
+    np.testing.assert_array_equal(*drawn)
+    assert pen.font_line(np.random.default_rng(0), [family], "axe", 20).max() > 0.9
+
+
+def test_a_web_font_names_what_it_needs(web_font, monkeypatch):
+    monkeypatch.setattr("fontTools.ttLib.woff2.haveBrotli", False)
+    with pytest.raises(InputError, match="hand.woff2.*pip install brotli"):
+        load_families(web_font)
+
+
 def test_no_two_letters_of_a_hand_are_alike():
     fonts = [family for family in load_families(FONT_FOLDER) if family.name == "DejaVu Sans Book"]
     line = pen.font_line(np.random.default_rng(1), fonts, "l l l l l l", 40)
@@ -136,7 +169,7 @@ def test_a_pencil_leaves_less_and_grainier_ink_than_gel():
 
 
 def test_traces_of_a_pen_are_in_the_mask_however_faint():
-    paper = Paper(np.full((40, 40, 3), 255, np.uint8))
+    paper = Worksheet(np.full((40, 40, 3), 255, np.uint8))
     trace(np.random.default_rng(0), paper, np.ones((10, 40), np.float32), (5, 0), "pencil")
     assert (paper.mask[5:15] == 1).all() and not paper.mask[20:].any()
     inked = paper.page[5:15].mean(axis=2)
@@ -144,7 +177,7 @@ def test_traces_of_a_pen_are_in_the_mask_however_faint():
 
 
 def test_figures_carry_labels_and_parts_of_a_page_have_colours():
-    sheet = Sheet(np.random.default_rng(0), 400, 400, 20, FONTS)
+    sheet = Typesetter(np.random.default_rng(0), 400, 400, 20, FONTS)
     sheet.y = 100
     for _ in range(5):
         sheet.labels(100, 200)
@@ -163,7 +196,7 @@ def test_qr_codes_can_be_read():
 
 def test_boxes_are_closed_frames_within_the_margins():
     for seed in range(5):
-        sheet = Sheet(np.random.default_rng(seed), 800, 600, 20, FONTS)
+        sheet = Typesetter(np.random.default_rng(seed), 800, 600, 20, FONTS)
         top = sheet.y
         sheet.boxes()
         paper = np.array(sheet.image).min(axis=2)[top : sheet.y] > 128

@@ -403,7 +403,7 @@ def test_validation_scores_whole_pages_as_the_eraser_leaves_them(
 def test_all_validation_pages_are_erased_where_no_number_is_given(train, data, monkeypatch):
     erased = []
     real = Eraser.erase
-    monkeypatch.setattr(Eraser, "erase", lambda self, *args: erased.append(args[0].shape) or real(self, *args))
+    monkeypatch.setattr(Eraser, "erase", lambda self, *args: erased.append(args[0].page.shape) or real(self, *args))
     train("stage1.steps=1")
     assert erased == [(180, 184, 3)] * 2
 
@@ -494,8 +494,8 @@ def test_a_pipeline_of_several_generators_wants_a_name(tmp_path, train, stage1):
 
 def test_what_makes_no_sense_is_refused(train):
     for opt, told in [
-        ("val_pages=0", "val_pages must be at least 1"),
-        ("log_every=0", "log_every must be at least 1"),
+        ("val_pages=0", "'val_pages' must be above 0"),
+        ("log_every=0", "'log_every' must be above 0"),
         ("stage1.step=3", "did you mean 'steps'"),
         ("validate_mask=true", "validate_mask"),
         ("batch=many", "batch"),

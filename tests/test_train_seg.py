@@ -16,7 +16,8 @@ from dehw.engine import weights  # noqa: E402
 from dehw.errors import ConfigError, InputError, WeightsError  # noqa: E402
 from dehw.files.images import read_image, write_image  # noqa: E402
 from dehw.page.masks import soft_mask  # noqa: E402
-from dehw.train import record_finished, seg, train_segmenter, training_data, validate, weights_folder  # noqa: E402
+from dehw.train import seg, train_segmenter, validate  # noqa: E402
+from dehw.train.folders import record_finished, training_data, weights_folder  # noqa: E402
 from dehw.train.segdata import DehwCrops, DehwPages  # noqa: E402
 from dehw.train.status import StatusLine  # noqa: E402
 
@@ -325,10 +326,11 @@ def test_unknown_keys_and_wrong_types_are_named():
     for opts, told in [
         (["itres=3"], "did you mean 'iters'"),
         (["test_config.strides=3"], "did you mean 'stride'"),
-        (["seed=many"], "'seed' must be int"),
-        (["iters=abc"], "'iters' must be a whole number, got 'abc'"),
-        (["batch_size=1.5"], "'batch_size' must be a whole number"),
-        (["lr_scheduler.learning_rate=fast"], "'lr_scheduler.learning_rate' must be a number"),
+        (["seed=many"], "--opts seed=many: 'seed' must be a whole number"),
+        (["iters=abc"], "--opts iters=abc: 'iters' must be a whole number, got 'abc'"),
+        (["batch_size=0"], "'batch_size' must be above 0"),
+        (["iters=null"], "'iters' must be a whole number, got nothing"),
+        (["loss.types="], "loss"),
         (["model.backbon.pretrained=null"], "backbon"),
         (["train_dataset"], "key=value"),
     ]:
@@ -339,12 +341,12 @@ def test_unknown_keys_and_wrong_types_are_named():
 
 
 def test_opts_are_read_as_yaml_reads_them():
-    config, _ = seg.read_config(
-        str(CONFIGS / "segformer_b2.yml"),
-        ["model.backbone.pretrained=null", "lr_scheduler.learning_rate=1e-4"],
-    )
+    opts = ["model.backbone.pretrained=null", "lr_scheduler.learning_rate=1e-4", "test_config.is_slide=false"]
+    config, _ = seg.read_config(str(CONFIGS / "segformer_b2.yml"), [*opts, "train_dataset.dataset_root=my pages=a"])
     assert config.dic["model"]["backbone"]["pretrained"] is None
     assert config.dic["lr_scheduler"]["learning_rate"] == 1e-4
+    assert config.test_config["is_slide"] is False
+    assert config.dic["train_dataset"]["dataset_root"] == "my pages=a"
 
 
 def test_without_internet_the_way_on_is_named(data, tmp_path, monkeypatch, capsys):

@@ -6,18 +6,36 @@
 
 docs/python.md goes on from there.
 
-Importing the package imports neither Paddle nor OpenCV; `Eraser` and `load` arrive when first used.
+Importing the package imports neither Paddle nor OpenCV; `Eraser`, `Erased` and `load` arrive when first used.
 """
 
 import zlib  # noqa: F401  before Paddle: 2.6 breaks the zlib of the process that imports it first
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-__all__ = ["Eraser", "load", "__version__"]
+from dehw.errors import ConfigError, DehwError, DeviceError, InputError, PageError, WeightsError
+
+if TYPE_CHECKING:
+    from dehw.eraser import Erased, Eraser
+
+    load = Eraser.load
+
+__version__ = "1.0.0"
+__all__ = [
+    "ConfigError",
+    "DehwError",
+    "DeviceError",
+    "Erased",
+    "Eraser",
+    "InputError",
+    "PageError",
+    "WeightsError",
+    "load",
+]
 
 
-def __getattr__(name: str):
-    if name not in ("Eraser", "load"):
+def __getattr__(name: str) -> Any:
+    if name not in ("Eraser", "Erased", "load"):
         raise AttributeError(f"module 'dehw' has no attribute {name!r}")
-    from dehw.eraser import Eraser
+    from dehw import eraser
 
-    return Eraser if name == "Eraser" else Eraser.load
+    return eraser.Eraser.load if name == "load" else getattr(eraser, name)

@@ -1,32 +1,77 @@
-"""Page in, page out: the whole pipeline, one method a line. Read this file first.
+"""Page in, page out: the whole pipeline, one method a stage. Read this file first.
 
-page -> turned, scaled  -> segment -> mask -> erase (generate, compose) -> page
+page -> prepare (measured, turned, scaled) -> segment -> mask -> erase (generate, compose) -> page
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from dehw.config import Pipeline, load_pipeline
-from dehw.engine import parallel
-from dehw.engine.pick import Network, build_all, pick
+from dehw.config import Pipeline, Segment, load_pipeline
+from dehw.engine import parallel, pick
+from dehw.engine.pick import Network, build_all
 from dehw.engine.weights import find
 from dehw.errors import InputError
-from dehw.page import confidence, layout, lines, masks, paper, printed, qr, tiling
+from dehw.page import confidence, layout, masks, paper, printed, qr, tiling
 from dehw.page.confidence import Confidence
+from dehw.page.layout import Layout
 from dehw.page.masks import BALANCED, Box
 from dehw.page.views import VIEWS, View, average
 
 if TYPE_CHECKING:
     from PIL import Image
 
-
+STAGES = ("prepare", "segment", "mask", "erase", "compose")  # of a page, in this order
 LEVELS = np.float32(2**16 - 1)  # of a probability that is brought to the page's size
+
+# Told (stage, done, of how many): each stage's beginning with done 0, then every batch of tiles. What it raises ends
+# the page.
+OnProgress = Callable[[str, int, int], None]
+
+
+def _untold(stage: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A page ready for the networks, and the way back.
+
+    page: (H, W, 3) uint8 RGB as it was given. layout: what was measured of it. turns: quarter turns to the left that
+    lay its lines flat. scaled: (h, w, 3) uint8, the page after these turns at the networks' print height.
+    """
+
+    page: np.ndarray
+    layout: Layout
+    turns: int
+    scaled: np.ndarray
+
+    @property
+    def upright(self) -> np.ndarray:
+        """The page after its turns, at its own size; where nothing was scaled, `scaled` itself."""
+        return self.scaled if self.is_whole else turn(self.page, self.turns)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the networks see the page at its own size."""
+        height, width = self.page.shape[:2] if self.turns % 2 == 0 else self.page.shape[1::-1]
+        return self.scaled.shape[:2] == (height, width)
+
+    @property
+    def dark(self) -> np.ndarray:
+        """What of `scaled` is darker than its paper, (h, w) uint8, 0 or 255, see layout.dark_pixels."""
+        return np.unpackbits(self._dark_bits, axis=1, count=self.scaled.shape[1]) * np.uint8(255)
+
+    @cached_property
+    def _dark_bits(self) -> np.ndarray:
+        """The same, found once and kept at a bit a pixel."""
+        return np.packbits(layout.dark_pixels(self.scaled), axis=1)
 
 
 @dataclass(frozen=True)
@@ -56,12 +101,11 @@ class Erased:
 class Eraser:
     """Erases handwriting from pages. Pixels outside the mask come out identical while `cmp` is on.
 
-    pipeline: the settings of every step. segmenter: called with tiles (N, 3, S, S) float32 in [0, 1], gives
+    pipeline: the settings of every stage. segmenter: called with tiles (N, 3, S, S) float32 in [0, 1], gives
     the probability of handwriting (N, 1, S, S) in [0, 1]; None takes the whole page for handwriting.
     generators: pairs (network, weight); a network is called with tiles and their mask (N, 1, S, S) float32,
     1 = handwriting, and gives the tiles erased, (N, 3, S, S). device: where they run; a CPU gets N = 1.
-    engine: what runs them and why, in words. progress: set it to be called with (step, tiles done, tiles), where
-    step is "segment" or "erase", after each batch.
+    engine: what runs them and why, in words.
     """
 
     def __init__(
@@ -77,7 +121,6 @@ class Eraser:
         self.generators = list(generators)
         self.device = device
         self.engine = engine
-        self.progress: Callable[[str, int, int], None] | None = None
 
     @classmethod
     def load(
@@ -91,7 +134,7 @@ class Eraser:
         """Build a pipeline's networks with their weights.
 
         pipeline: its name, its file, or the settings themselves. device: auto, cpu or gpu. weights: the
-        folder that holds them, in place of the ones that ship. parts: the steps whose networks are needed.
+        folder that holds them, in place of the shipped ones. parts: the stages whose networks are needed.
         engine: auto, paddle, openvino or onnxruntime.
         Raises ConfigError, WeightsError, DeviceError.
         """
@@ -101,8 +144,9 @@ class Eraser:
         erase = pipeline.erase.networks if "erase" in parts else []
         folder = Path(weights) if weights else None
         paths = [find(network, folder, pipeline) for network in [*segment, *erase]]  # all, before any loads
-        sides = [pipeline.segment.window for _ in segment] + [pipeline.erase.tile for _ in erase]
-        built, taken = build_all(list(zip([*segment, *erase], paths, sides)), pick(engine, device))
+        sides = [pipeline.segment.window] if pipeline.segment and segment else []
+        sides += [pipeline.erase.tile for _ in erase]
+        built, taken = build_all(list(zip([*segment, *erase], paths, sides)), pick.engine(engine, device))
         segmenter = built.pop(0) if segment else None
         generators = [(net, config.weight) for net, config in zip(built, erase)]
         return cls(pipeline, segmenter, generators, taken.device, str(taken))
@@ -113,45 +157,37 @@ class Eraser:
         sensitivity: float = BALANCED,
         keep: Sequence[Box] = (),
         only: Sequence[Box] = (),
+        progress: OnProgress = _untold,
     ) -> Erased:
         """Erase the handwriting of a page, which comes back as the type it was given in.
 
         page: (H, W, 3) uint8 RGB of any size from 1x1 up, or a Pillow picture of any mode, which comes back upright
         (dehw.files.pictures). sensitivity: in [0, 1]; the higher, the more is erased, and 0.5 is the pipeline's own
         threshold. keep, only: boxes (x0, y0, x1, y1) in pixels of the page; nothing changes within `keep`, and
-        where `only` is given, outside it. Raises InputError, and PageError for a damaged picture.
+        where `only` is given, outside it. progress: told (stage, done, total), see OnProgress.
+        Raises InputError, and PageError for a damaged picture.
         """
         if not isinstance(page, np.ndarray):
-            return self._picture(page, sensitivity, keep, only)
+            return self._picture(page, sensitivity, keep, only, progress)
         if page.dtype != np.uint8 or page.ndim != 3 or page.shape[2] != 3 or not page.size:
             raise InputError(f"a page is (H, W, 3) uint8 RGB, not {page.shape} {page.dtype}; convert it")
         started = time.perf_counter()
         allowed = masks.allowed(page.shape[:2], keep, only)  # a wrong box is told before any network works
-        found = lines.find_lines(page)
-        turn = self.quarter_turns(page, found)
-        upright = _turn(page, turn)
-        scaled = self.scaled(upright)
-        prob = _turn(self.segment(upright, scaled), -turn)
-        mask = self.mask(prob, page, sensitivity) & allowed
-        sure = confidence.measure(prob, mask, found) if self.pipeline.segment else None
+        progress("prepare", 0, 1)
+        prepared = self.prepare(page)
+        prob = self.segment(prepared, progress)
+        progress("mask", 0, 1)
+        mask = self.mask(prob, prepared, sensitivity) & allowed
+        sure = confidence.measure(prob, mask, prepared.layout.letters) if self.pipeline.segment else None
         del prob  # 4 bytes a pixel
-        clean = _turn(self.erase(upright, _turn(mask, turn), scaled), -turn)
+        clean = self.erase(prepared, mask, progress)
         if not self.pipeline.erase.cmp:
             np.copyto(clean, page, where=~allowed[..., None])
         return Erased(clean, mask, time.perf_counter() - started, sure)
 
-    def quarter_turns(self, page: np.ndarray, found: lines.Lines | None = None) -> int:
-        """Quarter turns, to the left, that lay a page's lines flat for the networks: 0 or 1.
-
-        Lines that run up or down cost half of the print: their height, and so the scale, is not found. Pages upside
-        down stay so: they come out nearly as well (0.653 for 0.661 on the README's real pages). 0 too for a pipeline
-        without print height, whose networks take pages as they come. found: the lines, looked for when left out.
-        """
-        if self.pipeline.print_height is None:
-            return 0
-        return int((found or lines.find_lines(page)).sideways)
-
-    def _picture(self, picture: "Image.Image", *options: object) -> Erased:
+    def _picture(
+        self, picture: "Image.Image", sensitivity: float, keep: Sequence[Box], only: Sequence[Box], progress: OnProgress
+    ) -> Erased:
         """Erase a Pillow picture."""
         from PIL import Image
 
@@ -160,77 +196,79 @@ class Eraser:
         if not isinstance(picture, Image.Image):
             kind = type(picture).__name__
             raise InputError(f"a page is an array or a Pillow picture, not a {kind}; open files by PIL.Image.open")
-        erased = self(pictures.to_page(picture), *options)
-        return replace(erased, page=pictures.like(picture, erased.page, erased.mask))
+        erased = self(pictures.to_page(picture), sensitivity, keep, only, progress)
+        return replace(erased, page=pictures.like(picture, np.asarray(erased.page), erased.mask))
 
-    def scaled(self, page: np.ndarray) -> np.ndarray:
-        """The page at the networks' print height, (h, w, 3) uint8; itself where it fits or none is set."""
-        factor = layout.working_scale(page, self.pipeline.print_height)
-        return _resize(page, tuple(max(1, round(side * factor)) for side in page.shape[1::-1]))
+    def prepare(self, page: np.ndarray) -> Prepared:
+        """Measure a page, (H, W, 3) uint8 RGB, and bring it to the networks' print height, its lines flat.
 
-    def segment(self, page: np.ndarray, scaled: np.ndarray | None = None) -> np.ndarray:
-        """Probability of handwriting at each pixel of a page.
+        Lines that run up or down cost half of the print: networks have seen few. Pages upside down stay so: they come
+        out nearly as well. Pipelines without print height take pages as they are.
+        """
+        found, height = layout.measure(page), self.pipeline.print_height
+        turns = int(found.sideways) if height is not None else 0
+        factor = found.factor(height)
+        upright = turn(page, turns)
+        size = tuple(max(1, round(side * factor)) for side in upright.shape[1::-1])
+        return Prepared(page, found, turns, _resize(upright, size))
 
-        page: (H, W, 3) uint8 RGB; scaled: the same from scaled(), computed when left out.
-        Returns (H, W) float32 in [0, 1]: the mean over overlapping windows and views (seed 000), taken of
+    def segment(self, prepared: Prepared, progress: OnProgress = _untold) -> np.ndarray:
+        """Probability of handwriting at each pixel of `prepared.scaled`.
+
+        Returns (h, w) float32 in [0, 1]: the mean over overlapping windows and views (seed 000), taken of
         probabilities or of logits, as the pipeline says. Of several scales, each answers anew for the pixels that
         those before found likelier than `skip`: a coarse look, which sees more of the page about a stroke, tells
         handwriting from print, and a fine one how far each stroke goes.
         """
-        height, width = page.shape[:2]
-        settings = self.pipeline.segment
+        settings, scaled = self.pipeline.segment, prepared.scaled
+        progress("segment", 0, 1)
         if settings is None:
-            return np.ones((height, width), np.float32)
-        if scaled is None:
-            if turn := self.quarter_turns(page):
-                upright = _turn(page, turn)
-                return _turn(self.segment(upright, self.scaled(upright)), -turn)
-            scaled = self.scaled(page)
-        prob = self.look(scaled, 0)
+            return np.ones(scaled.shape[:2], np.float32)
+        prob = self._look(settings, scaled, 0, None, progress)
         for number in range(1, len(settings.scales)):
-            _renew(prob, self.look(scaled, number, prob), settings.skip)
-        if not settings.codes:
-            prob[qr.find(scaled, self.pipeline.print_height)] = 0
-        if scaled is page:
-            return prob
-        prob *= LEVELS
-        levels = np.rint(prob, out=prob).astype(np.uint16)
-        del prob  # two pages of float32 would be the most memory that a page takes
-        levels = cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.divide(levels, LEVELS, dtype=np.float32)
+            _renew(prob, self._look(settings, scaled, number, prob, progress), settings.skip)
+        if not settings.codes and self.pipeline.print_height is not None:
+            prob[qr.find(scaled, prepared.dark, self.pipeline.print_height)] = 0
+        return prob
 
-    def look(self, page: np.ndarray, number: int, seen: np.ndarray | None = None) -> np.ndarray:
+    def _look(
+        self, settings: Segment, page: np.ndarray, number: int, seen: np.ndarray | None, progress: OnProgress
+    ) -> np.ndarray:
         """Probability of handwriting at each pixel of a page, the mean over windows and views at one scale.
 
         page: (h, w, 3) uint8 RGB; number: which of `scales`; seen: (h, w) float32, what looks before saw, None for the
         first. Returns (h, w) float32 in [0, 1], which means nothing where seen is not above `skip`.
         """
-        settings = self.pipeline.segment
         factor, looks = settings.scales[number], len(settings.scales)
         views = [VIEWS[name] for name in settings.views]
         forth, back = MEANS[settings.average]
-        size = page.shape[:2]
+        height, width = page.shape[:2]
         side, stride = (max(1, round(length / factor)) for length in (settings.window, settings.stride))
-        windows = (tiling.spread if settings.blend else tiling.tiles)(*size, side, stride)
-        joined = tiling.Blend(*size, windows) if settings.blend else tiling.Average(*size)
+        windows = (tiling.spread if settings.blend else tiling.tiles)(height, width, side, stride)
+        joined = tiling.Blend(height, width, windows) if settings.blend else tiling.Average(height, width)
         if seen is not None:
             windows = [window for window in windows if seen[window.keep].max() > settings.skip]
+        segmenter = self._needed(self.segmenter)
 
-        def ask(batch: Sequence[tiling.Tile]) -> np.ndarray:
+        def ask(batch: Sequence[tiling.Tile]) -> Iterable[np.ndarray]:
             tiles = _cut_page(page, batch, settings.window)
-            return average(lambda tiles: forth(self.segmenter(tiles)), views, tiles)
+            return average(lambda tiles: forth(segmenter(tiles)), views, tiles)
 
-        for window, answer in self._each("segment", windows, settings.batch, ask, [self.segmenter], (number, looks)):
+        def tell(done: int) -> None:
+            progress("segment", number * len(windows) + done, looks * len(windows))
+
+        for window, answer in self._each(windows, settings.batch, ask, [segmenter], tell):
             joined.add(window, cv2.resize(answer[0], (side, side), interpolation=cv2.INTER_AREA))
         return back(joined.result())
 
-    def mask(self, prob: np.ndarray, page: np.ndarray, sensitivity: float = BALANCED) -> np.ndarray:
-        """Handwriting, (H, W) bool: where prob, (H, W) in [0, 1], reaches the threshold, dilated, print spared.
+    def mask(self, prob: np.ndarray, prepared: Prepared, sensitivity: float = BALANCED) -> np.ndarray:
+        """Handwriting, (H, W) bool at the page's size: where prob reaches the threshold, dilated, print spared.
 
-        page: (H, W, 3) uint8 RGB that prob was found on. sensitivity moves the thresholds, all alike, see
-        masks.sensitive_threshold.
+        prob: (h, w) float32 in [0, 1] of the upright page at any size, from segment(). sensitivity moves the
+        thresholds, all alike, see masks.sensitive_threshold.
         """
-        settings = self.pipeline.mask
+        settings, upright = self.pipeline.mask, prepared.upright
+        prob = _to_size(prob, upright.shape[:2])
         high = masks.sensitive_threshold(settings.threshold, sensitivity)
         if settings.low is None:
             mask = masks.threshold(prob, high)
@@ -238,83 +276,77 @@ class Eraser:
             mask = masks.hysteresis(prob, masks.sensitive_threshold(settings.low, sensitivity), high)
         mask = masks.dilate(mask, settings.dilate)
         if settings.spare:
-            printed.spare(mask, page, prob, masks.sensitive_threshold(settings.spare, sensitivity))
-        return mask
+            dark = prepared.dark if prepared.is_whole else layout.dark_pixels(upright)
+            printed.spare(mask, dark, prob, masks.sensitive_threshold(settings.spare, sensitivity))
+        return turn(mask, -prepared.turns)
 
-    def erase(self, page: np.ndarray, mask: np.ndarray, scaled: np.ndarray | None = None) -> np.ndarray:
+    def erase(self, prepared: Prepared, mask: np.ndarray, progress: OnProgress = _untold) -> np.ndarray:
         """The page without what the mask holds; a page with an empty mask comes back as it is.
 
-        page: (H, W, 3) uint8 RGB; mask: (H, W) bool, True = handwriting; scaled: the page from scaled(),
-        computed when left out. Returns (H, W, 3) uint8 RGB, with `cmp` identical to page outside the mask.
-        Raises InputError.
+        mask: (H, W) bool at the page's size, True = handwriting, from mask() or anywhere else.
+        Returns (H, W, 3) uint8 RGB, with `cmp` identical to the page outside the mask. Raises InputError.
         """
+        page = prepared.page
         if mask.shape != page.shape[:2]:
             raise InputError(f"the mask is {mask.shape} and the page {page.shape[:2]}; give both one size")
         if not mask.any():
             return page.copy()
-        if scaled is None:
-            if turn := self.quarter_turns(page):
-                upright = _turn(page, turn)
-                return _turn(self.erase(upright, _turn(mask, turn), self.scaled(upright)), -turn)
-            scaled = self.scaled(page)
-        generated = self.generate(scaled, _resize_mask(mask, scaled.shape[:2]))
-        if scaled is not page:
-            generated = cv2.resize(generated, page.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-        return self.compose(page, generated, mask)
+        upright, hidden = prepared.upright, turn(mask, prepared.turns)
+        progress("erase", 0, 1)
+        generated = self._generate(prepared, _resize_mask(hidden, prepared.scaled.shape[:2]), progress)
+        progress("compose", 0, 1)
+        if not prepared.is_whole:
+            generated = cv2.resize(generated, upright.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+        if self.pipeline.erase.cmp:
+            np.copyto(generated, upright, where=~hidden[..., None])
+        return turn(generated, -prepared.turns)
 
-    def generate(self, page: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """What the generators make of a page, from the centres of tiles (seed 001): (H, W, 3) uint8 RGB.
+    def _generate(self, prepared: Prepared, mask: np.ndarray, progress: OnProgress) -> np.ndarray:
+        """What the generators make of a page, from the centres of tiles (seed 001): (h, w, 3) uint8 RGB.
 
-        page: (H, W, 3) uint8 RGB; mask: (H, W) bool. With `cmp` on, tiles without ink are left as they are.
+        mask: (h, w) bool at the size of `prepared.scaled`. With `cmp` on, tiles without ink are left as they are.
         """
-        settings = self.pipeline.erase
+        settings, page = self.pipeline.erase, prepared.scaled
         views = [VIEWS[name] for name in settings.views]
-        tiles = self.tiles(*page.shape[:2])
+        tiles = self.generator_tiles(*page.shape[:2])
         if settings.cmp:
             tiles = [tile for tile in tiles if mask[tile.keep].any()]
         generated = page.copy()
 
-        def paint(batch: Sequence[tiling.Tile]) -> list[np.ndarray]:
+        def paint(batch: Sequence[tiling.Tile]) -> Iterable[np.ndarray]:
             parts, holes = _cut_page(page, batch, settings.tile), _cut(mask, batch, settings.tile)
             pixels = self._fuse(views, parts, holes)
-            return [_to_page(values[(slice(None), *tile.inner)]) for tile, values in zip(batch, pixels)]
+            return [_to_page(values, tile) for tile, values in zip(batch, pixels)]
+
+        def tell(done: int) -> None:
+            progress("erase", done, len(tiles))
 
         networks = [network for network, _ in self.generators]
-        for tile, pixels in self._each("erase", tiles, settings.batch, paint, networks):
+        for tile, pixels in self._each(tiles, settings.batch, paint, networks, tell):
             generated[tile.keep] = pixels
         if settings.paper:
             cells = paper.tone(page, mask, settings.paper)
             paper.settle(generated, mask, cells)
-            if settings.printed:
-                printed.restore(page, generated, mask, cells, self.pipeline.print_height)
+            if settings.printed and self.pipeline.print_height is not None:
+                printed.restore_letters(page, generated, mask, cells)
+                printed.restore_rules(page, generated, mask, prepared.dark, self.pipeline.print_height)
         return generated
 
-    def tiles(self, height: int, width: int) -> list[tiling.Tile]:
+    def generator_tiles(self, height: int, width: int) -> list[tiling.Tile]:
         """The generators' tiles over a page of this size, which is the one at their scale."""
         settings = self.pipeline.erase
         return tiling.tiles(height, width, settings.tile, settings.tile - 2 * settings.margin, settings.margin)
 
-    def compose(self, page: np.ndarray, generated: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """cmp: keep `generated` where the mask is True, put the page's own pixels back elsewhere.
-
-        page: (H, W, 3) uint8 RGB; generated: the same, changed in place and returned; mask: (H, W) bool.
-        """
-        if self.pipeline.erase.cmp:
-            np.copyto(generated, page, where=~mask[..., None])
-        return generated
-
     def _each(
         self,
-        step: str,
         tiles: list[tiling.Tile],
         size: int,
-        work: Callable[[Sequence[tiling.Tile]], Sequence[np.ndarray]],
+        work: Callable[[Sequence[tiling.Tile]], Iterable[np.ndarray]],
         networks: Sequence[Network],
-        part: tuple[int, int] = (0, 1),
+        tell: Callable[[int], None],
     ) -> Iterator[tuple[tiling.Tile, np.ndarray]]:
-        """Each tile with its answer; work gives those of a batch of `size`. Tells `progress` of each batch done.
+        """Each tile with its answer; work gives those of a batch of `size`. Tells how many are done.
 
-        part: how many parts of the step are done, and of how many; `progress` is told that each has as many tiles.
         On a CPU tiles go one by one, which is faster there (0.6 s for 0.9 s a window of SegFormer-B0 in Paddle) and
         keeps the largest networks below 1 GiB; networks that run `at_once` several are given so many, by threads.
         """
@@ -324,13 +356,25 @@ class Eraser:
         for batch, answers in parallel.in_order(work, batches, min(threads, len(batches))):
             yield from zip(batch, answers)
             done += len(batch)
-            if self.progress:
-                self.progress(step, part[0] * len(tiles) + done, part[1] * len(tiles))
+            tell(done)
 
     def _fuse(self, views: Sequence[View], *inputs: np.ndarray) -> np.ndarray:
         """Mean of the generators by weight, each averaged over the views: (N, 3, S, S) float32."""
         total = sum(weight for _, weight in self.generators)
-        return sum(average(network, views, *inputs) * np.float32(weight / total) for network, weight in self.generators)
+        fused = np.zeros((), np.float32)
+        for network, weight in self.generators:
+            fused = fused + average(network, views, *inputs) * np.float32(weight / total)
+        return fused
+
+    def _needed(self, network: Network | None) -> Network:
+        if network is None:
+            raise InputError("this Eraser was loaded without its segmenter; load it with parts=('segment', 'erase')")
+        return network
+
+
+def turn(image: np.ndarray, turns: int) -> np.ndarray:
+    """An image after so many quarter turns to the left, (H, W[, C]); itself after none."""
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def _renew(prob: np.ndarray, seen: np.ndarray, above: float) -> None:
@@ -339,12 +383,18 @@ def _renew(prob: np.ndarray, seen: np.ndarray, above: float) -> None:
         np.copyto(old, new, where=old > above)
 
 
-def _turn(image: np.ndarray, turns: int) -> np.ndarray:
-    """An image after so many quarter turns to the left, (H, W[, C]); itself after none."""
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+def _to_size(prob: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """A probability, (h, w) float32 in [0, 1], at another (height, width); itself at its own."""
+    if prob.shape == size:
+        return prob
+    levels = np.empty(prob.shape, np.uint16)  # two pages of float32 would be the most memory that a page takes
+    for row, values in zip(levels, prob):
+        row[:] = np.rint(values * LEVELS)
+    levels = cv2.resize(levels, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.divide(levels, LEVELS, dtype=np.float32)
 
 
-def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _resize(image: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """An image (H, W[, 3]) at another (width, height); itself at its own."""
     if image.shape[1::-1] == size:
         return image
@@ -381,12 +431,13 @@ def _cut_page(page: np.ndarray, batch: Sequence[tiling.Tile], side: int) -> np.n
     return np.divide(tiles, 255, out=tiles)
 
 
-def _to_page(values: np.ndarray) -> np.ndarray:
-    """(3, h, w) float, clipped to [0, 1] -> (h, w, 3) uint8."""
-    return np.rint(values.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+def _to_page(values: np.ndarray, tile: tiling.Tile) -> np.ndarray:
+    """The part that a tile answers for: (3, S, S) float, clipped to [0, 1] -> (h, w, 3) uint8."""
+    rows, columns = tile.inner
+    return np.rint(values[:, rows, columns].clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
 
 
-def _resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _resize_mask(mask: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """A mask at another (height, width): a pixel that covers any of the mask is in it."""
     if mask.shape == size:
         return mask

@@ -1,7 +1,7 @@
 """Turn pre-trained PyTorch weights into Paddle ones, and check that both networks say the same.
 
     python work/pretrain/convert.py segformer_b0 output/pretrain/segformer_b0.pt \\
-        work/dehw/weights/lite_segformer.pdparams --crops DIR [--facts facts.json]
+        work/dehw/engine/shipped/lite_segformer.pdparams --crops DIR [--facts facts.json]
 
 Of several files the mean of their weights is taken; one named twice counts twice. A .pdparams file may be among them.
 The float32 networks must agree within 1e-4 on real crops before anything is written; then the file is written in

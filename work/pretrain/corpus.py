@@ -27,7 +27,7 @@ from dehw.eraser import Eraser  # noqa: E402
 from dehw.page import masks  # noqa: E402
 from dehw.page.layout import dark_pixels, print_height  # noqa: E402
 
-PRINT_HEIGHT = 20  # px; the height the networks of the lite pipeline work at
+LITE_HEIGHT = 20  # px; print_height of configs/pipelines/lite.yml, which these networks work at
 HARD_SIDE = 640  # px of a window that is hard: the largest that a crop of 448 px is taken from
 HARD_PIXELS = 60  # of print taken or ink missed in a window, at the least
 
@@ -55,7 +55,7 @@ def save(path: Path, page: np.ndarray) -> None:
 
 def scale_pairs(args: argparse.Namespace) -> None:
     for name, page in pairs(args.pairs, args.split):
-        height = print_height(np.ascontiguousarray(page[..., :3])) or PRINT_HEIGHT
+        height = print_height(np.ascontiguousarray(page[..., :3])) or LITE_HEIGHT
         for wanted in args.heights:
             size = [round(n * wanted / height) for n in page.shape[1::-1]]
             scaled = np.dstack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in np.split(page, (3, 6), 2)])
@@ -106,7 +106,8 @@ def keep_hard(args: argparse.Namespace) -> None:
             continue
         page = np.load(path)
         image = np.ascontiguousarray(page[..., :3])
-        mask = eraser.mask(eraser.segment(image, image), image)
+        prepared = eraser.prepare(image)
+        mask = eraser.mask(eraser.segment(prepared), prepared)
         for i, window in enumerate(hard_windows(wrong_pixels(page, mask), HARD_SIDE)):
             save(args.folder / f"{path.stem}_{i}.npy", page[window])
 
@@ -117,7 +118,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pairs", type=Path, help="real pairs: ink to cut out for pages, or what is to be scaled")
     parser.add_argument("--split", default="train", help="pairs: the split of index.csv to take")
-    parser.add_argument("--heights", type=float, nargs="+", default=[0.8 * PRINT_HEIGHT, 1.15 * PRINT_HEIGHT])
+    parser.add_argument("--heights", type=float, nargs="+", default=[0.8 * LITE_HEIGHT, 1.15 * LITE_HEIGHT])
     parser.add_argument("--clean", type=Path, help="folder of born-digital exam pages")
     parser.add_argument("--fonts", type=Path, help="folder of handwriting fonts, searched to its depths")
     parser.add_argument(
@@ -125,7 +126,7 @@ def main() -> None:
     )
     parser.add_argument("--made", type=Path, help="hard: folder of made-up pages")
     parser.add_argument("--weights", type=Path, help="hard: folder of weights, in place of the ones that ship")
-    parser.add_argument("--height", type=int, default=PRINT_HEIGHT, help="pages: px of their print")
+    parser.add_argument("--height", type=int, default=LITE_HEIGHT, help="pages: px of their print")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=600)
     args = parser.parse_args()

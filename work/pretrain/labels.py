@@ -25,12 +25,11 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from dehw.eraser import Eraser  # noqa: E402
+from dehw.eraser import Eraser, turn  # noqa: E402
 from dehw.files.find import find_pages  # noqa: E402
 from dehw.files.images import read_image, write_image  # noqa: E402
 from dehw.page import layout, masks, printed  # noqa: E402
-from dehw.page.lines import find_lines  # noqa: E402
-from pretrain.corpus import PRINT_HEIGHT, save  # noqa: E402
+from pretrain.corpus import LITE_HEIGHT, save  # noqa: E402
 
 HEIGHTS = (17, 22)  # px; the networks look at print this high, and their mean counts
 SHEET, OVERLAP, GRID = (1000, 1250), 40, 100  # px: height and width of a sheet, what neighbours share, its grid
@@ -40,12 +39,13 @@ FAINT = 12  # grey levels darker than its box that a faint stroke is: not learnt
 
 
 def look(page: np.ndarray, eraser: Eraser) -> tuple[np.ndarray, np.ndarray]:
-    """A page (H, W, 3) uint8 at PRINT_HEIGHT, and the probability of handwriting there, float32 in [0, 1]."""
-    scaled = eraser.scaled(page)
-    probs = []
+    """A page (H, W, 3) uint8 at LITE_HEIGHT, and the probability of handwriting there, float32 in [0, 1]."""
+    prepared = eraser.prepare(page)
+    scaled, probs = turn(prepared.scaled, -prepared.turns), []
     for height in HEIGHTS:
         at = Eraser(replace(eraser.pipeline, print_height=height), eraser.segmenter, [], eraser.device)
-        probs.append(cv2.resize(at.segment(page), scaled.shape[1::-1], interpolation=cv2.INTER_AREA))
+        prob = turn(at.segment(at.prepare(page)), -prepared.turns)
+        probs.append(cv2.resize(prob, scaled.shape[1::-1], interpolation=cv2.INTER_AREA))
     return scaled, np.mean(probs, axis=0)
 
 
@@ -89,7 +89,7 @@ def rules(dark: np.ndarray) -> np.ndarray:
     """Level and upright rules, (H, W) bool: lines that answers stand on, and hand-drawn bars, which look no other."""
     found = np.zeros(dark.shape, bool)
     for ink, to in ((dark, found), (np.ascontiguousarray(dark.T), found.T)):
-        for place, rule in printed.level_rules(ink, printed.LENGTH * PRINT_HEIGHT, printed.THICKNESS * PRINT_HEIGHT):
+        for place, rule in printed.level_rules(ink, printed.LENGTH * LITE_HEIGHT, printed.THICKNESS * LITE_HEIGHT):
             to[place] |= rule
     return masks.dilate(found, 3) & (dark > 0)  # to their very ends
 
@@ -113,7 +113,7 @@ def covered(boxes: list, shape: tuple[int, int]) -> np.ndarray:
 def label(page: np.ndarray, prob: np.ndarray, boxes: dict[str, list]) -> tuple[np.ndarray, np.ndarray]:
     """Handwriting, and what may be learnt: two (H, W) bool; rules within ink boxes may where the networks are sure.
 
-    page: (H, W, 3) uint8 at PRINT_HEIGHT; prob: (H, W) float32 in [0, 1]; boxes: what `propose` asks for, in px.
+    page: (H, W, 3) uint8 at LITE_HEIGHT; prob: (H, W) float32 in [0, 1]; boxes: what `propose` asks for, in px.
     Raises ValueError for a box or a list it cannot take.
     """
     if unknown := set(boxes) - {"ink", "print", "ignore"}:
@@ -163,8 +163,8 @@ def settle(args: argparse.Namespace) -> None:
         except (ValueError, TypeError) as error:
             sys.exit(f"{source}: {error}; mend it, then run this again")
         labelled = np.dstack([image, image, masks.to_file(ink), masks.to_file(valid)])
-        # the networks are shown lines that lie flat, see Eraser.quarter_turns
-        save(args.target / f"{source.stem}.npy", np.rot90(labelled, int(find_lines(image).sideways)))
+        # the networks are shown lines that lie flat, see Eraser.prepare
+        save(args.target / f"{source.stem}.npy", np.rot90(labelled, int(layout.measure(image).sideways)))
 
 
 def mistakes(page: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -181,7 +181,8 @@ def judge(args: argparse.Namespace) -> None:
     for source in sorted(args.pages.glob("*.npy")):
         page = np.load(source)
         image = np.ascontiguousarray(page[..., :3])
-        counts = mistakes(page, eraser.mask(eraser.segment(image), image))
+        prepared = eraser.prepare(image)
+        counts = mistakes(page, eraser.mask(eraser.segment(prepared), prepared))
         total += counts
         each.append(shares(counts))
         print(told(source.stem, each[-1]), flush=True)

@@ -2,8 +2,9 @@
 
     python work/pretrain/train.py segformer_b0 --pages MADE=0.7 PAIRS=0.3 --minutes 90 --output FOLDER
 
-Run again with the same output folder to go on where it stopped; `--start work/dehw/weights/lite_segformer.pdparams`
-begins with Paddle's weights instead of random ones. `convert.py` turns the result into Paddle weights.
+Run again with the same output folder to go on where it stopped; `--start` begins with Paddle's weights, such as
+work/dehw/engine/shipped/lite_segformer.pdparams, instead of random ones. `convert.py` turns the result into Paddle
+weights.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from dehw.engine import weights  # noqa: E402
-from pretrain.erasenet import EraseNet  # noqa: E402
+from dehw.train.terms import MULTISCALE_WEIGHTS  # noqa: E402
 from pretrain.pages import Pages, stream  # noqa: E402
-from pretrain.segformer import SegFormer  # noqa: E402
 from pretrain.states import assign  # noqa: E402
+from pretrain.twins.erasenet import EraseNet  # noqa: E402
+from pretrain.twins.segformer import SegFormer  # noqa: E402
 
 PRINT_WEIGHT = 2.0  # a lost letter is worse than a stroke left
 
@@ -77,7 +79,9 @@ def erasing_loss(network, batch: Tensor) -> tuple[Tensor, dict[str, float]]:
 
     overlap = dice(logits.mean(1, keepdim=True).sigmoid(), mask, valid)
     fine = l1(final, 1, 30, 2)
-    loss = fine + overlap + l1(coarse, 1, 8, 0.8) + l1(half, 2, 6, 1) + l1(quarter, 4, 5, 0.8)
+    loss = fine + overlap
+    for output, factor, (inside, outside) in zip((quarter, half, coarse), (4, 2, 1), MULTISCALE_WEIGHTS):
+        loss = loss + l1(output, factor, inside, outside)
     error = ((final - gt).abs() * hole * valid).sum() / (3 * (hole * valid).sum() + 1)
     return loss, {"l1": fine.item(), "hole": error.item(), "dice": overlap.item()}
 

@@ -15,38 +15,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dehw import __version__
-from dehw.errors import DehwError, ExitCode, WeightsError
+from dehw.errors import DehwError, ExitCode
 
 if TYPE_CHECKING:
     from dehw.config import Pipeline
 
 PYTHONS = ((3, 10), (3, 12))  # the range in which Paddle, PaddleSeg and OpenCV 4.5 all exist
-NEEDED = {  # modules without which no page is erased: the packages that bring them, and how to get them
-    "paddle": (
-        ("paddlepaddle", "paddlepaddle-gpu"),
-        "pip install -r requirements-cpu.txt, or requirements.txt for a GPU",
-    ),
-    "paddleseg": (("paddleseg",), "pip install paddleseg==2.8.0"),
-    "numpy": (("numpy",), "pip install 'numpy>=1.26,<2'"),
-    "cv2": (
-        ("opencv-python", "opencv-python-headless"),
-        "pip install opencv-python-headless==4.5.5.64, which does without the system's libGL",
-    ),
-    "PIL": (("pillow",), "pip install 'pillow>=10.1'"),
-    "yaml": (("pyyaml",), "pip install pyyaml"),
+OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
+NEEDED = {  # modules without which no page is erased, and the packages that bring them
+    "numpy": ("numpy",),
+    "cv2": OPENCV,
+    "PIL": ("pillow",),
+    "yaml": ("pyyaml",),
+    "pydantic": ("pydantic",),
 }
-ENGINES = {  # what runs networks instead of Paddle
-    "openvino": "several times as fast on a CPU: pip install 'openvino>=2026,<2027' paddle2onnx==2.1.0",
-    "onnxruntime": "another engine: pip install onnxruntime paddle2onnx==2.1.0",
+ENGINES = {  # what runs the networks: the packages that bring it, and how to get it
+    "openvino": (("openvino",), "the fastest on a CPU: pip install openvino"),
+    "onnxruntime": (("onnxruntime", "onnxruntime-gpu"), "another engine: pip install 'dehw[onnxruntime]'"),
+    "paddle": (("paddlepaddle", "paddlepaddle-gpu"), "for training, and for GPUs: pip install 'dehw[train]'"),
 }
 EXTRAS = {  # what only some files or commands need
-    "pypdfium2": "for PDFs: pip install 'pypdfium2>=5,<6'",
-    "pillow-heif": "for HEIC, the photos of some phones: pip install pillow-heif",
-    "gradio": "for dehw serve, the page in the browser: pip install gradio==6.31.0",
+    "pypdfium2": "for PDFs: pip install pypdfium2",
+    "pillow-heif": "for HEIC, the photos of some phones: pip install 'dehw[heic]'",
+    "gradio": "for dehw serve, the page in the browser: pip install 'dehw[serve]'",
+    "paddleseg": "for training: pip install 'dehw[train]'",
+    "paddle2onnx": "for trained weights on OpenVINO or ONNX Runtime: pip install 'dehw[train]'",
 }
 MIB, GIB = 1024**2, 1024**3
 ROOM = 2 * GIB  # of memory: the small networks, and a page of 15 megapixels
-FLAGS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16"}
 SIDE = 64  # px of the page that is erased for trial
 
 
@@ -102,7 +98,7 @@ def examine(pipeline: str = "lite", weights: str | Path | None = None) -> Iterat
             failed = failed or bool(not finding.ok and finding.code)
             yield finding
 
-    for step in (python, processor, memory, engines, extras, packages):
+    for step in (python, processor, memory, engines, extras, packages, opencv):
         yield from told(step)
     if failed:
         return  # the rest imports them
@@ -123,50 +119,61 @@ def python() -> Iterator[Finding]:
 
 def packages() -> Iterator[Finding]:
     """What is imported on the way of every page; found missing where it does not import."""
-    for module in sorted(NEEDED, key=lambda name: name.startswith("paddle")):  # OpenCV before Paddle, which 2.6 needs
-        names, remedy = NEEDED[module]
+    for module, names in NEEDED.items():
         try:
             importlib.import_module(module)
             detail = next(filter(None, map(version, names)), "found")
         except Exception as error:  # a broken installation raises nearly anything
+            remedy = f"pip install --force-reinstall {names[0]}"
             yield Finding(module, False, _reason(error), remedy, ExitCode.FAILED)
         else:
             yield Finding(module, True, detail)
 
 
+def opencv() -> Iterator[Finding]:
+    """Whether builds of OpenCV of several releases lie over each other: all are unpacked into one folder."""
+    builds = {name: found for name in OPENCV if (found := version(name))}
+    if len(set(builds.values())) > 1:
+        detail = f"{', '.join(f'{name} {found}' for name, found in builds.items())}, all in the folder cv2"
+        remedy = f"pip uninstall {' '.join(builds)}, then pip install opencv-python-headless of one of these releases"
+        yield Finding("opencv", False, detail, remedy)
+
+
 def engines() -> Iterator[Finding]:
-    """What can run the networks beside Paddle itself."""
-    exporter = version("paddle2onnx")
-    for name, remedy in ENGINES.items():
-        found = version(name) or version(f"{name}-gpu")
-        detail = found or "not installed"
-        if found and not exporter:
-            detail += ", but not paddle2onnx, which hands it the networks"
-        yield Finding(name, bool(found and exporter), detail, remedy)
+    """What can run the networks: one is enough."""
+    found = {name: next(filter(None, map(version, packages)), None) for name, (packages, _) in ENGINES.items()}
+    code = ExitCode.OK if any(found.values()) else ExitCode.FAILED
+    for name, (_, remedy) in ENGINES.items():
+        yield Finding(name, bool(found[name]), found[name] or "not installed", remedy, code)
 
 
 def device() -> Iterator[Finding]:
     """What the networks run on, and why a GPU is not used if there is one."""
-    from dehw.engine import pick
+    from dehw.engine import paddle, pick
 
     try:
-        picked = pick.pick()
-        if pick.gpu_count():
-            pick.pick_device("gpu")  # says why, where it cannot be used
+        picked = pick.engine()
+    except DehwError as error:
+        yield Finding("device", False, str(error), "try another --engine", error.exit_code)
+        return
+    try:
+        if paddle.gpu_count():
+            paddle.pick_device("gpu")  # says why, where it cannot be used
         yield Finding("device", True, str(picked))
     except DehwError as error:
-        remedy = f"pages are erased all the same, on {picked}"
-        yield Finding("device", False, str(error), remedy)
+        yield Finding("device", False, str(error), f"pages are erased all the same, on {picked}")
 
 
 def processor() -> Iterator[Finding]:
     """The processor's cores, and its units for bfloat16, on which OpenVINO is several times as fast."""
-    text = _read("/proc/cpuinfo")
-    model = next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), "")
-    units = [name for flag, name in FLAGS.items() if flag in text.split()]
-    about = f"{model or platform.processor() or platform.machine()}, {_cores()} cores, "
+    from dehw.engine import machine
+
+    units = machine.bf16_units()
+    about = f"{machine.processor()}, {machine.processors()} cores, "
     if units:
         yield Finding("processor", True, about + f"bfloat16 by {' and '.join(units)}")
+    elif units is None:
+        yield Finding("processor", True, about + "units for bfloat16 cannot be told on this system")
     else:
         remedy = "nothing to install: pages take several times as long as on processors with AMX or AVX512-BF16"
         yield Finding("processor", False, about + "no units for bfloat16", remedy)
@@ -174,6 +181,8 @@ def processor() -> Iterator[Finding]:
 
 def memory() -> Iterator[Finding]:
     """The memory that is free, a container's limit included."""
+    from dehw.engine.machine import free_memory
+
     free = free_memory()
     if free is None:
         yield Finding("memory", True, "cannot be told on this system")
@@ -185,26 +194,24 @@ def memory() -> Iterator[Finding]:
 def weight_files(pipeline: str | Pipeline, folder: str | Path | None = None) -> Iterator[Finding]:
     """The pipeline's weights, compared with the checksums of their manifest."""
     from dehw.config import load_pipeline
-    from dehw.engine import weights
-    from dehw.files.atomic import sha256
+    from dehw.engine import export, weights
 
     try:
         settings = load_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
     except DehwError as error:
         yield Finding("pipeline", False, str(error), "name another --pipeline", error.exit_code)
         return
-    for network in settings.networks:
+    for network, side in export.tiles(settings):
         try:
             path = weights.find(network, Path(folder) if folder else None, settings)
+            weights.check(path)
             known = weights.manifest(path.parent).get(path.name, {}).get("sha256")
-            if known and sha256(path) != known:
-                raise WeightsError(f"{path}: its SHA-256 is not the one in {weights.MANIFEST}: damaged, or exchanged")
             checked = f"checksum right, {known[:12]}" if known else "no checksum to compare with"
-            yield Finding("weights", True, f"{path}, {path.stat().st_size / MIB:.1f} MiB, {checked}")
+            onnx = "with its ONNX" if export.beside(network, path, (side, side)) else "no ONNX, so Paddle is needed"
+            yield Finding("weights", True, f"{path}, {path.stat().st_size / MIB:.1f} MiB, {checked}, {onnx}")
         except (DehwError, OSError) as error:
-            yield Finding(
-                "weights", False, str(error), "restore the file, or train it as its pipeline says", ExitCode.WEIGHTS
-            )
+            remedy = "restore the file, or train it as its pipeline says"
+            yield Finding("weights", False, str(error), remedy, ExitCode.WEIGHTS)
 
 
 def cache() -> Iterator[Finding]:
@@ -239,7 +246,7 @@ def trial(pipeline: str = "lite", weights: str | Path | None = None) -> Finding:
         eraser = Eraser.load(pipeline, weights=weights)
         loaded = time.perf_counter()
         page = np.full((SIDE, SIDE, 3), 240, np.uint8)
-        eraser.erase(page, np.ones((SIDE, SIDE), bool))
+        eraser.erase(eraser.prepare(page), np.ones((SIDE, SIDE), bool))
         eraser(page)
     except DehwError as error:
         return Finding("erasing", False, str(error), "see above", error.exit_code or ExitCode.FAILED)
@@ -257,27 +264,6 @@ def version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def free_memory() -> int | None:
-    """Bytes that programs can still have, None where that cannot be told."""
-    lines = (line.split() for line in _read("/proc/meminfo").splitlines())
-    free = [int(words[1]) * 1024 for words in lines if words[:1] == ["MemAvailable:"]]
-    limit, used = (_read(f"/sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current"))
-    if limit.isdecimal() and used.isdecimal():
-        free.append(max(0, int(limit) - int(used)))
-    return min(free, default=None)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError:
-        return ""
 
 
 def _reason(error: Exception) -> str:

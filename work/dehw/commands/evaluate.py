@@ -71,7 +71,7 @@ def judge(image: Path, gt: Path, out: Path, ink: Path | None = None, valid: Path
 
     pages = [read_image(path) for path in (image, gt, out)]
     given = [masks.threshold(read_mask(path), 0.5) if path else None for path in (ink, valid)]
-    return metrics.evaluate(*pages, ink=given[0], valid=given[1])
+    return metrics.evaluate(pages[0], pages[1], pages[2], ink=given[0], valid=given[1])
 
 
 def table(rows: Sequence[tuple[str, "Scores"]]) -> str:

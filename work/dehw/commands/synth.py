@@ -76,8 +76,8 @@ def _keep(sources: Sources) -> None:
 
 def _files(folder: Path, seed: int) -> tuple[Path, Path, Path]:
     """Where a page's image, ground truth and mask go; the last one is written last."""
-    parts = (("images", "jpg"), ("gts", "png"), ("masks", "png"))
-    return tuple(folder / part / f"{seed:06d}.{suffix}" for part, suffix in parts)
+    name = f"{seed:06d}"
+    return folder / "images" / f"{name}.jpg", folder / "gts" / f"{name}.png", folder / "masks" / f"{name}.png"
 
 
 def write_page(seed: int, folder: Path, print_height: float) -> None:
@@ -86,6 +86,7 @@ def write_page(seed: int, folder: Path, print_height: float) -> None:
     from dehw.files.images import write_image
     from dehw.page.masks import to_file
 
+    assert _sources, "_keep has run in this process"
     page = made_up(seed, _sources, print_height)
     for path, image in zip(_files(folder, seed), (page.image, page.gt, to_file(page.mask))):
         write_image(path, image)

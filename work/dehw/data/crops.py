@@ -8,13 +8,17 @@ makes room for the next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Annotated
 
 import cv2
 import numpy as np
+import pydantic.dataclasses
+from pydantic import Field, PositiveInt
 
+from dehw.config import STRICT, Fraction
 from dehw.data import augment
 from dehw.data.augment import Crop
 from dehw.data.materials import find_pieces
@@ -22,14 +26,13 @@ from dehw.data.pairs import Pair
 from dehw.data.recipes import Kit, Recipes, follow
 from dehw.errors import InputError
 from dehw.files.images import read_image, read_mask
-from dehw.page import masks
-from dehw.page.layout import working_scale
+from dehw.page import layout, masks
 
 ORDER, CROP, RECIPE = 0, 1, 2  # tell the seeds of a stream's kinds of draw apart
 INK = 0.5  # soft mask from which a pixel counts as handwriting where crops without any are drawn again
 
 
-@dataclass
+@pydantic.dataclasses.dataclass(config=STRICT)
 class CropSettings:
     """How crops are drawn. Sizes in pixels, hflip and rotate are probabilities (seed 001's values).
 
@@ -37,24 +40,14 @@ class CropSettings:
     000), None to leave it. recipes: what else happens to a crop, nothing by default.
     """
 
-    size: int = 512
-    hflip: float = 0.3
-    rotate: float = 0.3
+    size: PositiveInt = 512
+    hflip: Fraction = 0.3
+    rotate: Fraction = 0.3
     degrees: float = 10.0
-    crops_per_page: int = 8  # crops drawn for every page decoded
-    buffer: int = 8  # pages held decoded, per worker: 90 MB each at 15 megapixels
-    clean_gt: float | None = None
+    crops_per_page: PositiveInt = 8  # crops drawn for every page decoded
+    buffer: PositiveInt = 8  # pages held decoded, per worker: 90 MB each at 15 megapixels
+    clean_gt: Annotated[float, Field(ge=0, lt=255)] | None = None
     recipes: Recipes = field(default_factory=Recipes)
-
-    def __post_init__(self) -> None:
-        for name in ("size", "crops_per_page", "buffer"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("hflip", "rotate"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a probability, got {getattr(self, name)}")
-        if self.clean_gt is not None and not 0 <= self.clean_gt < 255:
-            raise ValueError(f"clean_gt must be a grey level in 0..254 or null, got {self.clean_gt}")
 
 
 @dataclass(frozen=True)
@@ -72,6 +65,11 @@ class DecodedPair:
             return Crop(image, gt, masks.soft_mask(image, gt))
         return Crop(image, gt, masks.from_file(augment.cut(self.mask, window, fill=0)))
 
+    def mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> DecodedPair:
+        """The pair with each of its arrays changed."""
+        mask = None if self.mask is None else change(self.mask)
+        return DecodedPair(change(self.image), change(self.gt), mask)
+
     def soft_mask(self) -> np.ndarray:
         """The mask of the whole page, (H, W) float32 in [0, 1], 1 = handwriting."""
         if self.mask is None:
@@ -88,10 +86,10 @@ def decode(pair: Pair, print_height: float | None = None) -> DecodedPair:
     mask = masks.to_file(read_mask(pair.mask)) if pair.mask else None
     if image.shape != gt.shape or (mask is not None and mask.shape != image.shape[:2]):
         raise InputError(f"{pair.image}, its gt and its mask differ in size; compute_mask.py lists these.")
-    factor = working_scale(image, print_height)
+    factor = 1.0 if print_height is None else layout.measure(image).factor(print_height)
     if factor == 1.0:
         return DecodedPair(image, gt, mask)
-    return DecodedPair(*(None if array is None else _resize(array, factor) for array in (image, gt, mask)))
+    return DecodedPair(image, gt, mask).mapped(lambda array: _resize(array, factor))
 
 
 class CropStream:
@@ -129,7 +127,8 @@ class CropStream:
         s = self.settings
         for _ in range(1 + s.recipes.redraw):
             page = self._page(oldest + int(rng.integers(s.buffer)), oldest)
-            window = augment.draw(rng, *page.image.shape[:2], s.size, s.hflip, s.rotate, s.degrees)
+            height, width = page.image.shape[:2]
+            window = augment.draw(rng, height, width, s.size, s.hflip, s.rotate, s.degrees)
             crop = page.cut(replace(window, flip=False))
             if s.recipes.redraw and (crop.mask >= INK).mean() >= s.recipes.min_ink:
                 break
@@ -220,8 +219,7 @@ def _cleaned(page: DecodedPair, threshold: float | None) -> DecodedPair:
 
 
 def _padded(page: DecodedPair, size: int) -> DecodedPair:
-    arrays = (page.image, page.gt, page.mask)
-    return DecodedPair(*(None if array is None else augment.pad(array, size) for array in arrays))
+    return page.mapped(lambda array: augment.pad(array, size))
 
 
 def _resize(array: np.ndarray, factor: float) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,9 +42,10 @@ def recipe_sheet(pairs: Sequence[Pair], settings: CropSettings, seed: int, print
     together in the last. Without materials no handwriting is pasted. Returns (h, w, 3) uint8 RGB.
     """
     names = [name for name in STEPS if name != "handwriting" or settings.recipes.materials]
-    off = replace(settings, recipes=replace(settings.recipes, redraw=0, **dict.fromkeys(STEPS, 0.0)))
+    none: dict[str, Any] = dict.fromkeys(STEPS, 0.0)
+    off = replace(settings, recipes=replace(settings.recipes, redraw=0, **none))
 
-    def stream(**changes: float) -> CropStream:
+    def stream(**changes: Any) -> CropStream:
         recipes = replace(off.recipes, **changes)
         return CropStream(pairs, replace(off, recipes=recipes), seed, print_height=print_height)
 

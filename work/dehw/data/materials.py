@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -17,6 +18,9 @@ from PIL import ImageFont
 from dehw.errors import InputError
 from dehw.files.images import IMAGE_SUFFIXES
 from dehw.page import masks
+
+if TYPE_CHECKING:
+    from fontTools.ttLib import TTFont
 
 FONT_SUFFIXES = {".ttf", ".otf", ".ttc", ".woff", ".woff2"}
 WHITE = 255
@@ -50,12 +54,13 @@ class Family:
 
 
 def load_families(folder: Path) -> list[Family]:
-    """Gather the font files under `folder` into families, by the name each file carries."""
-    from fontTools.ttLib import TTCollection, TTFont
+    """Gather the font files under `folder` into families, by the name each file carries.
 
+    Raises InputError where there is none, and for WOFF2 without brotli.
+    """
     families: dict[str, Family] = {}
     for path in sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in FONT_SUFFIXES):
-        font = TTCollection(path).fonts[0] if path.suffix.lower() == ".ttc" else TTFont(path, lazy=True)
+        font = _typeface(path)
         name = f"{font['name'].getDebugName(1)} {font['name'].getDebugName(2)}"
         family = families.setdefault(name, Family(name))
         for code in font.getBestCmap() or {}:
@@ -63,6 +68,18 @@ def load_families(folder: Path) -> list[Family]:
     if not families:
         raise InputError(f"{folder}: no font file ({', '.join(sorted(FONT_SUFFIXES))}) in it")
     return list(families.values())
+
+
+def _typeface(path: Path) -> TTFont:
+    """The tables of a font file, of a collection's first font."""
+    from fontTools.ttLib import TTCollection, TTFont
+
+    if path.suffix.lower() == ".ttc":
+        return TTCollection(path).fonts[0]
+    try:
+        return TTFont(path, lazy=True)
+    except ImportError as error:
+        raise InputError(f"{path} is a WOFF2 font, which needs one more package: pip install brotli") from error
 
 
 def load_hanzi(path: Path) -> list[Glyph]:

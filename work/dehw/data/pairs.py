@@ -1,4 +1,4 @@
-"""Page pairs in the contest's layout, and the contest's zips unpacked into it.
+"""Page pairs in the contest's layout. See zips.py for the contest's zips.
 
 A dataset is a folder that holds images/ (or JPEGImages/) and gts/, paired by stem, and perhaps masks/:
 
@@ -10,30 +10,23 @@ A dataset is a folder that holds images/ (or JPEGImages/) and gts/, paired by st
 import os
 import random
 import re
-import shutil
-import stat
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from dehw.errors import InputError, PageError
-from dehw.files.find import find_pages
 from dehw.files.images import IMAGE_SUFFIXES, image_size
 
 IMAGE_FOLDERS = ("images", "JPEGImages")
 GT_FOLDER = "gts"
 MASK_FOLDER = "masks"
-ZIP_FOLDER = "data126591"  # the name AI Studio mounts the contest's zips under
 ELSEWHERE = {"sample", "watermark"}  # hold pairs that no training on handwriting takes unless they are named
-# B, the later one, first.
-TEST_SETS = ("dehw_testB_dataset", "dehw_testB", "dehw_testA_dataset", "dehw_testA")
 MAX_DEPTH = 3  # folders between what the user names and images/
 
 # What shares one ground truth: seed 000's zips hold tiles cut from pages, PAGE_ROW_COLUMN; the watermark contest's hold
 # several watermarked copies of one picture, PICTURE_NUMBER.
-TILE_STEM = re.compile(r"(dehw_train_\d+)_\d+_\d+|(bg_image_\d+)_\d+")
+TILE_STEM = re.compile(r"(?P<page>dehw_train_\d+)_\d+_\d+|(?P<picture>bg_image_\d+)_\d+")
 
 
 @dataclass(frozen=True)
@@ -82,8 +75,7 @@ def match(images: str | Path, gts: str | Path, masks: str | Path | None = None) 
 
 def dataset_pairs(folder: Path) -> tuple[list[Pair], list[str]]:
     """The pairs of one dataset with the masks that it brings, and what is wrong, one line each."""
-    images = next(folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir())
-    return match(images, folder / GT_FOLDER, folder / MASK_FOLDER)
+    return match(_image_folder(folder), folder / GT_FOLDER, folder / MASK_FOLDER)
 
 
 def mask_homes(folders: Sequence[Path], home: Path) -> dict[Path, Path]:
@@ -134,7 +126,7 @@ def split(pairs: Sequence[Pair], count: int = 81, seed: int = 2022) -> tuple[lis
     groups: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         tile = TILE_STEM.fullmatch(pair.stem)
-        groups[tile[tile.lastindex or 0] if tile else str(pair.image)].append(pair)
+        groups[tile["page"] or tile["picture"] if tile else str(pair.image)].append(pair)
     if len(groups) < 2:
         raise InputError(
             f"{len(groups)} page pair(s) cannot be divided into training and validation; two are needed. "
@@ -146,43 +138,6 @@ def split(pairs: Sequence[Pair], count: int = 81, seed: int = 2022) -> tuple[lis
     return [p for p in pairs if id(p) not in val], [p for p in pairs if id(p) in val]
 
 
-def test_pages(root: str | Path = "data") -> list[Path]:
-    """Pages of the contest's test set below `root`, unpacked if need be; B before A; [] if there is none."""
-    root = Path(root)
-    unpack(root / ZIP_FOLDER, root, only=TEST_SETS)
-    for name in TEST_SETS:
-        for folder in [root / name / inner for inner in IMAGE_FOLDERS] + [root / name]:
-            if folder.is_dir() and any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.rglob("*")):
-                return [page.path for page in find_pages([folder])]
-    return []
-
-
-def unpack(folder: str | Path, destination: str | Path, only: Sequence[str] | None = None) -> list[Path]:
-    """Unpack each zip of `folder` once to destination/STEM, and return those folders in order of name.
-
-    only: the stems to unpack, all if None. A zip whose one top folder wraps everything loses that folder.
-    Only images are written; links, hidden files and other kinds are left out. The folder appears when
-    complete, so a cut run is redone and an existing folder, unpacked by hand too, is left alone. Raises
-    InputError for a damaged zip, a name that would leave the folder, or too little room on the disk.
-    """
-    zips = sorted(Path(folder).glob("*.zip")) if Path(folder).is_dir() else []
-    unpacked = []
-    for path in zips:
-        if only is not None and path.stem not in only:
-            continue
-        target = Path(destination) / path.stem
-        if not target.exists():
-            _unpack_one(path, target)
-        unpacked.append(target)
-    return unpacked
-
-
-def contest_datasets(root: str | Path = "data") -> list[Path]:
-    """The datasets below `root`, the contest's zips unpacked first if need be; [] if there are none."""
-    unpack(Path(root) / ZIP_FOLDER, root)
-    return datasets(root)
-
-
 def _listed(roots: str | Path | Sequence[str | Path]) -> list[Path]:
     return [Path(roots)] if isinstance(roots, str | os.PathLike) else [Path(root) for root in roots]
 
@@ -190,12 +145,17 @@ def _listed(roots: str | Path | Sequence[str | Path]) -> list[Path]:
 def _datasets_below(folder: Path, depth: int) -> list[Path]:
     if not folder.is_dir():
         return []
-    if any((folder / name).is_dir() for name in IMAGE_FOLDERS) and (folder / GT_FOLDER).is_dir():
+    if _image_folder(folder).is_dir() and (folder / GT_FOLDER).is_dir():
         return [folder]
     if depth == 0:
         return []
     below = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name not in ELSEWHERE)
     return [found for path in below for found in _datasets_below(path, depth - 1)]
+
+
+def _image_folder(folder: Path) -> Path:
+    """The one of IMAGE_FOLDERS that is there, else the first."""
+    return next((folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), folder / IMAGE_FOLDERS[0])
 
 
 def _scan(roots: str | Path | Sequence[str | Path], masks: Path | None = None) -> tuple[list[Pair], list[str]]:
@@ -205,7 +165,7 @@ def _scan(roots: str | Path | Sequence[str | Path], masks: Path | None = None) -
     ]
     folders = list(dict.fromkeys(folder for below in found.values() for folder in below))
     homes = mask_homes(folders, masks) if masks else {}
-    pairs = []
+    pairs: list[Pair] = []
     for folder in folders:
         new, wrong = dataset_pairs(folder)
         pairs += [_with_mask(pair, homes[folder]) for pair in new] if homes else new
@@ -237,57 +197,3 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str]]:
             files[path.stem].append(path)
     doubles = [f"{', '.join(map(str, paths))}: one stem" for paths in files.values() if len(paths) > 1]
     return {stem: paths[0] for stem, paths in files.items()}, doubles
-
-
-def _unpack_one(path: Path, target: Path) -> None:
-    """Unpack a zip beside `target` and rename it into place."""
-    temporary = target.with_name(f".{target.name}.unpacking")
-    shutil.rmtree(temporary, ignore_errors=True)  # what a cut run left
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = _image_members(path, archive)
-            _check_room(path, target, sum(info.file_size for info in members.values()))
-            for name, info in members.items():
-                file = temporary / name
-                file.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(info) as source, open(file, "xb") as sink:
-                    shutil.copyfileobj(source, sink, 1 << 20)
-        temporary.rename(target)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise InputError(
-            f"{path} cannot be unpacked: {error}. Fetch it again, or unpack it by hand to {target}."
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _image_members(path: Path, archive: zipfile.ZipFile) -> dict[PurePosixPath, zipfile.ZipInfo]:
-    """What to write, by its place below the target folder."""
-    members = {}
-    for info in archive.infolist():
-        name = PurePosixPath(info.filename.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or ":" in info.filename:
-            raise InputError(f"{path} names '{info.filename}', outside its folder; do not trust it.")
-        hidden = any(part.startswith((".", "__MACOSX")) for part in name.parts)
-        if not info.is_dir() and not _is_link(info) and not hidden and name.suffix.lower() in IMAGE_SUFFIXES:
-            members[name] = info
-    if not members:
-        raise InputError(f"{path} holds no images.")
-    wrappers = {name.parts[0] if len(name.parts) > 1 else "" for name in members}
-    if len(wrappers) == 1 and not wrappers & {"", *IMAGE_FOLDERS, GT_FOLDER, MASK_FOLDER}:
-        return {PurePosixPath(*name.parts[1:]): info for name, info in members.items()}
-    return members
-
-
-def _is_link(info: zipfile.ZipInfo) -> bool:
-    return stat.S_ISLNK(info.external_attr >> 16)  # the upper half holds Unix's mode
-
-
-def _check_room(path: Path, target: Path, needed: int) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(target.parent).free
-    if needed > free:
-        raise InputError(
-            f"{path} unpacks to {needed / 2**30:.1f} GiB, and {target.parent} has {free / 2**30:.1f} GiB "
-            "left. Make room there."
-        )

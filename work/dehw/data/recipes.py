@@ -15,8 +15,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pydantic.dataclasses
 from PIL import ImageFont
+from pydantic import NonNegativeInt, PositiveFloat
 
+from dehw.config import STRICT, Fraction
 from dehw.data.augment import Crop
 from dehw.data.materials import PRINT_HEIGHT
 from dehw.data.synth import pen
@@ -29,7 +32,7 @@ TRIES = 8  # places looked at for what should lie on free paper
 Spot = tuple[int, int]  # row and column of a patch's upper left corner, which may lie beyond the crop
 
 
-@dataclass
+@pydantic.dataclasses.dataclass(config=STRICT)
 class Recipes:
     """How often each step happens to a crop: probabilities, 0 leaves a step out.
 
@@ -38,23 +41,18 @@ class Recipes:
     sized where the pipeline leaves the pages at their own size.
     """
 
-    mixup: float = 0.0
-    distractors: float = 0.0
-    handwriting: float = 0.0
-    marks: float = 0.0
-    stains: float = 0.0
-    specks: float = 0.0
-    redraw: int = 0
-    min_ink: float = 0.001
+    mixup: Fraction = 0.0
+    distractors: Fraction = 0.0
+    handwriting: Fraction = 0.0
+    marks: Fraction = 0.0
+    stains: Fraction = 0.0
+    specks: Fraction = 0.0
+    redraw: NonNegativeInt = 0
+    min_ink: Fraction = 0.001
     materials: str | None = None
-    print_size: float = PRINT_HEIGHT
+    print_size: PositiveFloat = PRINT_HEIGHT
 
     def __post_init__(self) -> None:
-        for name in (*STEPS, "min_ink"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
-        if self.redraw < 0 or self.print_size <= 0:
-            raise ValueError("redraw must not be negative, and print_size must be above 0")
         if self.handwriting and not self.materials:
             raise ValueError("handwriting needs materials, the folder that `dehw materials` wrote")
 
@@ -242,13 +240,13 @@ def _circle(rng: np.random.Generator, height: float, text: str) -> np.ndarray:
     thickness = max(1, round(height * rng.uniform(0.03, 0.08)))
     axes = [max(2, round(radius)), max(2, round(radius * rng.uniform(0.8, 1.0)))]
     centre = [axis + thickness for axis in axes]
-    alpha = np.zeros((2 * centre[1] + 1, 2 * centre[0] + 1), np.uint8)
-    cv2.ellipse(alpha, centre, axes, 0, 0, 360, 255, thickness, cv2.LINE_AA)
-    alpha = alpha.astype(np.float32) / 255
+    drawn = np.zeros((2 * centre[1] + 1, 2 * centre[0] + 1), np.uint8)
+    cv2.ellipse(drawn, centre, axes, 0, 0, 360, 255, thickness, cv2.LINE_AA)
+    alpha = drawn.astype(np.float32) / 255
     if text:
         inside = _text(text, max(6, round(radius)))
-        spot = [(whole - size) // 2 for whole, size in zip(alpha.shape, inside.shape)]
-        box, part = _overlap(alpha.shape, inside.shape, spot)
+        top, left = ((whole - size) // 2 for whole, size in zip(alpha.shape, inside.shape))
+        box, part = _overlap(alpha.shape, inside.shape, (top, left))
         alpha[box] = np.maximum(alpha[box], inside[part])
     return alpha
 
@@ -272,7 +270,7 @@ def _text(text: str, size: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 

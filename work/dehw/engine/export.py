@@ -1,6 +1,6 @@
-"""Networks as ONNX files: exported from Paddle, and cached by their weights.
+"""Networks as ONNX files: the ones beside their weights, else exported from Paddle and cached.
 
-A network once exported runs without Paddle being imported at all.
+Where the file is there, the network runs without Paddle being imported at all.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dehw.config import NetworkConfig, Pipeline
-from dehw.engine.weights import find, manifest
+from dehw.engine.paddle import load
+from dehw.engine.weights import check, find, manifest
 from dehw.errors import DeviceError, InputError
 from dehw.files.atomic import atomic_path, sha256
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from paddle import nn
 
 Size = tuple[int, int]  # (height, width) of the tiles, in pixels
+Source = Callable[[Size], "Path | bytes"]  # gives a network's ONNX for tiles of a size: a file, or what would be in it
 
 OPSET = 17  # the first with LayerNormalization, which SegFormer is full of
 # `optimize_tool` would install further packages.
@@ -77,6 +79,35 @@ def export(layer: nn.Layer, size: Size) -> tuple[bytes, list[str]]:
             paddle.set_device(before)
 
 
+def onnx_file(network: NetworkConfig, path: str | Path, size: Size) -> Path | bytes:
+    """A network's ONNX for tiles of a size: the file beside its weights at `path`, else the user's cache's.
+
+    Raises ConfigError, DeviceError, WeightsError.
+    """
+    check(path)
+    return beside(network, path, size) or cached(network, path, size)
+
+
+def beside(network: NetworkConfig, path: str | Path, size: Size) -> Path | None:
+    """The ONNX file beside a network's weights, if the manifest says that it is made of these for this size.
+
+    Raises WeightsError where it is damaged.
+    """
+    file = Path(path).with_suffix(".onnx")
+    facts = manifest(file.parent).get(file.name)
+    wanted = made_of(network, path, size)
+    if facts is None or not file.is_file() or any(facts.get(key) != value for key, value in wanted.items()):
+        return None
+    check(file)
+    return file
+
+
+def made_of(network: NetworkConfig, path: str | Path, size: Size) -> dict[str, Any]:
+    """What a manifest says of a network's ONNX file: the weights' checksum, the settings, the tiles' size."""
+    checksum = sha256(path) if Path(path).is_file() else None
+    return {"weights": checksum, "type": network.type, "args": network.args, "size": list(size)}
+
+
 def cached(network: NetworkConfig, path: str | Path, size: Size) -> Path | bytes:
     """A network's ONNX from the user's cache, exported into it first if need be.
 
@@ -85,10 +116,8 @@ def cached(network: NetworkConfig, path: str | Path, size: Size) -> Path | bytes
     DeviceError, WeightsError.
     """
     path = Path(path)
-    checksum = sha256(path) if path.is_file() else None
-    target = cache_folder() / f"{path.stem}-{size[0]}x{size[1]}-{_key(network, checksum, size)}.onnx"
-    trusted = checksum == manifest(path.parent).get(path.name, {}).get("sha256", checksum)
-    if target.is_file() and trusted:  # else loading tells what is wrong with the weights
+    target = cache_folder() / f"{path.stem}-{size[0]}x{size[1]}-{_key(network, path, size)}.onnx"
+    if target.is_file():
         return target
     model, _ = export(load(network, path), size)
     try:
@@ -107,19 +136,25 @@ def export_pipeline(pipeline: Pipeline, weights: str | Path | None, output: Path
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output} is not empty; choose another folder with -o, or remove this one.")
-    jobs = [(pipeline.segment.network, pipeline.segment.window, 1)] if pipeline.segment else []
-    jobs += [(network, pipeline.erase.tile, 3) for network in pipeline.erase.networks]
-    paths = [find(network, weights, pipeline) for network, _, _ in jobs]  # all, before any is exported
+    jobs = tiles(pipeline)
+    paths = [find(network, weights, pipeline) for network, _ in jobs]  # all, before any is exported
     rows = []
-    for (network, side, channels), path in zip(jobs, paths):
+    for (network, side), path in zip(jobs, paths):
         model, names = export(load(network, path), (side, side))
         with atomic_path(output / f"{path.stem}.onnx") as temporary:
             temporary.write_bytes(model)
         inputs = ", ".join(f"`{name}` (N, {CHANNELS[name]}, {side}, {side})" for name in names)
+        channels = 1 if pipeline.segment and network is pipeline.segment.network else 3
         gives = f"(N, {channels}, {side}, {side}), {GIVEN[channels]}"
         rows.append(f"| `{path.stem}.onnx` | {network.type} | {inputs} | {gives} | `{sha256(path)}` |")
     with atomic_path(output / "README.md") as temporary:
         temporary.write_text(README.format(name=pipeline.name, opset=OPSET, rows="\n".join(rows)), encoding="utf-8")
+
+
+def tiles(pipeline: Pipeline) -> list[tuple[NetworkConfig, int]]:
+    """A pipeline's networks, the segmenter first, each with the side of its tiles in pixels."""
+    segment = [(pipeline.segment.network, pipeline.segment.window)] if pipeline.segment else []
+    return segment + [(network, pipeline.erase.tile) for network in pipeline.erase.networks]
 
 
 def cache_folder() -> Path:
@@ -129,16 +164,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dehw"
 
 
-def load(network: NetworkConfig, path: str | Path) -> nn.Layer:
-    """A Paddle layer in eval mode with its weights, spectral norms folded. Raises ConfigError, WeightsError."""
-    from dehw import models
-    from dehw.engine import weights
-    from dehw.models.layers import fold_spectral_norm
-
-    layer = models.build(network)
-    weights.load(layer, path)
-    layer.eval()
-    return fold_spectral_norm(layer)
+@contextlib.contextmanager
+def engine_errors(exported: Path | bytes) -> Iterator[None]:
+    """Turn what an engine raises over a network into a DeviceError that names its file."""
+    try:
+        yield
+    except Exception as error:  # each engine has its own types, some of them private
+        cause = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        remedy = "" if isinstance(exported, bytes) else f"delete {exported}, or "
+        raise DeviceError(f"the exported network cannot be run ({cause}); {remedy}use another --engine.") from error
 
 
 def _require_exporter(paddle_version: str) -> None:
@@ -158,7 +192,7 @@ def _inference(layer: nn.Layer) -> nn.Layer:
             self.layer = layer
             self.takes = len(inspect.signature(layer.infer).parameters)
 
-        def forward(self, tile, mask=None):
+        def forward(self, tile: Any, mask: Any = None) -> Any:
             if self.takes == 1:
                 return self.layer.infer(tile)
             return self.layer.infer(tile, tile[:, :1] if mask is None else mask)
@@ -208,10 +242,10 @@ def _save_static(layer: nn.Layer, specs: list[Any], path: str) -> list[str]:
     return [spec.name for spec in specs]
 
 
-def _key(network: NetworkConfig, checksum: str | None, size: Size) -> str:
+def _key(network: NetworkConfig, path: Path, size: Size) -> str:
     """What the ONNX of a network depends on, as 16 hexadecimal digits."""
     sources = sorted([*(Path(__file__).parents[1] / "models").glob("*.py"), Path(__file__)])
-    facts = [network.type, network.args, size, checksum, [sha256(source) for source in sources]]
+    facts = made_of(network, path, size) | {"code": [sha256(source) for source in sources]}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

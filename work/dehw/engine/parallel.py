@@ -6,8 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+from dehw.engine import machine
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+MOST_AT_ONCE = 4  # tiles; each holds a network's features, for the largest some 150 MB
+
+
+def side_by_side() -> int:
+    """How many tiles are run at once on a CPU: one a processor, as far as memory is to allow it."""
+    return min(machine.processors(), MOST_AT_ONCE)
 
 
 def in_order(

@@ -64,7 +64,7 @@ def load(layer: nn.Layer, path: str | Path, check_manifest: bool = True) -> None
     """
     path = Path(path)
     if check_manifest:
-        _check_sum(path)
+        check(path)
     assign(layer, read(path), path)
 
 
@@ -78,7 +78,7 @@ def read(path: str | Path) -> dict[str, Any]:
     try:
         state = paddle.load(str(path), return_numpy=True)
     except Exception as error:  # a damaged pickle may raise nearly anything
-        raise WeightsError(f"{path}: damaged ({type(error).__name__}: {error}); get or train it anew.") from error
+        raise WeightsError(f"{path}: damaged ({type(error).__name__}: {error}); get or train it again.") from error
     if not isinstance(state, dict):
         raise WeightsError(f"{path}: holds a {type(state).__name__}, not named arrays; is it a weight file?")
     scales = {key.removesuffix(SCALE): state.pop(key) for key in list(state) if key.endswith(SCALE)}
@@ -123,7 +123,7 @@ def save(layer: nn.Layer, path: str | Path, dtype: str = "float16", **facts: Any
     import paddle
 
     path = Path(path)
-    state = {}
+    state: dict[str, np.ndarray] = {}
     for key, value in layer.state_dict().items():
         state |= _narrow(key, value.numpy(), dtype)
     broken = [key for key, value in state.items() if not np.isfinite(value).all()]
@@ -151,12 +151,14 @@ def manifest(folder: str | Path) -> dict[str, dict[str, Any]]:
         raise WeightsError(f"{path}: not a manifest ({error}); restore it, or delete it to go unchecked.") from error
 
 
-def _check_sum(path: Path) -> None:
+def check(path: str | Path) -> None:
+    """Raise WeightsError where a file's SHA-256 is another than the one in its folder's manifest.json."""
+    path = Path(path)
     expected = manifest(path.parent).get(path.name, {}).get("sha256")
     if expected is not None and path.is_file() and sha256(path) != expected:
         raise WeightsError(
             f"{path}: its SHA-256 is not the one in {MANIFEST}, the file is damaged or was exchanged; "
-            "restore it, or train it anew."
+            "restore it, or train it again."
         )
 
 

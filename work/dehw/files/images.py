@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 from dehw.errors import PageError
 from dehw.files.atomic import atomic_path
@@ -26,7 +27,7 @@ SIGNATURES = {
     "PDF": rb".{0,1019}?%PDF-",  # readers take a PDF that starts anywhere in its first 1024 bytes
 }
 # How each kind is written: JPEG and HEIF 4:4:4, all others without loss.
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"subsampling": 0},  # 0 is Pillow's word for 4:4:4
     "HEIF": {"quality": 95, "chroma": 444},
     "PNG": {"compress_level": 3},  # twice as fast as the usual 6, and 7 % larger
@@ -43,17 +44,7 @@ ABOUT_THE_PAGE = (
     ExifTags.Base.Artist,
     ExifTags.Base.Copyright,
 )
-# What to do with pixels stored in each EXIF orientation but 1, upright (EXIF 2.3, tag 274).
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-SIDEWAYS = (5, 6, 7, 8)
+SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations in which a page lies on its side (EXIF 2.3, tag 274)
 MAX_DPI = 65535  # the most that JPEG can hold; what lies beyond is damage
 
 
@@ -97,10 +88,20 @@ def count_pages(image: Image.Image) -> int:
 
 
 def upright(image: Image.Image) -> np.ndarray:
-    """The pixels of an opened image, turned as its EXIF says, as read_image gives them."""
+    """The pixels of an opened image as read_image gives them; the image itself is turned."""
+    turn(image)
+    return np.array(_to_rgb(image))
+
+
+def turn(image: Image.Image) -> None:
+    """Turn an image in place, as its EXIF says. Raises what damaged pixels raise; damaged EXIF costs no page."""
     image.load()  # Pillow turns TIFF by itself here, and then has no orientation for it any more
-    turn = TURNS.get(_orientation(image))
-    return np.array(_to_rgb(image if turn is None else image.transpose(turn)))
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except Exception:  # as damaged files, damaged EXIF raises nearly anything, before the turn or after
+        return
 
 
 def read_mask(path: str | Path) -> np.ndarray:
@@ -113,9 +114,12 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """(height, width) in pixels as read_image gives them, without decoding the pixels. Raises PageError."""
     with opened(path) as image:
         width, height = image.size
-        if image.format == "TIFF":  # its size is that of the turned page in some versions of Pillow
+        if isinstance(image, TiffImagePlugin.TiffImageFile):  # some versions of Pillow give the turned page's size
             width, height = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
-        return (width, height) if _orientation(image) in SIDEWAYS else (height, width)
+        sideways = False
+        with suppress(Exception):  # see turn
+            sideways = image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
+        return (width, height) if sideways else (height, width)
 
 
 def read_metadata(path: str | Path) -> Metadata:
@@ -148,7 +152,7 @@ def write_image(
         save(temporary, image, kind or _kind_named(temporary), metadata or Metadata(), jpeg_quality)
 
 
-def save(target: object, image: np.ndarray, kind: str, metadata: Metadata, jpeg_quality: int = 95) -> None:
+def save(target: Path | IO[bytes], image: np.ndarray, kind: str, metadata: Metadata, jpeg_quality: int = 95) -> None:
     """Encode (H, W, 3) or (H, W) uint8 into `target`, a path or an opened file; raises what Pillow raises.
 
     metadata.grey has colour pixels written as grey: those that were grey keep their value.
@@ -249,14 +253,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")  # which would be a copy
 
 
-def _orientation(image: Image.Image) -> int:
-    """EXIF's orientation; 1, upright, where there is none or the EXIF is damaged: the pixels may be whole."""
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # as damaged files, damaged EXIF raises nearly anything
-        return 1
-
-
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
     """Resolution across and down, None where there is none or it makes no sense."""
     try:
@@ -277,7 +273,7 @@ def _exif(image: Image.Image) -> bytes | None:
         if image.format == "TIFF":
             return _about_the_page(exif)
         return exif.tobytes() if len(exif) else None
-    except Exception:  # as above
+    except Exception:  # see turn
         return None
 
 

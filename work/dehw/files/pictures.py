@@ -1,7 +1,7 @@
 """Pillow's pictures as pages, and pages as pictures of the same mode."""
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from dehw.files import images
 
@@ -14,7 +14,7 @@ def to_page(picture: Image.Image) -> np.ndarray:
     Transparent pixels show white paper. Raises PageError where its file turns out to be damaged.
     """
     with images.reading(getattr(picture, "filename", "") or "the picture"):
-        return images.upright(picture)
+        return images.upright(picture.copy())
 
 
 def like(picture: Image.Image, page: np.ndarray, mask: np.ndarray) -> Image.Image:
@@ -24,7 +24,8 @@ def like(picture: Image.Image, page: np.ndarray, mask: np.ndarray) -> Image.Imag
     elsewhere the transparency stays. Resolution, colour profile and EXIF, without the orientation tag, are in the
     picture's `info`, where Pillow keeps them.
     """
-    made, upright = Image.fromarray(page), _upright(picture)
+    made, upright = Image.fromarray(page), picture.copy()
+    images.turn(upright)
     if picture.mode in ("RGBA", "LA"):
         upright.paste(made.convert(picture.mode), mask=Image.fromarray(mask))
         made = upright
@@ -35,11 +36,3 @@ def like(picture: Image.Image, page: np.ndarray, mask: np.ndarray) -> Image.Imag
     kept = ("dpi", "exif", "icc_profile") if picture.mode in OWN_MODES else ("dpi", "exif")
     made.info = {key: upright.info[key] for key in kept if key in upright.info}
     return made
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    """A copy, turned as its EXIF tag says; with damaged EXIF as it is, as pages.upright takes it."""
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # damaged EXIF raises nearly anything
-        return picture.copy()

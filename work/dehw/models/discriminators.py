@@ -8,10 +8,39 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from dehw.models.erasenet_discriminator import EraseNetDiscriminator
-from dehw.models.layers import SLOPE, normed, scaler
+from dehw.models.layers import SLOPE, ConvAct, normed, scaler
 
 INIT_STD = 0.02
+
+
+class EraseNetDiscriminator(nn.Layer):
+    """Tells pages from erased ones: one tower sees the whole crop, an equal one the handwriting's place alone.
+
+    EraseNet's own, as its code was released (Liu et al., "EraseNet: End-to-End Text Removal in the Wild", IEEE TIP
+    2020); the second seed left it out. `width` multiplies the towers' channel counts. The towers' convolutions are
+    under spectral norm.
+    """
+
+    SMALLEST = 256  # px: what six halvings and the last 4x4 convolution need
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        scaled = scaler(width)
+        self.whole = _tower(scaled)
+        self.local = _tower(scaled)
+        self.out = nn.Conv2D(2 * scaled(256), 1, 4)
+
+    def forward(self, image: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
+        """How much each patch looks like print on paper: (N, P) float32 in [0, 1], 1 = real; 25 patches at 512 px.
+
+        image: (N, 3, H, W) float32 RGB in [0, 1]; mask: (N, 1, H, W) float32 in [0, 1], 1 = handwriting. Raises
+        ValueError for sides below SMALLEST.
+        """
+        height, width = image.shape[2:]
+        if min(height, width) < self.SMALLEST:
+            raise ValueError(f"EraseNet's discriminator takes crops from {self.SMALLEST} px up, got {height} x {width}")
+        features = paddle.concat([self.whole(image), self.local(image * mask)], axis=1)
+        return F.sigmoid(self.out(features)).flatten(1)
 
 
 class MTRNetDiscriminator(nn.Layer):
@@ -36,6 +65,12 @@ class MTRNetDiscriminator(nn.Layer):
             small = F.interpolate(mask, x.shape[2:], mode="nearest").astype(x.dtype)
             x = F.leaky_relu(conv(paddle.concat([x, small], axis=1)), SLOPE)
         return self.out(x)
+
+
+def _tower(scaled: Callable[[int], int]) -> nn.Sequential:
+    """Six halvings: (N, 3, H, W) -> (N, 256, H / 64, W / 64)."""
+    channels = [3, *(scaled(c) for c in (64, 128, 256, 256, 256, 256))]
+    return nn.Sequential(*(ConvAct(i, o, 4, stride=2) for i, o in zip(channels, channels[1:])))
 
 
 def _conv(i: int, o: int, kernel: int, stride: int = 1) -> nn.Layer:

@@ -126,7 +126,7 @@ def scaler(width: float) -> Callable[[int], int]:
 def normed(conv: nn.Layer) -> nn.Layer:
     """Put spectral norm on a fresh convolution, its estimate of the norm already settled."""
     spectral_norm(conv)
-    _, hook = _spectral_hook(conv)
+    [(_, hook)] = _spectral_hooks(conv)
     with paddle.no_grad():
         for _ in range(SETTLING):
             hook.compute_weight(conv, do_power_iteration=True)
@@ -140,22 +140,17 @@ def fold_spectral_norm(layer: nn.Layer) -> nn.Layer:
     and `weight_v`. Paddle itself has no remover.
     """
     for sub in layer.sublayers(include_self=True):
-        key, hook = _spectral_hook(sub)
-        if hook is None:
-            continue
-        with paddle.no_grad():
-            weight = hook.compute_weight(sub, do_power_iteration=False)
-        del sub._forward_pre_hooks[key]
-        for name in (f"{hook.name}_orig", f"{hook.name}_u", f"{hook.name}_v", hook.name):
-            delattr(sub, name)
-        folded = sub.create_parameter(weight.shape, dtype=weight.dtype)
-        folded.set_value(weight)
-        sub.add_parameter(hook.name, folded)
+        for key, hook in _spectral_hooks(sub):
+            with paddle.no_grad():
+                weight = hook.compute_weight(sub, do_power_iteration=False)
+            del sub._forward_pre_hooks[key]
+            for name in (f"{hook.name}_orig", f"{hook.name}_u", f"{hook.name}_v", hook.name):
+                delattr(sub, name)
+            folded = sub.create_parameter(weight.shape, dtype=weight.dtype)
+            folded.set_value(weight)
+            sub.add_parameter(hook.name, folded)
     return layer
 
 
-def _spectral_hook(layer: nn.Layer) -> tuple[int | None, SpectralNorm | None]:
-    for key, hook in layer._forward_pre_hooks.items():
-        if isinstance(hook, SpectralNorm):
-            return key, hook
-    return None, None
+def _spectral_hooks(layer: nn.Layer) -> list[tuple[int, SpectralNorm]]:
+    return [(key, hook) for key, hook in layer._forward_pre_hooks.items() if isinstance(hook, SpectralNorm)]

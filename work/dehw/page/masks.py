@@ -91,7 +91,7 @@ def sensitive_threshold(threshold: float, sensitivity: float) -> float:
     return float(threshold / (threshold + (1 - threshold) * factor))
 
 
-def allowed(size: tuple[int, int], keep: Sequence[Box] = (), only: Sequence[Box] = ()) -> np.ndarray:
+def allowed(size: tuple[int, ...], keep: Sequence[Box] = (), only: Sequence[Box] = ()) -> np.ndarray:
     """Where a page may be erased: within `only`, if any, and outside `keep`. Returns (H, W) bool.
 
     size: (height, width) of the page. Raises InputError for a box that does not lie on the page.
@@ -106,7 +106,7 @@ def allowed(size: tuple[int, int], keep: Sequence[Box] = (), only: Sequence[Box]
     return where
 
 
-def _on_page(box: Box, size: tuple[int, int]) -> Box:
+def _on_page(box: Box, size: tuple[int, ...]) -> Box:
     height, width = size
     if not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
         raise InputError(

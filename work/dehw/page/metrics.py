@@ -111,7 +111,9 @@ def msssim(out: np.ndarray, gt: np.ndarray) -> float:
             f"give pages of {SSIM_SMALLEST} pixels and more on both sides."
         )
     channels = zip(cv2.split(out), cv2.split(gt), strict=True)  # one at a time keeps the memory low
-    return float(np.mean([_msssim_channel(np.float32(x) / 255, np.float32(y) / 255) for x, y in channels]))
+    return float(
+        np.mean([_msssim_channel(x.astype(np.float32) / 255, y.astype(np.float32) / 255) for x, y in channels])
+    )
 
 
 def _msssim_channel(x: np.ndarray, y: np.ndarray) -> float:

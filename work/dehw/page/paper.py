@@ -43,10 +43,10 @@ def tone(page: np.ndarray, mask: np.ndarray, reach: int) -> np.ndarray:
     return mean.round().astype(np.uint8)
 
 
-def enlarge(cells: np.ndarray, shape: tuple[int, int], top: int) -> np.ndarray:
+def enlarge(cells: np.ndarray, shape: tuple[int, ...], top: int) -> np.ndarray:
     """BAND rows of a page of this shape from row `top` on, as cv2.resize would make them of its cells."""
     down, right = (small / side for small, side in zip(cells.shape, shape))
-    matrix = np.float32([[right, 0, right / 2 - 0.5], [0, down, (top + 0.5) * down - 0.5]])
+    matrix = np.array([[right, 0, right / 2 - 0.5], [0, down, (top + 0.5) * down - 0.5]], np.float32)
     size = (shape[1], min(BAND, shape[0] - top))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(cells, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)

@@ -25,46 +25,39 @@ GREY = 60  # grey levels between the channels of print at the most; at the edge 
 NEAR = 15  # px; a square of this side about coloured ink, in which dark pixels are looked at
 
 
-def spare(mask: np.ndarray, page: np.ndarray, prob: np.ndarray, likely: float) -> None:
+def spare(mask: np.ndarray, dark: np.ndarray, prob: np.ndarray, likely: float) -> None:
     """Take letters that the mask reaches into, beside and under ink, out of it, in place.
 
     A letter is dark, less `likely` handwriting, hangs together with as much again outside the mask, and has the
-    size and shape of characters: rules, on which ink stands, are restore()'s.
-    mask: (H, W) bool, True = handwriting; page: (H, W, 3) uint8; prob: of handwriting, (H, W) float32 in [0, 1].
+    size and shape of characters: rules, on which ink stands, are put back later.
+    mask: (H, W) bool, True = handwriting; dark: (H, W) uint8, see layout.dark_pixels; prob: of handwriting, (H, W)
+    float32 in [0, 1].
     """
-    dark = layout.dark_pixels(page)
-    for rows in _bands(len(page)):
+    for rows in _bands(len(dark)):
         inside = mask[rows]
         if not inside.any():
             continue
-        dark[rows][prob[rows] >= likely] = 0
-        count, labels, facts, _ = cv2.connectedComponentsWithStats(dark[rows], connectivity=8)
+        unlikely = np.where(prob[rows] < likely, dark[rows], 0)
+        count, labels, facts, _ = cv2.connectedComponentsWithStats(unlikely, connectivity=8)
         covered = np.bincount(labels[inside], minlength=count)
-        prints = (2 * covered <= facts[:, cv2.CC_STAT_AREA]) & layout.like_characters(facts, len(page))
+        prints = (2 * covered <= facts[:, cv2.CC_STAT_AREA]) & layout.like_characters(facts, len(dark))
         prints[0] = False  # what is not dark
         inside[prints[labels]] = False
 
 
-def restore(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, cells: np.ndarray, height: float) -> None:
-    """Put print that the page shows inside the mask into `generated`, in place.
-
-    page, generated: (H, W, 3) uint8; mask: (H, W) bool, True = handwriting; cells: from paper.tone; height: of the
-    page's print, px.
-    """
-    _restore_letters(page, generated, mask, cells)
-    _restore_rules(page, generated, mask, height)
-
-
-def _restore_rules(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, height: float) -> None:
-    """Put level and upright rules back, see restore().
+def restore_rules(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, dark: np.ndarray, height: float) -> None:
+    """Put level and upright rules that run on outside the mask into `generated`, in place.
 
     Where ink of another colour crosses a rule, it takes its own colour; where black ink does, no difference is seen.
+    page, generated: (H, W, 3) uint8; mask: (H, W) bool, True = handwriting; dark: of the page, (H, W) uint8 from
+    layout.dark_pixels; height: of its print, px.
     """
     least, most = LENGTH * round(height), THICKNESS * height
-    upright = page, generated, mask, layout.dark_pixels(page)
+    upright = page, generated, mask, dark
     for arrays in (upright, [each.swapaxes(0, 1) for each in upright]):
         for rows in _bands(len(arrays[0])):
-            _restore_level(*(each[rows] for each in arrays), least, most)
+            parts = [each[rows] for each in arrays]
+            _restore_level(parts[0], parts[1], parts[2], parts[3], least, most)
 
 
 def _restore_level(
@@ -103,11 +96,12 @@ def _hue(colours: np.ndarray) -> np.ndarray:
     return colours - colours.mean(axis=-1, keepdims=True)
 
 
-def _restore_letters(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, cells: np.ndarray) -> None:
-    """Put back what is black about and under coloured ink, a teacher's tick or a blue circle, see restore().
+def restore_letters(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, cells: np.ndarray) -> None:
+    """Put what is black about and under coloured ink, a teacher's tick or a blue circle, into `generated`, in place.
 
     The lightest channel of coloured ink is light: red ink in red, blue in blue. Where all are dark, there is print,
-    unless the whole of it lies deep in the mask, as what was written by a black pen does.
+    unless the whole of it lies deep in the mask, as what was written by a black pen does. page, generated: (H, W, 3)
+    uint8; mask: (H, W) bool, True = handwriting; cells: from paper.tone.
     """
     black = _black(page, mask, cells)
     for rows in _bands(len(page)):

@@ -3,8 +3,6 @@
 import cv2
 import numpy as np
 
-from dehw.page import layout
-
 GAP = 0.3  # print heights; modules of a code are nearer to each other than this
 SIDE = 1.8  # print heights at the least
 FULL = 0.7  # share of its box that a code fills, once its gaps are closed; one that is turned fills less
@@ -13,14 +11,15 @@ EDGE = 4  # px about a code that count as the code, for masks are grown
 QUIET = 0.3  # of a code's side, the margin that the detector is shown about it
 
 
-def find(page: np.ndarray, height: float) -> np.ndarray:
+def find(page: np.ndarray, dark: np.ndarray, height: float) -> np.ndarray:
     """Where a page has QR codes: (H, W) bool.
 
-    page: (H, W, 3) uint8 RGB; height: of its print, px. Dark squares are what cv2's detector is asked about: on a
-    whole page it found a code at one of six sizes only, and takes four times as long.
+    page: (H, W, 3) uint8 RGB; dark: (H, W) uint8, see layout.dark_pixels; height: of its print, px.
+    Dark squares are what cv2's detector is asked about: on a whole page it found a code at one of six sizes only, and
+    takes four times as long.
     """
     inside = np.zeros(page.shape[:2], np.uint8)
-    dark, side = layout.dark_pixels(page), round(GAP * height) | 1
+    side = round(GAP * height) | 1
     solid = cv2.morphologyEx(dark, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     detector = cv2.QRCodeDetector()
     for contour in cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]:

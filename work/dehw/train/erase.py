@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,28 +13,21 @@ from typing import Any, Literal
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 import numpy as np
 import paddle
+from pydantic import PositiveInt
+from pydantic.dataclasses import dataclass
 from visualdl import LogWriter
 
 from dehw import models
-from dehw.config import Mask, NetworkConfig, Pipeline, load, load_pipeline
+from dehw.config import STRICT, Mask, NetworkConfig, Pipeline, load, load_pipeline
 from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, prepare_workers
 from dehw.data.pairs import find_pairs, split
-from dehw.engine import pick, weights
+from dehw.engine import weights
+from dehw.engine.paddle import pick_device
 from dehw.errors import ConfigError, InputError
 from dehw.models.discriminators import DISCRIMINATORS
 from dehw.page import masks
-from dehw.train import (
-    PREVIEW,
-    checkpoint,
-    loop,
-    losses,
-    pipeline_folder,
-    ranks,
-    record_finished,
-    steps,
-    training_data,
-    weights_folder,
-)
+from dehw.train import checkpoint, loop, losses, ranks, steps
+from dehw.train.folders import PREVIEW, pipeline_folder, record_finished, training_data, weights_folder
 from dehw.train.status import StatusLine
 from dehw.train.validate import Validator
 
@@ -45,7 +38,7 @@ JUDGED = {  # which of a generator's outputs its discriminator sees
 }
 
 
-@dataclass
+@dataclass(config=STRICT)
 class AdversarySettings:
     """A discriminator: its weight in the generator's loss, and its own Adam. The values are EraseNet's."""
 
@@ -55,7 +48,7 @@ class AdversarySettings:
     beta2: float = 0.9
 
 
-@dataclass
+@dataclass(config=STRICT)
 class Stage:
     """One stage of training, by Adam. Learning rates fall by `decay` every `decay_every` steps.
 
@@ -75,7 +68,7 @@ class Stage:
     adversary: AdversarySettings | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(config=STRICT, kw_only=True)
 class EraseTraining:
     """The keys of configs/erasenet.yml and configs/mtrnet.yml.
 
@@ -94,24 +87,18 @@ class EraseTraining:
     data: list[str] = field(default_factory=lambda: ["data"])
     stage1: Stage
     stage2: Stage | None = None
-    batch: int = 4
+    batch: PositiveInt = 4
     crops: CropSettings = field(default_factory=CropSettings)
-    val_count: int = 81
-    val_pages: int | None = None
+    val_count: PositiveInt = 81
+    val_pages: PositiveInt | None = None
     validate_mask: Literal["pipeline", "gt", "none"] = "pipeline"
-    validate_every: int = 5000
-    checkpoint_every: int = 1000
-    keep: int = 2
-    log_every: int = 50
+    validate_every: PositiveInt = 5000
+    checkpoint_every: PositiveInt = 1000
+    keep: PositiveInt = 2
+    log_every: PositiveInt = 50
     workers: int = 4
     amp: bool = True
     seed: int = 2022
-
-    def __post_init__(self) -> None:
-        for name in ("batch", "val_count", "val_pages", "validate_every", "checkpoint_every", "keep", "log_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 def train(
@@ -133,7 +120,7 @@ def train(
     """
     config = load(config_path, EraseTraining, opts)
     pipeline = load_pipeline(config.pipeline)
-    device = pick.pick_device(device)
+    device = pick_device(device)
     paddle.set_device(device)
     ranks.connect()
     with ranks.first_goes_ahead():

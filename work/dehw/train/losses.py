@@ -13,8 +13,7 @@ from paddle import nn
 from paddle.nn import functional as F
 from paddleseg.cvlibs import manager
 
-# of the handwriting and of the rest, in the quarter, half and coarse image (EraseNet)
-MULTISCALE_WEIGHTS = ((5.0, 0.8), (6.0, 1.0), (8.0, 0.8))
+from dehw.train.terms import MULTISCALE_WEIGHTS
 
 # of MTRNet++: the terms, and how much more a masked pixel counts
 L1_WEIGHT, PERCEPTUAL_WEIGHT, STYLE_WEIGHT = 10.0, 0.1, 250.0

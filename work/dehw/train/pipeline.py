@@ -18,12 +18,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from dehw.config import PIPELINES, NetworkConfig, Pipeline, load_pipeline
+from dehw.config import NetworkConfig, Pipeline, find_config, load_pipeline
 from dehw.data import mask_files
-from dehw.data.pairs import ZIP_FOLDER, contest_datasets
-from dehw.engine import pick, weights
+from dehw.data.zips import ZIP_FOLDER, contest_datasets
+from dehw.engine import paddle, weights
 from dehw.errors import ConfigError, DehwError, DeviceError, ExitCode, InputError
-from dehw.train import pipeline_folder, record_finished, steps, weights_folder
+from dehw.train import steps
+from dehw.train.folders import pipeline_folder, record_finished, weights_folder
 
 SMOKE = "smoke"
 HOURS = re.compile(r"^# Hours, memory: *(.+(?:\n# {8,}.+)*)", re.MULTILINE)  # in a configuration's header
@@ -70,6 +71,7 @@ def train(
     networks of the same name are taken over. opts: "seg.KEY=VALUE", "erase.KEY=VALUE", or the stem of a network's
     weights for the first word. Raises ConfigError, InputError, WeightsError, DeviceError, PageError, StepError.
     """
+    paddle.require("training")
     pipeline = load_pipeline(source)
     folders = contest_datasets(data or root / "data")
     if not folders and data:
@@ -111,7 +113,7 @@ class Chain:
         self.home = pipeline_folder(self.output, pipeline)
         self.masks = self.home / "masks"
         self.record = self.home / "finished.json"
-        self.steps = network_steps(pipeline, opts, [Path(source).parent, root, PIPELINES.parents[1]])
+        self.steps = network_steps(pipeline, opts, [Path(source).parent, root])
         self.count = 2 + len(self.steps)
 
     def run(self, request: str, taken: Sequence[Path]) -> Path:
@@ -197,18 +199,18 @@ class Chain:
 def network_steps(pipeline: Pipeline, opts: Sequence[str], places: Sequence[Path]) -> list[NetworkStep]:
     """The steps of a pipeline's networks, the segmenter first.
 
-    places: folders in which configurations are looked for. Raises ConfigError for a network that nothing trains, and
-    for opts of none.
+    places: folders in which configurations are looked for, before those of dehw. Raises ConfigError for a network that
+    nothing trains, and for opts of none.
     """
     parts = {network.weights: "erase" for network in pipeline.networks}
     if pipeline.segment:
         parts[pipeline.segment.network.weights] = "seg"
     words = {name: {part, Path(name).stem} for name, part in parts.items()}
-    known = sorted(set().union(*words.values()))
+    heads = sorted(set().union(*words.values()))
     for opt in opts:
-        if not opt.startswith(tuple(f"{word}." for word in known)):
+        if not opt.startswith(tuple(f"{word}." for word in heads)):
             raise ConfigError(
-                f"--opts: {opt!r} begins with none of {', '.join(known)}; write such as {known[0]}.KEY=VALUE."
+                f"--opts: {opt!r} begins with none of {', '.join(heads)}; write such as {heads[0]}.KEY=VALUE."
             )
     found = []
     for network in pipeline.networks:
@@ -218,7 +220,8 @@ def network_steps(pipeline: Pipeline, opts: Sequence[str], places: Sequence[Path
                 "the key train, such as `train: configs/erasenet.yml`."
             )
         asked = [opt[len(word) + 1 :] for opt in opts for word in words[network.weights] if opt.startswith(f"{word}.")]
-        config = next((place / network.train for place in places if (place / network.train).is_file()), None)
+        known = [place / network.train for place in places] + [find_config(network.train)]
+        config = next((path for path in known if path.is_file()), None)
         if config is None:
             raise ConfigError(f"{network.weights} is trained by {network.train}, which is not there; restore it.")
         found.append(NetworkStep(parts[network.weights], network, config, tuple(asked)))
@@ -243,13 +246,13 @@ def choose_device(request: str) -> tuple[str, int]:
     if request == "gpu" or _has_gpu():
         raise DeviceError(
             "this machine's GPU is not driven by this Paddle, and training on the CPU takes weeks. Install the wheel "
-            f"that fits, see {pick.INSTALL_GUIDE}, or train on the CPU all the same by --device cpu."
+            f"that fits, see {paddle.INSTALL_GUIDE}, or train on the CPU all the same by --device cpu."
         )
     return "cpu", 0
 
 
 def _count_driven(request: str) -> int:
-    return pick.gpu_count() if pick.pick_device(request) != "cpu" else 0
+    return paddle.gpu_count() if paddle.pick_device(request) != "cpu" else 0
 
 
 def _has_gpu() -> bool:

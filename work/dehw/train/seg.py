@@ -8,15 +8,14 @@ resume, a checkpoint of its may be cut short, and its logging of losses and its 
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 import numpy as np
@@ -27,65 +26,74 @@ from paddleseg.core.train import train as run_paddleseg
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.utils import resume as load_checkpoint
 from paddleseg.utils.utils import download_pretrained_model
+from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic.dataclasses import dataclass
 
 from dehw import models
-from dehw.config import NetworkConfig, Pipeline, load_pipeline, nearest
+from dehw.config import STRICT, NetworkConfig, Pipeline, load_pipeline, read, validate
 from dehw.data.crops import decode, prepare_workers
 from dehw.data.pairs import find_pairs
 from dehw.engine import weights
-from dehw.engine.pick import pick_device
+from dehw.engine.paddle import pick_device
 from dehw.errors import ConfigError, WeightsError
 from dehw.files import panels
 from dehw.files.images import write_image
-from dehw.train import (
-    PREVIEW,
-    losses,  # noqa: F401  registers ours with PaddleSeg
-    pipeline_folder,
-    ranks,
-    record_finished,
-    steps,
-    training_data,
-    weights_folder,
-)
+from dehw.train import losses, ranks, steps  # noqa: F401  losses registers ours with PaddleSeg
+from dehw.train.folders import PREVIEW, pipeline_folder, record_finished, training_data, weights_folder
 from dehw.train.segdata import DehwCrops, DehwPages
 from dehw.train.segrecord import SegRecord, checkpoints, chosen, newest, refuse_divergence, shapes
 from dehw.train.status import StatusLine
 from dehw.train.validate import PICTURE_WIDTH, PICTURES
 
-PACE = ("save_interval", "log_iters", "keep", "num_workers")  # what may change on the way, and iters
+PACE = ("iters", "save_interval", "log_iters", "keep", "num_workers")  # what may change on the way
 LOG = "log.txt"  # what PaddleSeg prints
-PADDLESEG_KEYS = {
-    "batch_size", "iters", "train_dataset", "val_dataset", "optimizer", "lr_scheduler", "loss", "model",
-    "test_config",
-}  # fmt: skip
-TEST_KEYS = {"is_slide", "crop_size", "stride"}
-PYTHON_WORDS = {"null": "None", "~": "None", "true": "True", "false": "False"}  # what PaddleSeg's --opts read
+
+Size = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]  # width, height
 
 
-@dataclass
+@dataclass(config=STRICT)
+class TestConfig:
+    """PaddleSeg's `test_config`: whether and in which windows whole pages are judged."""
+
+    is_slide: bool = False
+    crop_size: Size | None = None
+    stride: Size | None = None
+
+
+@dataclass(config=STRICT, kw_only=True)
 class RunSettings:
-    """The keys of a segmentation config that are not PaddleSeg's.
+    """The keys of a segmentation config: first PaddleSeg's, whose blocks PaddleSeg checks, then ours.
 
     pipeline: name or file of the pipeline whose segmenter this trains. save_interval: steps between
     checkpoints, each followed by a validation; `keep` of them stay. precision: fp32, or fp16 on a GPU.
     """
 
+    iters: PositiveInt
+    batch_size: PositiveInt
+    train_dataset: dict[str, Any]
+    val_dataset: dict[str, Any]
+    model: dict[str, Any]
+    loss: dict[str, Any]
+    optimizer: dict[str, Any]
+    lr_scheduler: dict[str, Any]
+    test_config: TestConfig = field(default_factory=TestConfig)
+
     pipeline: str = "erasenet"
-    save_interval: int = 5000
-    log_iters: int = 50
-    keep: int = 3
-    num_workers: int = 4
-    precision: str = "fp32"
-    val_count: int = 81
+    save_interval: PositiveInt = 5000
+    log_iters: PositiveInt = 50
+    keep: PositiveInt = 3
+    num_workers: NonNegativeInt = 4
+    precision: Literal["fp32", "fp16"] = "fp32"
+    val_count: PositiveInt = 81
     seed: int = 2022
 
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if type(value) is not type(field.default):
-                raise ValueError(f"'{field.name}' must be {type(field.default).__name__}, got {value!r}")
-        if min(self.save_interval, self.log_iters, self.keep) < 1:
-            raise ValueError("save_interval, log_iters and keep must be at least 1")
+
+class PaddleSegConfig(Config):
+    """PaddleSeg's own view of a configuration that is read already."""
+
+    def __init__(self, tree: dict[str, Any]):
+        self.dic = tree
+        self._build_default_checker().apply_all_rules(self)
 
 
 def train(
@@ -145,14 +153,13 @@ def segmenter(run: RunSettings, pipeline: Pipeline) -> NetworkConfig:
 
 def made_of(config_path: str, opts: Sequence[str], roots: Sequence[Path], output: str | Path) -> dict[str, Any]:
     """What the training of a segmenter is made of, see steps.made_of. Raises ConfigError, InputError."""
-    config, run = read_config(config_path, opts)
+    _, run = read_config(config_path, opts)
     pipeline = load_pipeline(run.pipeline)
-    settings = copy.deepcopy(config.dic)
+    settings = asdict(run) | {"print_height": pipeline.print_height}
     for name in ("train_dataset", "val_dataset"):
         settings[name].pop("dataset_root", None)
-    settings |= {**asdict(run), "print_height": pipeline.print_height}
     del settings["pipeline"]
-    pace = {name: settings.pop(name) for name in ("iters", *PACE)}
+    pace = {name: settings.pop(name) for name in PACE}
     return steps.made_of(segmenter(run, pipeline), find_pairs(roots), settings, pace, {})
 
 
@@ -201,33 +208,14 @@ def _validate(builder: SegBuilder, run: RunSettings, record: SegRecord, log: Los
 def read_config(path: str, opts: Sequence[str] = ()) -> tuple[Config, RunSettings]:
     """Read a PaddleSeg configuration with our own keys in it. Raises ConfigError.
 
-    opts: "a.b=value"; PaddleSeg reads the values as Python, and null, true and false are turned into it.
+    opts: "a.b=value", each value read as YAML, in blocks that the configuration has.
     """
+    tree, source = read(path, opts, grow=False)
+    run = validate(tree, RunSettings, source)
     try:
-        config = Config(str(path), opts=[_as_python(opt) for opt in opts])
-        names = {field.name for field in fields(RunSettings)}
-        run = RunSettings(**{name: config.dic.pop(name) for name in names & config.dic.keys()})
-        _refuse_mistyped(Config(str(path)).dic, config.dic, path)
-    except ConfigError:
-        raise
-    except Exception as error:  # PaddleSeg raises whatever its YAML reader, checks and asserts raise
-        raise ConfigError(f"{path}: {error}") from error
-    for name in config.dic.keys() - PADDLESEG_KEYS:
-        raise ConfigError(f"{path}: unknown key '{name}'{nearest(name, PADDLESEG_KEYS | names)}.")
-    for name in config.test_config.keys() - TEST_KEYS:
-        raise ConfigError(f"{path}: unknown key 'test_config.{name}'{nearest(name, TEST_KEYS)}.")
-    return config, run
-
-
-def _refuse_mistyped(before: object, after: object, path: str, key: str = "") -> None:
-    """Raise ConfigError where --opts put something else in a number's place: PaddleSeg takes whatever comes."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name in before.keys() & after.keys():
-            _refuse_mistyped(before[name], after[name], path, f"{key}.{name}" if key else name)
-    elif isinstance(before, int | float) and not isinstance(before, bool):
-        whole = isinstance(before, int)
-        if isinstance(after, bool) or not isinstance(after, int if whole else int | float):
-            raise ConfigError(f"{path}: '{key}' must be a {'whole ' if whole else ''}number, got {after!r}.")
+        return PaddleSegConfig(tree), run
+    except RuntimeError as error:  # of PaddleSeg's checks
+        raise ConfigError(f"{source}: {error}") from error
 
 
 def build(
@@ -396,11 +384,6 @@ def _share_one_wrapper() -> None:
     fleet = paddle.distributed.fleet
     if ranks.count() > 1 and not hasattr(fleet.distributed_model, "cache_info"):
         fleet.distributed_model = functools.lru_cache(maxsize=1)(fleet.distributed_model)
-
-
-def _as_python(opt: str) -> str:
-    key, sign, value = opt.partition("=")
-    return key + sign + PYTHON_WORDS.get(value, value)
 
 
 def _fetch_pretrained(model: dict) -> None:

@@ -12,11 +12,11 @@ import paddle
 from paddleseg.cvlibs import manager
 from paddleseg.transforms import Compose
 
+from dehw.config import validate
 from dehw.data.augment import pad
 from dehw.data.crops import CropSettings, CropStream, decode
 from dehw.data.materials import find_pieces
 from dehw.data.pairs import find_pairs, split
-from dehw.data.recipes import Recipes
 from dehw.page.masks import threshold
 
 
@@ -51,7 +51,7 @@ class DehwCrops(_Handwriting):
         **settings: Any,
     ) -> None:
         self.pairs, _ = split(find_pairs(dataset_root, masks), val_count)
-        self.settings = CropSettings(recipes=Recipes(**(recipes or {})), **settings)
+        self.settings = validate({"recipes": recipes or {}, **settings}, CropSettings, "train_dataset")
         if self.settings.recipes.materials:
             find_pieces(self.settings.recipes.materials)  # what is missing is told here, not by a worker
         self.transforms = Compose(transforms, to_rgb=False)

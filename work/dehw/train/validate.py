@@ -14,7 +14,8 @@ from visualdl import LogWriter
 from dehw.config import Pipeline
 from dehw.data.pairs import Pair
 from dehw.engine import pick, weights
-from dehw.eraser import Eraser
+from dehw.engine.paddle import PaddleNetwork
+from dehw.eraser import Eraser, Prepared, turn
 from dehw.errors import WeightsError
 from dehw.files import panels
 from dehw.files.images import read_image, write_image
@@ -47,7 +48,7 @@ class Validator:
     ) -> None:
         self.mask_from, self.pairs, self.preview, self.status = mask_from, pairs, preview, status
         segmenter = _segmenter(pipeline, weights_folder, device) if mask_from == "pipeline" else None
-        self.eraser = Eraser(pipeline, segmenter, [(pick.PaddleNetwork(model, device), 1.0)], device)
+        self.eraser = Eraser(pipeline, segmenter, [(PaddleNetwork(model, device), 1.0)], device)
         self._masks: dict[Path, np.ndarray] = {}
 
     def __call__(self, writer: LogWriter, step: int) -> float:
@@ -71,16 +72,19 @@ class Validator:
         return float(np.nanmean([_score(page) for page in scores]))
 
     def _erase(self, pair: Pair, image: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The page's mask, (H, W) bool, and the page erased by it. The one place that calls the Eraser."""
+        """The page's mask, (H, W) bool, and the page erased by it. Here and below the Eraser is called."""
+        prepared = self.eraser.prepare(image)
         if pair.image not in self._masks:  # kept in memory at a bit a pixel
-            if self.mask_from == "none":
-                found = np.ones(image.shape[:2], bool)
-            else:
-                soft = self.eraser.segment(image) if self.mask_from == "pipeline" else masks.soft_mask(image, gt)
-                found = self.eraser.mask(soft, image)
-            self._masks[pair.image] = np.packbits(found, axis=1)
+            self._masks[pair.image] = np.packbits(self._find_mask(prepared, gt), axis=1)
         mask = np.unpackbits(self._masks[pair.image], axis=1, count=image.shape[1]).astype(bool)
-        return mask, self.eraser.erase(image, mask)
+        return mask, self.eraser.erase(prepared, mask)
+
+    def _find_mask(self, prepared: Prepared, gt: np.ndarray) -> np.ndarray:
+        if self.mask_from == "none":
+            return np.ones(gt.shape[:2], bool)
+        if self.mask_from == "pipeline":
+            return self.eraser.mask(self.eraser.segment(prepared), prepared)
+        return self.eraser.mask(turn(masks.soft_mask(prepared.page, gt), prepared.turns), prepared)
 
 
 def _segmenter(pipeline: Pipeline, folder: Path, device: str) -> pick.Network | None:

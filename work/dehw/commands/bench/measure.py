@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,55 +13,54 @@ from dehw.errors import PageError
 if TYPE_CHECKING:
     import numpy as np
 
+    from dehw.engine.pick import Network
     from dehw.eraser import Eraser
     from dehw.files.find import InputFile
 
 STAGES = ("read", "segment", "erase", "compose", "write", "other")
-STEPS = {  # an eraser's methods, and the stage whose time they are; erase's own time is without generate's
-    "scaled": "segment",
+STAGE_OF = {  # the stage of the table whose time each stage of the Eraser is
+    "prepare": "segment",
     "segment": "segment",
     "mask": "segment",
-    "generate": "erase",
-    "erase": "compose",
+    "erase": "erase",
+    "compose": "compose",
 }
-INKED = 1 / 3  # share of the tiles that a made-up mask inks
+INKED = 1 / 3  # share of the tiles that get a blot in place of what is written there
+BLOT = (255, 0, 255)  # RGB; no page has it
+BLOT_SIDE = 24  # px; at a quarter of the size still some pixels
 
 
 class Stopwatch:
-    """Adds up the seconds of stages. A stage within another stops the outer one's time."""
+    """Adds up the seconds of stages, one after the other."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(STAGES, 0.0)
-        self._running, self._since = ["other"], time.perf_counter()
+        self._running, self._since = "other", time.perf_counter()
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Give the time until the block ends to this stage."""
-        self._settle()
-        self._running.append(name)
-        try:
-            yield
-        finally:
-            self._settle()
-            self._running.pop()
+    def start(self, stage: str) -> None:
+        """End the stage that runs, and begin another one."""
+        now = time.perf_counter()
+        self.seconds[self._running] += now - self._since
+        self._running, self._since = stage, now
 
     def take(self) -> dict[str, float]:
         """The seconds of each stage since the last take."""
-        self._settle()
+        self.start("other")
         taken, self.seconds = self.seconds, dict.fromkeys(STAGES, 0.0)
         return taken
 
-    def _settle(self) -> None:
-        now = time.perf_counter()
-        self.seconds[self._running[-1]] += now - self._since
-        self._since = now
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """What an Eraser is given as its progress."""
+        if done == 0:
+            self.start(STAGE_OF[stage])
 
 
 class Counted:
     """A network that counts its passes: the tiles that it was called with, each view of one by itself."""
 
     def __init__(self, network: Any) -> None:
-        self.network, self.calls = network, []
+        self.network = network
+        self.calls: list[int] = []
 
     @property
     def passes(self) -> int:
@@ -103,38 +101,59 @@ class Measured:
         return sum(self.seconds[stage] for stage in STAGES if stage not in ("read", "write"))
 
 
-class Bench:
-    """Measures an eraser, page by page, files and all; its networks and methods are watched from then on.
+class BlotFinder:
+    """A segmenter that works as the one it is given, and then finds blots in place of handwriting."""
 
-    inked: share of the tiles that a made-up mask inks, in place of the mask found. folder: for what is written.
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def __call__(self, *inputs: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        self.network(*inputs)
+        (tiles,) = inputs
+        away = np.abs(tiles - np.array(BLOT, np.float32).reshape(1, 3, 1, 1) / 255).max(axis=1, keepdims=True)
+        return (away < 0.5).astype(np.float32)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.network, name)
+
+
+class Bench:
+    """Measures an eraser, page by page, files and all; its networks are counted from then on.
+
+    inked: share of the tiles that get a blot, in place of the handwriting found. folder: for what is written.
     """
 
     def __init__(self, eraser: Eraser, folder: Path, inked: float | None = None) -> None:
         self.eraser, self.folder, self.inked = eraser, folder, inked
         self.clock = Stopwatch()
-        eraser.segmenter = eraser.segmenter and Counted(eraser.segmenter)
-        eraser.generators = [(Counted(network), weight) for network, weight in eraser.generators]
-        for name, stage in STEPS.items():
-            setattr(eraser, name, self._timed(getattr(eraser, name), stage))
-        self._scaled, eraser.scaled = eraser.scaled, self._note_size
-        self._look = eraser.look
+        self.segmenter = Counted(eraser.segmenter) if eraser.segmenter else None
+        self.generators = [Counted(network) for network, _ in eraser.generators]
+        eraser.segmenter = self.segmenter
+        eraser.generators = [(network, weight) for network, (_, weight) in zip(self.generators, eraser.generators)]
 
     def page(self, path: Path) -> Measured:
         """Read, erase and write a page. Raises PageError."""
+        import numpy as np
+
         from dehw.files.images import kind_of, read_image, write_image
 
         if self.inked is not None:
-            self._ink(read_image(path))
+            path = self._blotted(path)
         before, used = self._passes(), time.process_time()
         self.clock.take()
-        with self.clock.stage("read"):
-            image = read_image(path)
-        erased = self.eraser(image)
-        with self.clock.stage("write"):
-            write_image(self.folder / path.name, erased.page, kind=kind_of(path))
-        passes = tuple(after - was for after, was in zip(self._passes(), before))
-        used = time.process_time() - used
-        return Measured(path.name, *image.shape[:2], self.size, self.clock.take(), used, passes, erased.share)
+        self.clock.start("read")
+        image = read_image(path)
+        self.clock.start("other")
+        erased = self.eraser(image, progress=self.clock.progress)
+        self.clock.start("write")
+        write_image(self.folder / path.name, np.asarray(erased.page), kind=kind_of(path))
+        seconds, used = self.clock.take(), time.process_time() - used
+        segmented, generated = (after - was for after, was in zip(self._passes(), before))
+        scaled = self.eraser.prepare(image).scaled.shape
+        size, passes = (scaled[0], scaled[1]), (segmented, generated)
+        return Measured(path.name, image.shape[0], image.shape[1], size, seconds, used, passes, erased.share)
 
     def folder_seconds(self, pages: Sequence[InputFile]) -> float:
         """Seconds of `dehw erase` over all the pages, once the networks are ready. Raises PageError."""
@@ -147,67 +166,44 @@ class Bench:
 
         jobs, _ = batch.plan(pages, self.folder / "folder")
         started = time.perf_counter()
-        for done in batch.erase_all(self.eraser, jobs, Silent(len(jobs))):
+        for done in batch.erase_all(batch.with_eraser(self.eraser), jobs, Silent(len(jobs))):
             for outcome in done:
                 if outcome.status == "failed":
                     raise PageError(" ".join(outcome.warnings))
         return time.perf_counter() - started
 
-    def _ink(self, page: np.ndarray) -> None:
-        """Have a made-up mask in place of what is found: by the mask, and by looks after the first."""
-        import cv2
-        import numpy as np
+    def _blotted(self, path: Path) -> Path:
+        """A copy of a page's file with blots on it, which the segmenter finds from now on."""
+        from dehw.files.images import kind_of, read_image, write_image
 
-        self.eraser.mask = made = _packed(made_mask(self.eraser, page, self.inked))
-
-        def look(scaled: np.ndarray, number: int, seen: np.ndarray | None = None) -> np.ndarray:
-            if seen is not None:
-                seen[:] = cv2.resize(made().view(np.uint8), seen.shape[::-1], interpolation=cv2.INTER_NEAREST)
-            return self._look(scaled, number, seen)
-
-        self.eraser.look = look
-
-    def _timed(self, step: Any, stage: str) -> Any:
-        def timed(*arguments: Any, **options: Any) -> Any:
-            with self.clock.stage(stage):
-                return step(*arguments, **options)
-
-        return timed
-
-    def _note_size(self, page: np.ndarray) -> np.ndarray:
-        scaled = self._scaled(page)
-        self.size = scaled.shape[:2]
-        return scaled
+        if self.segmenter and not isinstance(self.eraser.segmenter, BlotFinder):
+            self.eraser.segmenter = BlotFinder(self.segmenter)
+        copy = self.folder / "blotted" / path.name
+        write_image(copy, blotted(self.eraser, read_image(path), self.inked or 0.0), kind=kind_of(path))
+        return copy
 
     def _passes(self) -> tuple[int, int]:
-        segmenter = self.eraser.segmenter
-        return (segmenter.passes if segmenter else 0), sum(network.passes for network, _ in self.eraser.generators)
+        return self.segmenter.passes if self.segmenter else 0, sum(network.passes for network in self.generators)
 
 
-def made_mask(eraser: Eraser, page: np.ndarray, share: float) -> np.ndarray:
-    """A mask, (H, W) bool, with a blot in the middle of this share of a page's tiles, evenly spread.
-
-    page: (H, W, 3) uint8 RGB.
-    """
-    import numpy as np
-
-    scaled = eraser.scaled(page).shape[:2]
-    tiles = eraser.tiles(*scaled)
-    height, width = page.shape[:2]
-    mask = np.zeros((height, width), bool)
+def blotted(eraser: Eraser, page: np.ndarray, share: float) -> np.ndarray:
+    """A page, (H, W, 3) uint8 RGB, with a blot in the middle of this share of its tiles, evenly spread."""
+    prepared = eraser.prepare(page)
+    height, width = prepared.scaled.shape[:2]
+    tiles = eraser.generator_tiles(height, width)
+    blots = page.copy()
     for tile in (tile for n, tile in enumerate(tiles) if int((n + 1) * share + 1e-9) > int(n * share + 1e-9)):
-        y, x = ((keep.start + keep.stop) / 2 for keep in tile.keep)
-        y, x = int(y * height / scaled[0]), int(x * width / scaled[1])
-        mask[max(0, y - 4) : y + 4, max(0, x - 4) : x + 4] = True
-    return mask
+        sides = ((tile.keep[0], page.shape[0] / height), (tile.keep[1], page.shape[1] / width))
+        blots[tuple(_middle(keep, factor) for keep, factor in sides)] = BLOT
+    return blots
 
 
-def _packed(mask: np.ndarray) -> Callable[..., np.ndarray]:
-    """A function that gives the mask, (H, W) bool, and holds it in an eighth of its memory meanwhile."""
-    import numpy as np
-
-    bits, width = np.packbits(mask, axis=1), mask.shape[1]
-    return lambda *_: np.unpackbits(bits, axis=1, count=width).view(bool)
+def _middle(keep: slice, factor: float) -> slice:
+    """The middle of what a tile keeps along one axis, `factor` times as large: a blot that is all the tile's own."""
+    start, stop = round(keep.start * factor), round(keep.stop * factor)
+    side = max(1, min(BLOT_SIDE, (stop - start) // 2))
+    first = (start + stop - side) // 2
+    return slice(first, first + side)
 
 
 def mosaic(page: np.ndarray, height: int, width: int) -> np.ndarray:

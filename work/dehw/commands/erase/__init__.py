@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dehw.commands.arguments import add_networks, box, share
 from dehw.errors import ExitCode, InputError
@@ -33,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
     report = batch.Report(args.pipeline, finished, unknown)
     try:
         with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
-            for outcomes in batch.erase_all(eraser, jobs, shown, **erase_options(args)):
+            erase_page = batch.with_eraser(eraser, **erase_options(args)) if eraser else None
+            for outcomes in batch.erase_all(erase_page, jobs, shown) if erase_page else ():
                 report.add(outcomes)
     finally:  # what was done is told of an interrupted run too
         if args.report:
@@ -71,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", choices=FORMATS, help="write this kind of file; default: the input's")
     add_networks(parser)
     add("--sensitivity", type=share, metavar="S", help="0 to 1: the higher, the more is erased; default: 0.5")
-    boxes = {"action": "append", "type": box, "metavar": "X0,Y0,X1,Y1"}
+    boxes: dict[str, Any] = {"action": "append", "type": box, "metavar": "X0,Y0,X1,Y1"}
     add("--keep", **boxes, help="leave this box of every page as it is, in pixels; may be given again")
     add("--only", **boxes, help="erase within this box alone; may be given again")
     add("--save-mask", dest="mask", action="store_true", help="write what was erased, tinted, to STEM.mask.png")

@@ -1,18 +1,20 @@
 """Many documents erased one after the other: where each goes, what happened to each page."""
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
-from itertools import zip_longest
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from dehw.commands.erase import sidefiles
 from dehw.commands.erase.progress import Progress
-from dehw.eraser import Erased, Eraser
+from dehw.eraser import Erased, Eraser, OnProgress
 from dehw.errors import InputError, PageError
 from dehw.files import FORMATS, MANY, SUFFIXES, documents, find, images
 from dehw.files.atomic import write_json
@@ -173,7 +175,7 @@ def _job(page: InputFile, output: Path | None, form: str | None, in_place: bool)
     if in_place:
         return Job(page.path, page.path.resolve(), wanted, count)  # a link stays one
     path = output / page.relative if output else page.path.with_name(f"{page.path.stem}.clean{page.path.suffix}")
-    if form and path.suffix.lower() not in SUFFIXES[wanted]:
+    if form and path.suffix.lower() not in SUFFIXES[FORMATS[form]]:
         path = path.with_suffix(f".{form}")
     return Job(page.path, path, wanted, count)
 
@@ -200,161 +202,171 @@ def _problems(jobs: Sequence[Job], in_place: bool, overwrite: bool) -> list[str]
     return problems
 
 
-def erase_all(eraser: Eraser, jobs: Sequence[Job], progress: Progress, **options: object) -> Iterator[list[Outcome]]:
+# What erases a page: called (job, index of the page from 0, image (H, W, 3) uint8 RGB, progress of its tiles).
+ErasePage = Callable[[Job, int, np.ndarray, OnProgress], Erased]
+
+
+def with_eraser(eraser: Eraser, **options: Any) -> ErasePage:
+    """What erases every page by an eraser. options: of Eraser.__call__."""
+    return lambda job, index, image, progress: eraser(image, progress=progress, **options)
+
+
+# What fails one document, or one page of it, and lets the others go on.
+FAILURES = (PageError, InputError, MemoryError)
+
+
+class Task:
+    """A document on its way: read, erased, written. `read` and `write` may run beside another task's `erase`."""
+
+    def __init__(self, job: Job, progress: Progress):
+        self.job, self.progress = job, progress
+        self.sheet: Sheet | None = None  # its only page, between `read` and `erase`
+        self.is_read_ahead = False
+        self.outcomes: list[Outcome] = []
+        self.finish: Callable[[], None] | None = None  # writes and closes what `erase` has opened
+        self.failure: Exception | None = None
+
+    def read(self) -> None:
+        """Read the document's page, where that may be done beside other work; else `erase` will."""
+        try:
+            if self._is_small():
+                with documents.open_document(self.job.source) as document:
+                    self.sheet = document.read(0)
+        except (PageError, MemoryError):
+            pass  # when its turn comes, it has the memory for itself, or its error is told
+        self.is_read_ahead = self.sheet is not None
+
+    def _is_small(self) -> bool:
+        if self.job.count > 1 or "PDF" in (self.job.kind, images.kind_of(self.job.source)):
+            return False
+        return math.prod(images.image_size(self.job.source)) <= READ_AHEAD
+
+    def erase(self, erase_page: ErasePage) -> None:
+        """Erase the document page by page. What goes wrong is kept for `write`, which tells.
+
+        A page that fails among others stays as it was, or empty where it cannot even be read.
+        """
+        before = self.progress.whole
+        try:
+            with ExitStack() as stack:
+                document = stack.enter_context(documents.open_document(self.job.source))
+                writer = stack.enter_context(
+                    documents.new_document(self.job.target, self.job.kind or document.kind, document)
+                )
+                for index in range(document.count):
+                    self.outcomes.append(self._erase_page(erase_page, document, index, writer))
+                    self.progress.pages()
+                if all(each.status == "failed" for each in self.outcomes):
+                    cause = self.outcomes[0].warnings[0]
+                    raise PageError(f"{self.job.source}: none of its pages could be erased. {cause}")
+                self.finish = partial(self._finish, stack.pop_all(), document, writer)
+        except FAILURES as error:
+            self.failure = error
+        finally:
+            self.sheet = None
+            self.progress.pages(before + self.job.count - self.progress.whole)
+
+    def write(self) -> list[Outcome]:
+        """Write the document's file, whole or not at all; one without any handwriting is copied byte for byte."""
+        try:
+            if self.failure:
+                raise self.failure
+            if self.finish:
+                self.finish()
+        except FAILURES as error:
+            cause = (_cause(error, str(self.job.source)),)
+            numbers = range(1, self.job.count + 1)
+            return [Outcome(str(self.job.source), number, None, "failed", warnings=cause) for number in numbers]
+        return self.outcomes
+
+    def _finish(self, opened: ExitStack, document: Document, writer: Writer) -> None:
+        with opened:
+            if self.job.kind == document.kind and all(each.status == "empty" for each in self.outcomes):
+                writer.copy(self.job.source)
+                kept = [replace(each, warnings=doubts(each.share, each.confidence)) for each in self.outcomes]
+                self.outcomes = kept  # nothing was lost
+                return
+            writer.finish()
+            writer.take_permissions(self.job.source)
+
+    def _erase_page(self, erase_page: ErasePage, document: Document, index: int, writer: Writer) -> Outcome:
+        source, sheet = str(self.job.source), self.sheet
+        name = f"{source}, page {index + 1}" if document.count > 1 else source
+        done = Outcome(source, index + 1, str(self.job.target), "failed")
+        try:
+            sheet = sheet or document.read(index)
+            erased = erase_page(self.job, index, sheet.image, self.progress.tiles)
+            written = self._write_sides(index, sheet, erased)
+        except FAILURES as error:
+            if document.count == 1:
+                raise
+            kept = writer.keep(index, sheet)
+            fate = "an empty page stands in its place" if kept == "empty" else "it stays as it was"
+            return replace(done, warnings=(f"{_cause(error, name)} In the output {fate}.",))
+        for doubt in erased.warnings:
+            self.progress.message(f"{name}: {doubt}")
+        done = replace(
+            done,
+            seconds=round(erased.seconds, 4),
+            share=round(erased.share, 6),
+            confidence=erased.confidence,
+            side_files=written,
+        )
+        if erased.mask.any():
+            writer.add(replace(sheet, image=np.asarray(erased.page)))
+            return replace(done, status="erased", warnings=(*sheet.losses, *erased.warnings))
+        losses = sheet.losses if writer.keep(index, sheet) == "drawn" else ()
+        return replace(done, status="empty", warnings=(*losses, *erased.warnings))
+
+    def _write_sides(self, index: int, sheet: Sheet, erased: Erased) -> list[str]:
+        files = self.job.side_files(index)
+        for side, path in files.items():
+            sidefiles.write(path, side, sheet.image, erased, sheet.metadata)
+        return [str(path) for path in files.values()]
+
+
+def erase_all(erase_page: ErasePage, jobs: Sequence[Job], progress: Progress) -> Iterator[list[Outcome]]:
     """Erase documents one after the other, and tell of each one's pages. What fails is told by `progress` too.
 
     While the networks work on a page, one thread reads the next one and another writes the one before; not so with
     documents of many pages, PDFs (PDFium bears no threads) and pages above READ_AHEAD, of which memory is to hold
-    one. options: of Eraser.__call__.
+    one.
     """
+    tasks = (Task(job, progress) for job in jobs)  # made when their turn comes: each holds its page
+    written: deque[Future[list[Outcome]]] = deque()  # of tasks whose files are on their way
     reader, writer = ThreadPoolExecutor(1, "dehw-read"), ThreadPoolExecutor(1, "dehw-write")
-    written: tuple[Job, Future] | None = None
     try:
-        ahead = reader.submit(_read_ahead, jobs[0]) if jobs else None
-        for job, following in zip_longest(jobs, jobs[1:]):
-            sheet = ahead.result()
-            ahead = reader.submit(_read_ahead, following) if following else None
-            if not sheet and written:  # one page in memory, not two
-                yield _told(*written, progress)
-                written = None
-            finish = _begin(eraser, job, progress, sheet, options)
-            before, written = written, (job, writer.submit(finish))
-            if before:
-                yield _told(*before, progress)
-            if not sheet:
-                yield _told(*written, progress)
-                written = None
-        if written:
-            last, written = written, None
-            yield _told(*last, progress)
+        task = next(tasks, None)
+        reading = reader.submit(task.read) if task else None
+        while task and reading:
+            reading.result()
+            following = next(tasks, None)
+            reading = reader.submit(following.read) if following else None
+            while written and not task.is_read_ahead:  # one page in memory, not two
+                yield _told(written.popleft(), progress)
+            task.erase(erase_page)
+            written.append(writer.submit(task.write))
+            while len(written) > int(task.is_read_ahead):
+                yield _told(written.popleft(), progress)
+            task = following
+        while written:
+            yield _told(written.popleft(), progress)
     except (KeyboardInterrupt, Exception):
-        if written:
-            yield _told(*written, progress)  # it was erased before, and is whole
+        while written:
+            yield _told(written.popleft(), progress)  # they were erased before, and are whole
         raise
     finally:
         reader.shutdown(cancel_futures=True)
         writer.shutdown()
 
 
-def _told(job: Job, written: Future, progress: Progress) -> list[Outcome]:
-    """The outcome of a document's pages, once it is written; tells of those that failed."""
-    try:
-        done = written.result()
-        messages = [warning for each in done if each.status == "failed" for warning in each.warnings]
-    except (PageError, InputError, MemoryError) as error:
-        messages = [_cause(error, str(job.source))]
-        done = [Outcome(str(job.source), index + 1, None, "failed", warnings=messages) for index in range(job.count)]
-    for message in messages:
+def _told(written: "Future[list[Outcome]]", progress: Progress) -> list[Outcome]:
+    """The outcomes of a document's pages, once it is written; tells of those that failed."""
+    outcomes = written.result()
+    failed = (warning for each in outcomes if each.status == "failed" for warning in each.warnings)
+    for message in dict.fromkeys(failed):
         progress.message(message)
-    return done
-
-
-def _read_ahead(job: Job) -> Sheet | None:
-    """The page of a document, where it may be read beside other work; None where that has to wait for its turn."""
-    try:
-        if job.count > 1 or "PDF" in (job.kind, images.kind_of(job.source)):
-            return None
-        if math.prod(images.image_size(job.source)) > READ_AHEAD:
-            return None
-        with documents.open_document(job.source) as document:
-            return document.read(0)
-    except (PageError, MemoryError):
-        return None  # when its turn comes, it has the memory for itself, or its error is told
-
-
-def _begin(
-    eraser: Eraser, job: Job, progress: Progress, sheet: Sheet | None, options: dict
-) -> Callable[[], list[Outcome]]:
-    """Erase a document's pages; what is given back writes its file and tells the outcomes, or raises what went wrong.
-
-    sheet: its only page, if it was read before.
-    """
-    before, eraser.progress = progress.whole, progress.tiles
-    try:
-        return erase_document(eraser, job, progress, sheet, **options)
-    except (PageError, InputError, MemoryError) as error:
-        failure = error  # Python forgets `error` here
-
-        def fail() -> list[Outcome]:
-            raise failure
-
-        return fail
-    finally:
-        progress.pages(before + job.count - progress.whole)
-
-
-def erase_document(
-    eraser: Eraser, job: Job, progress: Progress, sheet: Sheet | None = None, **options: object
-) -> Callable[[], list[Outcome]]:
-    """Erase a document page by page, and give back what writes its file: to be called once.
-
-    One without any handwriting is copied byte for byte. A page that fails among others stays as it was, or empty
-    where it cannot even be read. sheet: its only page, if it was read before. Both raise PageError where no page
-    could be erased or the document not be written; for its only page this raises InputError (a box of `options`
-    that does not lie on it) and MemoryError too.
-    """
-    with ExitStack() as stack:
-        document = stack.enter_context(documents.open_document(job.source))
-        writer = stack.enter_context(documents.new_document(job.target, job.kind, document))
-        outcomes = []
-        for index in range(document.count):
-            outcomes.append(_erase_page(eraser, job, document, index, writer, progress, options, sheet))
-            progress.pages()
-        if all(each.status == "failed" for each in outcomes):
-            raise PageError(f"{job.source}: none of its pages could be erased. {outcomes[0].warnings[0]}")
-        return partial(_finish, stack.pop_all(), job, document, writer, outcomes)
-
-
-def _finish(opened: ExitStack, job: Job, document: Document, writer: Writer, outcomes: list[Outcome]) -> list[Outcome]:
-    """Write a document's file, and close what is opened. Raises PageError."""
-    with opened:
-        if job.kind == document.kind and all(each.status == "empty" for each in outcomes):
-            writer.copy(job.source)
-            return [replace(each, warnings=doubts(each.share, each.confidence)) for each in outcomes]
-        writer.finish()
-        writer.take_permissions(job.source)
-        return outcomes
-
-
-def _erase_page(
-    eraser: Eraser,
-    job: Job,
-    document: Document,
-    index: int,
-    writer: Writer,
-    progress: Progress,
-    options: dict,
-    sheet: Sheet | None,
-) -> Outcome:
-    about = {"input": str(job.source), "page": index + 1, "output": str(job.target)}
-    name = f"{job.source}, page {index + 1}" if document.count > 1 else str(job.source)
-    try:
-        sheet = sheet or document.read(index)
-        erased = eraser(sheet.image, **options)
-        written = _write_sides(job, index, sheet, erased)
-    except (PageError, InputError, MemoryError) as error:
-        if document.count == 1:
-            raise
-        kept = writer.keep(index, sheet)
-        fate = "an empty page stands in its place" if kept == "empty" else "it stays as it was"
-        cause = f"{_cause(error, name)} In the output {fate}."
-        return Outcome(**about, status="failed", warnings=(cause,))
-    for doubt in erased.warnings:
-        progress.message(f"{name}: {doubt}")
-    about |= {"seconds": round(erased.seconds, 4), "share": round(erased.share, 6)}
-    about |= {"confidence": erased.confidence, "side_files": written}
-    if erased.mask.any():
-        writer.add(replace(sheet, image=erased.page))
-        return Outcome(**about, status="erased", warnings=(*sheet.losses, *erased.warnings))
-    losses = sheet.losses if writer.keep(index, sheet) == "drawn" else ()
-    return Outcome(**about, status="empty", warnings=(*losses, *erased.warnings))
-
-
-def _write_sides(job: Job, index: int, sheet: Sheet, erased: Erased) -> list[str]:
-    files = job.side_files(index)
-    for side, path in files.items():
-        sidefiles.write(path, side, sheet.image, erased, sheet.metadata)
-    return [str(path) for path in files.values()]
+    return outcomes
 
 
 def _cause(error: Exception, name: str) -> str:

@@ -17,8 +17,9 @@ class Progress:
         self.total, self.whole, self.done = total, 0, 0.0
 
     def tiles(self, step: str, done: int, total: int) -> None:
-        """So many of the tiles of the current page's step are done; what Eraser.progress calls."""
-        self._reach(min(self.whole + (STEPS.index(step) + done / total) / len(STEPS), self.whole + 1))
+        """So many of the tiles of the current page's step are done; what an Eraser is given as its progress."""
+        if step in STEPS:
+            self._reach(min(self.whole + (STEPS.index(step) + done / total) / len(STEPS), self.whole + 1))
 
     def pages(self, count: int = 1) -> None:
         """So many pages are finished, well or not."""

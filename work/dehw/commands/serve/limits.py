@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from dehw.errors import InputError
 
 if TYPE_CHECKING:
-    from dehw.files.documents import Document, ImageFile, PdfFile
+    from dehw.files.documents import Document, ImageFile
+    from dehw.files.pdf import PdfFile
 
 REMEDY = "`dehw erase` has no such limit, and `dehw serve --help` tells how to raise it."
 
@@ -42,9 +43,11 @@ class Limits:
 
 def _sizes(document: Document) -> Iterator[int]:
     """The pixels of each page as they would be decoded; 0 where that cannot be told, which reading will explain."""
+    from dehw.files.documents import PdfFile
+
     for index in range(document.count):
         try:
-            yield _pdf_size(document, index) if document.kind == "PDF" else _image_size(document, index)
+            yield _pdf_size(document, index) if isinstance(document, PdfFile) else _image_size(document, index)
         except Exception:  # damage makes decoders raise nearly anything
             yield 0
 
@@ -56,10 +59,11 @@ def _image_size(document: ImageFile, index: int) -> int:
 
 
 def _pdf_size(document: PdfFile, index: int) -> int:
-    """A PDF's page as dehw.files.documents draws it, or its largest picture, where that has more pixels."""
+    """A PDF's page as dehw.files.pdf draws it, or its largest picture, where that has more pixels."""
     import pypdfium2.raw
 
-    from dehw.files.documents import DPI, INCH, MAX_PIXELS, main_picture
+    from dehw.files.pdf import MAX_PIXELS, main_picture
+    from dehw.files.sheet import DPI, INCH
 
     page = document.pdf[index]
     try:

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 
 from dehw.commands.erase.batch import Job, Outcome
-from dehw.eraser import Erased, Eraser
+from dehw.eraser import Erased, Eraser, OnProgress, Prepared
 from dehw.files import images, panels
-from dehw.page import confidence, lines
+from dehw.page import confidence
+from dehw.page.confidence import Confidence
 from dehw.page.masks import BALANCED
 
 SHOWN = 1600  # px, the longer side of pictures in the browser; files to download keep their size
@@ -35,34 +36,40 @@ class OpenPage:
         self.sensitivity = BALANCED
         self.strokes: np.ndarray | None = None
         self.outcome: Outcome | None = None
+        self.confidence: Confidence | None = None
         self.stale = True  # what is asked for is not what was done
         self.version = 0  # of the pictures: under an old name, browsers would show the old one
 
     def ask(self, sensitivity: float, strokes: np.ndarray | None) -> None:
         """Say how the page is to be erased in the next run."""
         strokes = strokes if strokes is not None and strokes.any() else None
-        if sensitivity != self.sensitivity or not np.array_equal(strokes, self.strokes):
+        if sensitivity != self.sensitivity or not _equal(strokes, self.strokes):
             self.stale = True
         self.sensitivity, self.strokes = sensitivity, strokes
 
-    def erase(self, eraser: Eraser, image: np.ndarray) -> Erased:
+    def erase(self, eraser: Eraser, image: np.ndarray, progress: OnProgress) -> Erased:
         """Erase the page, (H, W, 3) uint8 RGB, as asked for; a page that is not stale comes from its files."""
         started = time.perf_counter()
         if self.stale:
-            mask, keep = self._mask(eraser, image)
-            clean = eraser.erase(image, mask)
+            prepared = eraser.prepare(image)
+            prob = self._prob(eraser, prepared, progress)
+            mask, keep = self._drawn_on(eraser.mask(prob, prepared, self.sensitivity))
+            clean = eraser.erase(prepared, mask, progress)
             np.copyto(clean, image, where=keep[..., None])  # without `cmp` more than the mask changes
+            self.confidence = confidence.measure(prob, mask, prepared.layout.letters)
             self._save(image, clean, mask)
-        mask = images.read_mask(self.folder / "mask.png") > 0
-        sure = confidence.measure(np.load(self.folder / "prob.npy"), mask, lines.find_lines(image))
-        return Erased(images.read_image(self.folder / "clean.png"), mask, time.perf_counter() - started, sure)
+        clean, mask = images.read_image(self.folder / "clean.png"), images.read_mask(self.folder / "mask.png") > 0
+        return Erased(clean, mask, time.perf_counter() - started, self.confidence)
 
-    def _mask(self, eraser: Eraser, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The mask with the strokes on it, and where they say keep, (H, W) bool each."""
+    def _prob(self, eraser: Eraser, prepared: Prepared, progress: OnProgress) -> np.ndarray:
+        """The page's probability of handwriting, which is found once."""
         path = self.folder / "prob.npy"
         if not path.exists():
-            np.save(path, eraser.segment(image))
-        mask = eraser.mask(np.load(path), image, self.sensitivity)
+            np.save(path, eraser.segment(prepared, progress))
+        return np.load(path)
+
+    def _drawn_on(self, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The mask with the strokes on it, and where they say keep, (H, W) bool each."""
         strokes = np.zeros(mask.shape, np.uint8)
         if self.strokes is not None:
             strokes = cv2.resize(self.strokes, mask.shape[::-1], interpolation=cv2.INTER_NEAREST)
@@ -112,6 +119,12 @@ class OpenDocument:
 
     job: Job
     pages: list[OpenPage]
+
+
+def _equal(strokes: np.ndarray | None, others: np.ndarray | None) -> bool:
+    if strokes is None or others is None:
+        return strokes is others
+    return np.array_equal(strokes, others)
 
 
 def read_strokes(layer: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from dehw.commands.erase import batch
 from dehw.commands.erase.progress import Progress
 from dehw.commands.serve.limits import Limits
 from dehw.commands.serve.opened import OpenDocument, OpenPage
-from dehw.eraser import Erased, Eraser
+from dehw.eraser import Erased, Eraser, OnProgress
 from dehw.errors import DehwError, InputError
 from dehw.files import find, images
 
@@ -91,8 +91,13 @@ class Session:
         Returns what went wrong, a message each. Raises DehwError where the session ends meanwhile.
         """
         with self.lock:
-            progress = _Shown(self, [page for document in opened for page in document.pages], show)
-            done = batch.erase_all(_Asked(self.eraser, progress), [document.job for document in opened], progress)
+            pages = {document.job: document.pages for document in opened}
+
+            def erase_page(job: batch.Job, index: int, image: np.ndarray, progress: OnProgress) -> Erased:
+                return pages[job][index].erase(self.eraser, image, progress)
+
+            progress = _Shown(self, sum(map(len, pages.values())), show)
+            done = batch.erase_all(erase_page, list(pages), progress)
             for outcomes, document in zip(done, opened):
                 for page, outcome in zip(document.pages, outcomes):
                     page.outcome = outcome
@@ -187,18 +192,20 @@ class Sessions:
 class _Shown(Progress):
     """Progress of a run over pages, in words for the browser. It stops the run of a visitor who has left."""
 
-    def __init__(self, session: Session, opened: Sequence[OpenPage], show: Show):
-        super().__init__(len(opened))
-        self.session, self.opened, self.show = session, opened, show
+    DOING = {"segment": "looking for handwriting", "erase": "erasing"}
+
+    def __init__(self, session: Session, total: int, show: Show):
+        super().__init__(total)
+        self.session, self.show = session, show
         self.messages: list[str] = []
         self.words = ""
 
     def tiles(self, step: str, done: int, total: int) -> None:
         if self.session.ended:
             raise DehwError("the visitor has left")
-        where = f"page {self.whole + 1} of {self.total}: " if self.total > 1 else ""
-        doing = {"segment": "looking for handwriting", "erase": "erasing"}[step]
-        self.words = f"{where}{doing}, tile {done} of {total}"
+        if step in self.DOING:
+            where = f"page {self.whole + 1} of {self.total}: " if self.total > 1 else ""
+            self.words = f"{where}{self.DOING[step]}, tile {done} of {total}"
         super().tiles(step, done, total)
 
     def message(self, text: str) -> None:
@@ -206,21 +213,3 @@ class _Shown(Progress):
 
     def _show(self) -> None:
         self.show(self.done / self.total, self.words)
-
-
-class _Asked:
-    """Stands in for the Eraser in a run over pages: erases each page as asked for."""
-
-    def __init__(self, eraser: Eraser, progress: _Shown):
-        self.eraser, self.run = eraser, progress
-
-    @property
-    def progress(self) -> Callable[[str, int, int], None] | None:
-        return self.eraser.progress
-
-    @progress.setter
-    def progress(self, tell: Callable[[str, int, int], None] | None) -> None:
-        self.eraser.progress = tell
-
-    def __call__(self, image: np.ndarray) -> Erased:
-        return self.run.opened[self.run.whole].erase(self.eraser, image)

@@ -12,7 +12,7 @@ import numpy as np
 
 from dehw import __version__
 from dehw.commands.submit.choice import Choice
-from dehw.data.pairs import test_pages
+from dehw.data.zips import test_pages
 from dehw.errors import InputError, PageError
 from dehw.files.atomic import atomic_path, sha256, write_json
 from dehw.files.find import InputFile, find_pages, for_each
@@ -33,7 +33,8 @@ def write_masks(pages: Sequence[InputFile], choice: Choice, eraser: "Eraser", ou
     def work(page: InputFile) -> None:
         started = time.perf_counter()
         image = read_image(page.path)
-        mask = eraser.mask(eraser.segment(image), image)
+        prepared = eraser.prepare(image)
+        mask = eraser.mask(eraser.segment(prepared), prepared)
         write_mask(output / f"{page.path.stem}.png", mask)
         seconds[page.path.stem] = round(time.perf_counter() - started, 3)
 
@@ -60,7 +61,7 @@ def write_pages(
         started = time.perf_counter()
         image = read_image(page.path)
         mask = _mask_of(page, image.shape[:2], masks, run) if needs_masks else np.ones(image.shape[:2], bool)
-        write_image(output / f"{page.path.stem}.png", eraser.erase(image, mask))
+        write_image(output / f"{page.path.stem}.png", eraser.erase(eraser.prepare(image), mask))
         seconds[page.path.stem] = round(time.perf_counter() - started, 3)
 
     failed = for_each(pages, work, "pages")

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 DARK = 200  # grey level below which a pixel of a printed page counts as print
-TRIES = 40  # boxes tried for one free block
+TRIES = 40  # places tried for one free block
 
 
-class Box(NamedTuple):
+class Room(NamedTuple):
     """A part of a page in px: left, top, width, height."""
 
     x: int
@@ -31,15 +31,15 @@ def without_rules(printed: np.ndarray, print_height: float) -> np.ndarray:
     return printed & ~cv2.morphologyEx(printed, cv2.MORPH_OPEN, _box(2.5 * print_height, 1))
 
 
-def text_runs(printed: np.ndarray, print_height: float) -> list[Box]:
+def text_runs(printed: np.ndarray, print_height: float) -> list[Room]:
     """Runs of print without a gap wider than most of a character: words, and lines up to their next blank."""
     joined = cv2.morphologyEx(printed, cv2.MORPH_CLOSE, _box(0.7 * print_height, 0.25 * print_height))
     stats = cv2.connectedComponentsWithStats(joined)[2][1:, :4]
     low, high = 0.5 * print_height, 2.2 * print_height
-    return [Box(*map(int, box)) for box in stats if low <= box[3] <= high and box[2] >= low / 2]
+    return [Room(*map(int, box)) for box in stats if low <= box[3] <= high and box[2] >= low / 2]
 
 
-def gaps(printed: np.ndarray, runs: list[Box], print_height: float) -> list[Box]:
+def gaps(printed: np.ndarray, runs: list[Room], print_height: float) -> list[Room]:
     """Free room at the end of runs, up to the next print of the line: blanks, brackets, ends of lines."""
     width = printed.shape[1]
     found = []
@@ -48,22 +48,22 @@ def gaps(printed: np.ndarray, runs: list[Box], print_height: float) -> list[Box]
         columns = np.flatnonzero(printed[y : y + h, start:].any(axis=0))
         room = int(columns[0]) if len(columns) else width - start - round(2 * print_height)
         if room >= 1.1 * print_height:
-            found.append(Box(start, y, room, h))
+            found.append(Room(start, y, room, h))
     return found
 
 
-def cells(printed: np.ndarray, print_height: float) -> list[Box]:
+def cells(printed: np.ndarray, print_height: float) -> list[Room]:
     """Empty cells of tables, a line of writing to a few high: paper with a frame about it and nothing in it."""
     stats = cv2.connectedComponentsWithStats(1 - printed)[2][1:]
     low, high, wide = 1.2 * print_height, 5 * print_height, 25 * print_height
     return [
-        Box(*map(int, (x, y, w, h)))
+        Room(*map(int, (x, y, w, h)))
         for x, y, w, h, area in stats
         if low <= h <= high and low <= w <= wide and area > 0.98 * w * h
     ]
 
 
-def free_block(rng: np.random.Generator, taken: np.ndarray, print_height: float) -> Box | None:
+def free_block(rng: np.random.Generator, taken: np.ndarray, print_height: float) -> Room | None:
     """The largest of some random boxes without anything in them, at least two lines high; None where none is free.
 
     taken: integral image (H + 1, W + 1) of what is on the page.
@@ -78,7 +78,7 @@ def free_block(rng: np.random.Generator, taken: np.ndarray, print_height: float)
         x, y = int(rng.integers(width - w)), int(rng.integers(height - h))
         full = taken[y + h, x + w] - taken[y, x + w] - taken[y + h, x] + taken[y, x]
         if not full and (best is None or w * h > best.w * best.h):
-            best = Box(x, y, w, h)
+            best = Room(x, y, w, h)
     return best
 
 

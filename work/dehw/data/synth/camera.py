@@ -18,7 +18,7 @@ def bend(rng: np.random.Generator, arrays: list[np.ndarray], border: list[tuple[
     border: what lies beside the sheet, for each array a value a channel.
     """
     height, width = arrays[0].shape[:2]
-    corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), rng.normal(0, 1.5), rng.uniform(0.92, 1.0))
     moved = cv2.transform(corners[None], turn)[0] + rng.normal(0, 0.012, (4, 2)) * min(height, width)
     matrix = cv2.getPerspectiveTransform(moved.astype(np.float32), corners)
@@ -69,7 +69,7 @@ def photograph(rng: np.random.Generator, image: np.ndarray, gt: np.ndarray, mask
     height, width = mask.shape
     kind = rng.choice(["born-digital", "scan", "bleached", "photo"], p=[0.15, 0.3, 0.2, 0.35])
     if kind == "photo" or rng.random() < 0.3:
-        beside = (255, 255, 255)
+        beside: tuple[int, ...] = (255, 255, 255)
         if kind == "photo" and rng.random() < 0.5:  # a desk
             beside = tuple(int(n) for n in (rng.uniform(20, 220) + rng.normal(0, 25, 3)).clip(0, 255))
         image, gt, mask = bend(rng, [image, gt, mask], [beside, beside, (0,)])

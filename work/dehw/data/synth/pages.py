@@ -22,7 +22,7 @@ class Triple(NamedTuple):
     mask: np.ndarray
 
 
-class Paper:
+class Worksheet:
     """A printed page being written on: keeps the page, the printed original and the mask of what was added.
 
     gt: (H, W, 3) uint8, its print about `print_height` px high. printed: its print without rules, (H, W) uint8.
@@ -41,7 +41,7 @@ class Paper:
         inside = t[top + height, left + width] - t[top, left + width] - t[top + height, left] + t[top, left]
         return float(inside) / (height * width)
 
-    def place(self, rng: np.random.Generator, shape: tuple[int, int], over_print: bool) -> tuple[int, int] | None:
+    def place(self, rng: np.random.Generator, shape: tuple[int, ...], over_print: bool) -> tuple[int, int] | None:
         """A spot for a patch: free of print, or (`over_print`) crossing it; None where the page has none."""
         height, width = shape
         rows, columns = self.mask.shape[0] - height, self.mask.shape[1] - width
@@ -52,7 +52,7 @@ class Paper:
         best = int(np.argmax(crowds) if over_print else np.argmin(crowds))
         return spots[best] if over_print or crowds[best] < 0.02 else None
 
-    def inside(self, spot: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int] | None:
+    def inside(self, spot: tuple[int, int], shape: tuple[int, ...]) -> tuple[int, int] | None:
         """`spot` if a patch of this shape fits there, else None."""
         fits = spot[0] + shape[0] <= self.mask.shape[0] and spot[1] + shape[1] <= self.mask.shape[1]
         return spot if fits else None
@@ -82,11 +82,11 @@ def ink_colour(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, float]:
     return colour, float(rng.uniform(0.55, 0.85) if kind == "pencil" else rng.uniform(0.75, 1.0))
 
 
-def trace(rng: np.random.Generator, paper: Paper, alpha: np.ndarray, spot: tuple[int, int], kind: str) -> None:
+def trace(rng: np.random.Generator, sheet: Worksheet, alpha: np.ndarray, spot: tuple[int, int], kind: str) -> None:
     """Lay a pen's strokes on paper, unevenly: a pencil leaves grains, a ball pen skips a little."""
     colour, opacity = ink_colour(rng, kind)
     grain = rng.uniform(0.2, 1) if kind == "pencil" else rng.uniform(0, 0.3)
-    paper.add(alpha, colour, spot, opacity * pen.pressure(rng, alpha.shape, grain))
+    sheet.add(alpha, colour, spot, opacity * pen.pressure(rng, alpha.shape, grain))
 
 
 def stain(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -110,11 +110,11 @@ class Pupil(NamedTuple):
         return self.kind if rng.random() < 0.95 else str(rng.choice(["red", "blue", "green", "black"]))
 
 
-def answer(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil, print_height: float) -> None:
+def answer(rng: np.random.Generator, sheet: Worksheet, bank: InkBank, pupil: Pupil, print_height: float) -> None:
     """Fill blanks, brackets and cells, underline and circle words of the questions, now and then strike one out."""
-    runs = blanks.text_runs(paper.printed, print_height)
+    runs = blanks.text_runs(sheet.printed, print_height)
     share = rng.choice([0.3, 0.6, 0.95])
-    for x, y, w, h in blanks.gaps(paper.printed, runs, print_height) + paper.cells:
+    for x, y, w, h in blanks.gaps(sheet.printed, runs, print_height) + sheet.cells:
         if rng.random() > share:
             continue
         alpha = pupil.hand.write(rng, bank, w)
@@ -125,20 +125,20 @@ def answer(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil, 
             0, int(slack * rng.uniform(0.2, 0.8) if slack < 4 * print_height else rng.uniform(0, print_height))
         )
         top = round(y + (h - alpha.shape[0]) / 2 + rng.normal(0, 0.12) * print_height)
-        lay(rng, paper, alpha, (top, left), pupil, print_height)
+        lay(rng, sheet, alpha, (top, left), pupil, print_height)
     for _ in range(int(rng.poisson(rng.choice([0, 2, 6])) if runs else 0)):
         x, y, w, h = runs[rng.integers(len(runs))]
         span = int(min(w, rng.uniform(1, 8) * print_height))
         alpha = pen.emphasis(rng, span, h, pupil.hand.width)
         x += int(rng.integers(w - span + 1))
-        lay(rng, paper, alpha, (y + h - alpha.shape[0] + round(0.3 * h), x), pupil, print_height)
+        lay(rng, sheet, alpha, (y + h - alpha.shape[0] + round(0.3 * h), x), pupil, print_height)
 
 
-def work_out(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil, print_height: float) -> None:
+def work_out(rng: np.random.Generator, sheet: Worksheet, bank: InkBank, pupil: Pupil, print_height: float) -> None:
     """Fill free space with lines of working or an essay."""
     hand = pupil.hand
     for _ in range(int(rng.choice([1, 3, 6, 10]))):
-        block = blanks.free_block(rng, cv2.integral(paper.printed | (paper.mask > INK_SEEN)), print_height)
+        block = blanks.free_block(rng, cv2.integral(sheet.printed | (sheet.mask > INK_SEEN)), print_height)
         if block is None:
             return
         pitch, indent = hand.height * rng.uniform(1.25, 1.8), 0.0
@@ -150,15 +150,15 @@ def work_out(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil
                 if alpha is None:
                     break
                 top = round(y + (pitch - alpha.shape[0]) / 2 + rng.normal(0, 0.05) * pitch)
-                lay(rng, paper, alpha, (top, int(x)), pupil, print_height)
+                lay(rng, sheet, alpha, (top, int(x)), pupil, print_height)
                 x += alpha.shape[1] + hand.height * rng.uniform(0.2, 0.8)
 
 
 def lay(
-    rng: np.random.Generator, paper: Paper, alpha: np.ndarray, spot: tuple[int, int], who: Pupil, height: float
+    rng: np.random.Generator, sheet: Worksheet, alpha: np.ndarray, spot: tuple[int, int], who: Pupil, height: float
 ) -> None:
     """Put writing on the page where it fits, now and then struck out."""
-    if min(spot) < 0 or not paper.inside(spot, alpha.shape):
+    if min(spot) < 0 or not sheet.inside(spot, alpha.shape):
         return
     if rng.random() < 0.04 and min(alpha.shape) > 4:
         line = pen.emphasis(rng, alpha.shape[1], alpha.shape[0], who.hand.width)[: alpha.shape[0], : alpha.shape[1]]
@@ -166,73 +166,73 @@ def lay(
         alpha[middle : middle + line.shape[0], : line.shape[1]] = np.maximum(
             alpha[middle : middle + line.shape[0], : line.shape[1]], line
         )
-    trace(rng, paper, alpha, spot, who.pick(rng))
+    trace(rng, sheet, alpha, spot, who.pick(rng))
 
 
-def scatter(rng: np.random.Generator, paper: Paper, bank: InkBank, pupil: Pupil, print_height: float) -> None:
+def scatter(rng: np.random.Generator, sheet: Worksheet, bank: InkBank, pupil: Pupil, print_height: float) -> None:
     """Write anything anywhere, over print too, by whatever hands the bank has."""
-    area = paper.mask.size / print_height**2
+    area = sheet.mask.size / print_height**2
     hand, below = pupil.hand, None
     for _ in range(round(rng.choice([0, 0.2, 0.7]) * area / 200)):
         alpha = pen.writing(rng, bank, hand.height * rng.uniform(0.85, 1.15), hand.width * rng.uniform(0.9, 1.1))
-        spot = paper.place(rng, alpha.shape, rng.random() < 0.25)
+        spot = sheet.place(rng, alpha.shape, rng.random() < 0.25)
         if below and rng.random() < 0.6:  # the next line of the same working
-            spot = paper.inside(below, alpha.shape) or spot
+            spot = sheet.inside(below, alpha.shape) or spot
         if spot:
-            trace(rng, paper, alpha, spot, pupil.pick(rng))
+            trace(rng, sheet, alpha, spot, pupil.pick(rng))
             below = spot[0] + round(hand.height * rng.uniform(1.2, 1.7)), spot[1]
 
 
-def draw_figures(rng: np.random.Generator, paper: Paper, pupil: Pupil, print_height: float) -> None:
+def draw_figures(rng: np.random.Generator, sheet: Worksheet, pupil: Pupil, print_height: float) -> None:
     """Figures by hand beside the working, seldom over a printed one."""
     for _ in range(int(rng.choice([0, 1, 3], p=[0.5, 0.3, 0.2]))):
         letters, width = (rng.uniform(0.6, 1) * of for of in (pupil.hand.height, pupil.hand.width))
         alpha = sketches.sketch(rng, print_height * rng.uniform(4, 14), letters, width)
-        spot = paper.place(rng, alpha.shape, rng.random() < 0.2)
+        spot = sheet.place(rng, alpha.shape, rng.random() < 0.2)
         if spot:
-            trace(rng, paper, alpha, spot, pupil.pick(rng))
+            trace(rng, sheet, alpha, spot, pupil.pick(rng))
 
 
-def correct(rng: np.random.Generator, paper: Paper, teacher: str, print_height: float) -> None:
+def correct(rng: np.random.Generator, sheet: Worksheet, teacher: str, print_height: float) -> None:
     """Ticks, crosses, scores and circles."""
-    area = paper.mask.size / print_height**2
+    area = sheet.mask.size / print_height**2
     for _ in range(int(rng.poisson(area / 900 * rng.choice([0, 1, 3])))):
         size = print_height * rng.choice([0.8, 1.5, 3.0], p=[0.45, 0.35, 0.2])
         alpha = pen.mark(rng, size, max(1.0, print_height * rng.uniform(0.06, 0.2)))
-        spot = paper.place(rng, alpha.shape, rng.random() < 0.6)
+        spot = sheet.place(rng, alpha.shape, rng.random() < 0.6)
         if spot:
-            trace(rng, paper, alpha, spot, teacher)
+            trace(rng, sheet, alpha, spot, teacher)
 
 
-def soil(rng: np.random.Generator, paper: Paper, print_height: float) -> None:
+def soil(rng: np.random.Generator, sheet: Worksheet, print_height: float) -> None:
     """Stains, smudges and the holes of a punch, on the page alone."""
     if rng.random() < 0.05:
         y, x = np.mgrid[-1:1:15j, -1:1:15j]
         hole = cv2.resize((np.hypot(x, y) < 0.9).astype(np.float32), (round(print_height * 1.3),) * 2)
         for share in (0.4, 0.6):
-            spot = paper.inside((int(share * len(paper.page)), round(print_height * 0.7)), hole.shape)
+            spot = sheet.inside((int(share * len(sheet.page)), round(print_height * 0.7)), hole.shape)
             if spot:
-                paper.add(hole, np.full(3, rng.uniform(20, 200), np.float32), spot, 1.0)
+                sheet.add(hole, np.full(3, rng.uniform(20, 200), np.float32), spot, 1.0)
     for _ in range(int(rng.poisson(0.25))):
         alpha = stain(rng, max(4, round(print_height * rng.uniform(0.4, 5))))
-        spot = paper.place(rng, alpha.shape, rng.random() < 0.5)
+        spot = sheet.place(rng, alpha.shape, rng.random() < 0.5)
         if spot:
-            brown = np.float32([150, 110, 60]) + rng.normal(0, 25, 3).astype(np.float32)
-            paper.add(alpha, brown, spot, rng.uniform(0.25, 0.7))
+            brown = np.array([150, 110, 60], np.float32) + rng.normal(0, 25, 3).astype(np.float32)
+            sheet.add(alpha, brown, spot, rng.uniform(0.25, 0.7))
 
 
-def write_on(rng: np.random.Generator, paper: Paper, bank: InkBank, print_height: float) -> None:
+def write_on(rng: np.random.Generator, sheet: Worksheet, bank: InkBank, print_height: float) -> None:
     """Answer, mark and stain a page: one pupil's pen, one hand, one red pen, now and then another."""
     kind = rng.choice(["black", "blue", "pencil", "red"], p=[0.55, 0.22, 0.17, 0.06])
     width = max(1.0, print_height * rng.uniform(0.06, 0.15))
     pupil = Pupil(pen.Hand.random(rng, bank, print_height * rng.uniform(0.85, 1.7), width), kind)
-    draw_figures(rng, paper, pupil, print_height)
+    draw_figures(rng, sheet, pupil, print_height)
     if rng.random() < 0.9:
-        answer(rng, paper, bank, pupil, print_height)
-        work_out(rng, paper, bank, pupil, print_height)
-    scatter(rng, paper, bank, pupil, print_height)
-    correct(rng, paper, "red" if rng.random() < 0.75 else kind, print_height)
-    soil(rng, paper, print_height)
+        answer(rng, sheet, bank, pupil, print_height)
+        work_out(rng, sheet, bank, pupil, print_height)
+    scatter(rng, sheet, bank, pupil, print_height)
+    correct(rng, sheet, "red" if rng.random() < 0.75 else kind, print_height)
+    soil(rng, sheet, print_height)
 
 
 def make_page(rng: np.random.Generator, printed: np.ndarray, bank: InkBank, print_height: float) -> Triple:
@@ -240,7 +240,7 @@ def make_page(rng: np.random.Generator, printed: np.ndarray, bank: InkBank, prin
 
     printed: (H, W, 3) uint8, its print about `print_height` px high. Returns a Triple of the same size.
     """
-    paper = Paper(printed, print_height)
-    write_on(rng, paper, bank, print_height)
-    image, gt, mask = photograph(rng, paper.page.clip(0, 255).astype(np.uint8), printed, paper.mask)
+    sheet = Worksheet(printed, print_height)
+    write_on(rng, sheet, bank, print_height)
+    image, gt, mask = photograph(rng, sheet.page.clip(0, 255).astype(np.uint8), printed, sheet.mask)
     return Triple(image, gt, mask > INK_SEEN)

@@ -11,71 +11,10 @@ import cv2
 import numpy as np
 
 from dehw.data.materials import Family, Glyph, InkBank
-from dehw.data.synth.typeset import everyday_hanzi
+from dehw.data.synth.words import everyday_hanzi, words
 
 SUPERSAMPLING = 2  # strokes are drawn at twice the size and averaged: smooth edges and widths between pixels
 HERSHEY = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX)
-FORMULAE = (
-    "y = 2x + 1",
-    "x^2 - 4 = 0",
-    "S = ab",
-    "= 36",
-    "12.5 cm",
-    "f(x) = 0",
-    "v = s/t",
-    "3/4",
-    "(a+b)(a-b)",
-    "x = -1",
-    "n! / k!",
-    "1 + 1/2",
-    "= 0.25",
-    "sin a",
-    "lim = e",
-    "AB = CD",
-    "7 x 8 = 56",
-    "P(A) = 1/3",
-    "60 km/h",
-    "dx",
-    "F = ma",
-    "[0, 1]",
-    "R = 10",
-    "x > 5",
-    "A",
-    "B",
-    "C",
-    "D",
-    "ABD",
-    "T",
-    "F",
-    "-3",
-    "100",
-    "y'",
-    "C = 2",
-    "ok",
-    "28",
-)
-SHORT = tuple("0123456789ABCDTFxv") + (
-    "10",
-    "12",
-    "25",
-    "1/2",
-    "BB",
-    "is",
-    "to",
-    "-1",
-    "3x",
-    "=",
-    ">",
-    "<",
-)  # of a blank
-HANZI = (
-    "解答因为所以设已知得证明则由于可以求函数方程面积体积长度三角形直线"
-    "力速度电流压质量的了是我们在有他这中大来上国个到说"
-)
-WORDS = (
-    "the answer is because we can see that from and a list of apples my name yesterday school they went river light"
-    " energy therefore given point line angle cell water force true false not enough return while int print"
-).split()
 
 
 def smooth(points: np.ndarray, rounds: int = 2) -> np.ndarray:
@@ -153,7 +92,7 @@ def askew(patch: np.ndarray, degrees: float, factor: float) -> np.ndarray:
     return cv2.warpAffine(patch, matrix, (w + w // 4 * 2, h + h // 4 * 2))
 
 
-def pressure(rng: np.random.Generator, shape: tuple[int, int], grain: float) -> np.ndarray:
+def pressure(rng: np.random.Generator, shape: tuple[int, ...], grain: float) -> np.ndarray:
     """The share of its ink that a pen leaves from place to place: (h, w) float32, at most 1.
 
     grain: 0 for gel, up to 0.3 for a ball pen, 1 for a pencil on rough paper.
@@ -207,7 +146,9 @@ def hershey_line(rng: np.random.Generator, text: str, height: float, width: floa
     (w, h), base = cv2.getTextSize(text, face, scale, thickness)
     canvas = np.zeros((h + base + 4 * thickness, w + 4 * thickness), np.uint8)
     cv2.putText(canvas, text, (2 * thickness, h + thickness), face, scale, 255, thickness, cv2.LINE_AA)
-    slanted = cv2.warpAffine(canvas, np.float32([[1, -rng.normal(0.1, 0.15), h * 0.1], [0, 1, 0]]), canvas.shape[::-1])
+    slanted = cv2.warpAffine(
+        canvas, np.array([[1, -rng.normal(0.1, 0.15), h * 0.1], [0, 1, 0]], np.float32), canvas.shape[::-1]
+    )
     bent = warp(slanted.astype(np.float32) / 255, rng, height * s * 0.07, height * s * 0.7)
     return crop(cv2.resize(bent, None, fx=1 / s, fy=1 / s, interpolation=cv2.INTER_AREA))
 
@@ -245,7 +186,7 @@ def writing(rng: np.random.Generator, bank: InkBank, height: float, width: float
         )
     text = phrase(rng)
     line = font_line(rng, bank.fonts, text, height) if kind == "font" or not text.isascii() else None
-    return line if line is not None else hershey_line(rng, str(rng.choice(FORMULAE)), height, width)
+    return line if line is not None else hershey_line(rng, str(rng.choice(words("formulae"))), height, width)
 
 
 @dataclass(frozen=True)
@@ -269,7 +210,7 @@ class Hand:
         if rng.random() < 0.3:
             able = [[], []]
         chosen = [[fonts[rng.integers(len(fonts))]] if fonts else [] for fonts in able]
-        return cls(*chosen, height, width, bold=max(0.0, rng.normal(0, 0.025)) * height)
+        return cls(chosen[0], chosen[1], height, width, bold=max(0.0, rng.normal(0, 0.025)) * height)
 
     def write(self, rng: np.random.Generator, bank: InkBank, room: float) -> np.ndarray | None:
         """A word, formula or line at most about `room` px wide: (h, w) float32 opacity; None where nothing fits."""
@@ -278,9 +219,9 @@ class Hand:
             count = int(min(letters / 1.1, rng.choice([2, 5, 12, 30])))
             line = self._chinese(rng, bank, count) if count else None
         else:
-            words = [w for w in (phrase(rng) for _ in range(8)) if w.isascii() and 0.5 * len(w) <= letters]
-            short = str(rng.choice(SHORT)) if rng.random() < 0.5 else str(rng.integers(0, 100))
-            line = self._latin(rng, max(words, key=len) if words and letters > rng.choice([3, 6, 12]) else short)
+            fitting = [w for w in (phrase(rng) for _ in range(8)) if w.isascii() and 0.5 * len(w) <= letters]
+            short = str(rng.choice(words("short"))) if rng.random() < 0.5 else str(rng.integers(0, 100))
+            line = self._latin(rng, max(fitting, key=len) if fitting and letters > rng.choice([3, 6, 12]) else short)
         return line if line is not None and line.shape[1] <= 1.1 * room else None
 
     def _chinese(self, rng: np.random.Generator, bank: InkBank, count: int) -> np.ndarray | None:
@@ -307,11 +248,11 @@ def phrase(rng: np.random.Generator) -> str:
     """A short answer as somebody would write it: a formula, a few words, or digits."""
     kind = rng.random()
     if kind < 0.5:
-        return str(rng.choice(FORMULAE))
+        return str(rng.choice(words("formulae")))
     if kind < 0.65:
-        return "".join(rng.choice(list(HANZI), int(rng.integers(1, 10))))
+        return "".join(rng.choice(words("hanzi"), int(rng.integers(1, 10))))
     if kind < 0.85:
-        return " ".join(rng.choice(WORDS, int(rng.integers(1, 6))))
+        return " ".join(rng.choice(words("answers"), int(rng.integers(1, 6))))
     return "".join(rng.choice(list(string.digits + ".+-=xy()"), int(rng.integers(1, 9))))
 
 

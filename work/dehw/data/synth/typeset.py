@@ -4,151 +4,45 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-CHINESE = (
-    "下列说法正确的是",
-    "如图所示",
-    "求函数的最大值",
-    "请将正确答案填在括号内",
-    "阅读下面的短文",
-    "已知直线与圆相交于两点",
-    "选择题（每小题三分，共三十分）",
-    "填空题",
-    "计算题",
-    "小明从家到学校需要走",
-    "根据材料回答问题",
-    "证明这两个三角形全等",
-    "写出下列反应的化学方程式",
-    "某工厂生产的零件",
-    "设随机变量服从正态分布",
-    "质量为的物体静止在水平面上",
-    "看图写词语",
-    "用竖式计算并验算",
-    "下面哪个字的读音是正确的",
-    "甲乙两地相距",
-    "判断题，对的打勾，错的打叉",
-    "简述其工作原理并画出示意图",
-)
-ENGLISH = (
-    "Choose the correct answer.",
-    "Fill in the blanks with the proper words.",
-    "Read the passage and answer the questions.",
-    "What is the value of x in the equation below?",
-    "Explain your reasoning in one sentence.",
-    "True or false?",
-    "The train leaves the station at half past nine.",
-    "Find the area of the shaded region.",
-    "Show all your work.",
-    "Which of the following statements is not correct?",
-    "Translate the sentences into English.",
-    "Complete the table.",
-    "A ball is thrown upwards with a speed of 12 m/s.",
-    "Write a function that returns the sum of a list.",
-)
-SYMBOLS = (
-    "f(x)=x²+2x−1",
-    "∫ x dx",
-    "a²+b²=c²",
-    "lim n→∞",
-    "Σ k=1",
-    "√(x+1)",
-    "y=sin(2x)",
-    "∂u/∂t",
-    "A∩B=∅",
-    "x≤3",
-    "α+β=π",
-    "2×(3+4)=",
-    "ΔH<0",
-    "P(X≥2)",
-    "∠ABC=60°",
-    "15÷3=",
-    "x₁+x₂",
-    "e^{-t}",
-    "|x−1|<2",
-    "v=s/t",
-)
-ITEMS = (  # short questions that are answered in a blank
-    "{n} + {m} = ____",
-    "{m} × {n} = （    ）",
-    "____ H2 + ____ O2 → ____ H2O",
-    "（    ）{c}（    ）{c}",
-    "{c}{c}（   ）{c}",
-    "{w} (      ) {w}",
-    "______ {w} ____.",
-    "{n} cm = ____ m",
-    "{n} ○ {m}",
-    "{m} : {n} = ____ %",
-    "（    ）{c}{c}{c}{c}。",
-    "{w} → ________",
-    "x = ____, y = ____",
-    "□ {c}{c} □ {c}{c}",
-)
-LABELS = tuple("ABCDEFGOPQRSXYZabcdhimnrtvxyz0123456789αβθφω+−") + (  # at the parts of a figure
-    "R1",
-    "R₂",
-    "10kΩ",
-    "1/3 Ω",
-    "2Ω",
-    "1F",
-    "0.5H",
-    "+12V",
-    "Us(t)",
-    "uₒ",
-    "i₁",
-    "30°",
-    "F₁",
-    "mg",
-    "v₀",
-    "100",
-    "-10",
-    "0.2",
-    "G(s)",
-    "Q̄",
-    "CLK",
-    "D0",
-)
-TITLES = ("期末考试试卷（A卷）", "Midterm Examination", "第三单元测试卷", "Homework 4", "高等数学期中试题")
+from dehw.data.synth.drawings import DRAWINGS, Ink, Place
+from dehw.data.synth.words import everyday_hanzi, nonsense, sentence, words
+from dehw.errors import InputError
+
 VOWELS = "aāáǎàoōóǒòeēéěèiīíǐìuūúǔù"  # of pinyin
-CODE = (
-    "int main() {",
-    "  for (i = 0; i < n; i++)",
-    '    printf("%d\\n", a[i]);',
-    "  return 0;",
-    "}",
-    "def f(x):",
-    "    return x * 2",
-)
+NUMERATORS, DENOMINATORS = ("x+1", "1", "dy", "n", "2ab"), ("2", "dx", "x²−1", "n!", "c")
+BLANKS = ("（    ）", "________", "(      )", "□", "______ ", "○", "【   】")
+CELLS = ("得分", "题号", "x", "10", "3.5", "总分", "评卷人", "y", "一", "二", "甲")
+PATTERNS = {  # of files of printing fonts, by role
+    "cjk": (
+        "NotoSerifCJK-Regular*",
+        "NotoSansCJK-Regular*",
+        "NotoSansCJK-Bold*",
+        "NotoSerifCJK-Bold*",
+        "uming*",
+        "ukai*",
+    ),
+    "latin": ("LiberationSerif-Regular*", "LiberationSans-Regular*", "FreeSans.*", "FreeSerif.*", "DejaVuSerif.*"),
+    "cjk bold": ("NotoSansCJK-Bold*", "NotoSerifCJK-Bold*"),
+    "latin bold": (
+        "LiberationSerif-Bold.*",
+        "LiberationSans-Bold.*",
+        "FreeSansBold.*",
+        "FreeSerifBold.*",
+        "DejaVuSans-Bold.*",
+    ),
+    "italic": ("FreeSerifItalic*", "DejaVuSerif-Italic*", "DejaVuSans-Oblique*", "FreeSerif.*"),
+    "math": ("DejaVuSans.*", "FreeSerif.*", "DejaVuSerif.*", "DejaVuMathTeXGyre*"),
+    "mono": ("DejaVuSansMono.*", "LiberationMono-Regular*", "FreeMono.*"),
+}
 
 
-@lru_cache(maxsize=1)
-def everyday_hanzi() -> list[str]:
-    """The 3,755 characters of level 1 of GB 2312, lead bytes 0xB0 to 0xD7."""
-    codes = (bytes([high, low]) for high in range(0xB0, 0xD8) for low in range(0xA1, 0xFF))
-    return [char for code in codes if (char := code.decode("gb2312", "ignore"))]
-
-
-def word(rng: np.random.Generator) -> str:
-    """A word of no language, with the letters of English about as often as there."""
-    letters = "eeeettttaaaoooiiinnnsssrrrhhllddccuummffppggwwyybbvkxjqz"
-    return "".join(rng.choice(list(letters), int(rng.integers(1, 10))))
-
-
-def sentence(rng: np.random.Generator, chinese: bool) -> str:
-    """Half of the time one that exams have, else one without sense, so that no word is learnt by heart."""
-    if rng.random() < 0.5:
-        return str(rng.choice(CHINESE if chinese else ENGLISH))
-    if chinese:
-        return "".join(rng.choice(everyday_hanzi(), int(rng.integers(3, 14))))
-    return " ".join(word(rng) for _ in range(rng.integers(2, 9))).capitalize() + "."
-
-
-class Sheet:
+class Typesetter:
     """A white page being typeset from top to bottom.
 
     height, width: px. print_height: px of a printed character. fonts: printing fonts by role, see typeset.
@@ -170,17 +64,17 @@ class Sheet:
         path = self.faces.get(role) or str(self.rng.choice(self.fonts[role]))
         return ImageFont.truetype(path, max(6, round(self.size * factor)))
 
-    def text(self, x: float, text: str, role: str, factor: float = 1.0, fill=None) -> float:
+    def text(self, x: float, text: str, role: str, factor: float = 1.0, fill: Ink | None = None) -> float:
         """Print text at x on the current line; returns where it ends."""
         font = self.font(role, factor)
         self.pen.text((x, self.y), text, font=font, fill=fill or self.tint or (int(self.rng.integers(0, 50)),) * 3)
         return x + font.getlength(text)
 
-    def colour(self) -> tuple[int, int, int]:
+    def colour(self) -> Ink:
         """A colour to print with: a strong one."""
         return tuple(int(c) for c in self.rng.permutation([self.rng.integers(0, 90), *self.rng.integers(0, 230, 2)]))
 
-    def accent(self) -> tuple[int, int, int] | None:
+    def accent(self) -> Ink | None:
         """What a part of the page is printed in: now and then a colour of its own."""
         if self.rng.random() > 0.1:
             return None
@@ -193,7 +87,7 @@ class Sheet:
 
     def title(self) -> None:
         own = sentence(self.rng, self.rng.random() < 0.6).strip(".")
-        text = str(self.rng.choice(TITLES)) if self.rng.random() < 0.4 else own
+        text = str(self.rng.choice(words("titles"))) if self.rng.random() < 0.4 else own
         role, factor = ("cjk" if not text.isascii() else "latin"), self.rng.uniform(1.2, 2.2)
         role += " bold" if self.rng.random() < 0.6 else ""
         width = self.font(role, factor).getlength(text)
@@ -222,8 +116,8 @@ class Sheet:
         for i in range(columns * int(self.rng.integers(1, 4))):
             if i and i % columns == 0:
                 self.feed(1.3)
-            draw = {"n": self.rng.integers(100), "m": self.rng.integers(10), "w": word(self.rng)}
-            text = str(self.rng.choice(ITEMS)).format(c=self.rng.choice(everyday_hanzi()), **draw)
+            draw = {"n": self.rng.integers(100), "m": self.rng.integers(10), "w": nonsense(self.rng)}
+            text = str(self.rng.choice(words("items"))).format(c=self.rng.choice(everyday_hanzi()), **draw)
             letters = max(5, int(step / self.size * (2 if text.isascii() else 1.3)))
             text = (label.format("abcdefghijkl"[i]) + text)[:letters]
             self.text(self.left + i % columns * step, text, "cjk", fill=colour)
@@ -249,18 +143,7 @@ class Sheet:
         x = self.text(self.left, number + " ", "cjk", fill=colour)
         chinese = self.rng.random() < 0.65
         for _ in range(int(self.rng.integers(1, 8))):
-            words = self.rng.random()
-            if words < 0.2:
-                text, role = str(self.rng.choice(SYMBOLS)), "math"
-            elif words < 0.35:
-                text, role = (
-                    str(self.rng.choice(["（    ）", "________", "(      )", "□", "______ ", "○", "【   】"])),
-                    "cjk",
-                )
-            else:
-                text, role = (
-                    (sentence(self.rng, True) + "，", "cjk") if chinese else (sentence(self.rng, False) + " ", "latin")
-                )
+            text, role = self.clause(chinese)
             for word in text if role == "cjk" else text.split(" "):
                 piece = word if role == "cjk" else word + " "
                 if x + self.size * len(piece) * (1 if role == "cjk" else 0.5) > self.right:
@@ -269,6 +152,15 @@ class Sheet:
                 x = self.text(x, piece, role, fill=colour)
         self.feed()
 
+    def clause(self, chinese: bool) -> tuple[str, str]:
+        """A part of a question, a formula, a blank or words, and the role of the font it is printed in."""
+        kind = self.rng.random()
+        if kind < 0.2:
+            return str(self.rng.choice(words("symbols"))), "math"
+        if kind < 0.35:
+            return str(self.rng.choice(BLANKS)), "cjk"
+        return (sentence(self.rng, True) + "，", "cjk") if chinese else (sentence(self.rng, False) + " ", "latin")
+
     def choices(self) -> None:
         columns = int(self.rng.choice([2, 4]))
         step = (self.right - self.left) / columns
@@ -276,7 +168,7 @@ class Sheet:
             if i and i % columns == 0:
                 self.feed()
             role = str(self.rng.choice(["math", "cjk", "latin"]))
-            text = str(self.rng.choice(SYMBOLS)) if role == "math" else sentence(self.rng, role == "cjk")
+            text = str(self.rng.choice(words("symbols"))) if role == "math" else sentence(self.rng, role == "cjk")
             letters = max(2, int(step / self.size * (2 if role == "latin" else 1)) - 3)
             self.text(self.left + i % columns * step, f"{letter}. {text[:letters]}", role)
         self.feed()
@@ -285,11 +177,8 @@ class Sheet:
         x = self.left + self.size * self.rng.uniform(2, 8)
         base = self.y
         for _ in range(int(self.rng.integers(1, 4))):
-            x = self.text(x, str(self.rng.choice(SYMBOLS)) + " ", "italic")
-            top, bottom = (
-                str(self.rng.choice(["x+1", "1", "dy", "n", "2ab"])),
-                str(self.rng.choice(["2", "dx", "x²−1", "n!", "c"])),
-            )
+            x = self.text(x, str(self.rng.choice(words("symbols"))) + " ", "italic")
+            top, bottom = (str(self.rng.choice(terms)) for terms in (NUMERATORS, DENOMINATORS))
             self.y = base - int(self.size * 0.6)
             end = self.text(x + 3, top, "italic")
             self.y = base + int(self.size * 0.65)
@@ -311,65 +200,22 @@ class Sheet:
                 x = self.left + j * width
                 self.pen.rectangle([x, self.y, x + width, self.y + height], outline=(30,) * 3, width=line)
                 if self.rng.random() < 0.6:
-                    label = str(
-                        self.rng.choice(["得分", "题号", "x", "10", "3.5", "总分", "评卷人", "y", "一", "二", "甲"])
-                    )
                     self.y += height // 5
-                    self.text(x + width * 0.2, label, "cjk", 0.9)
+                    self.text(x + width * 0.2, str(self.rng.choice(CELLS)), "cjk", 0.9)
                     self.y -= height // 5
             self.y += height
         self.feed(0.7)
 
     def figure(self) -> None:
+        """A drawing with small print about it."""
         size = int(self.size * self.rng.uniform(5, 11))
-        x, y, line = (
-            int(self.rng.integers(self.left, max(self.left + 1, self.right - size))),
-            self.y,
-            max(1, self.size // 12),
-        )
+        x = int(self.rng.integers(self.left, max(self.left + 1, self.right - size)))
         ink = (int(self.rng.integers(0, 70)),) * 3 if self.rng.random() < 0.75 else self.colour()
-        kind = self.rng.integers(8)
-        points = [(x + int(a), y + int(b)) for a, b in self.rng.integers(0, size, (int(self.rng.integers(3, 6)), 2))]
-        if kind == 0:
-            self.pen.polygon(points, outline=ink, width=line)
-        elif kind == 1:
-            self.pen.line([x, y + size, x + size, y + size], fill=ink, width=line)
-            self.pen.line([x + size // 2, y, x + size // 2, y + size], fill=ink, width=line)
-            t = np.linspace(-1, 1, 60)
-            curve = np.stack([x + (t + 1) * size / 2, y + size * (0.5 + 0.4 * np.sin(t * self.rng.uniform(1, 7)))], 1)
-            self.pen.line([tuple(p) for p in curve], fill=ink, width=line)
-        elif kind == 2:
-            self.pen.ellipse([x, y, x + size, y + int(size * self.rng.uniform(0.5, 1))], outline=ink, width=line)
-            self.pen.line(points, fill=ink, width=line)
-        elif kind == 3:
-            for _ in range(int(self.rng.integers(3, 8))):  # coloured drawings: tangrams, picture tables
-                a = self.rng.integers(0, size, (int(self.rng.integers(3, 5)), 2))
-                self.pen.polygon(
-                    [(x + int(u), y + int(v)) for u, v in a],
-                    fill=tuple(int(c) for c in self.rng.integers(40, 255, 3)),
-                    outline=ink,
-                )
-        elif kind == 4:
-            bars = np.cumsum(self.rng.integers(1, 5, 60)) * max(1, self.size // 12)
-            for a, b in zip(bars[::2], bars[1::2]):
-                self.pen.rectangle([x + int(a), y, x + int(b) - 1, y + size // 4], fill=(15,) * 3)
-            size //= 3
-        elif kind == 5:
-            self.image.paste(Image.fromarray(picture(self.rng, size)), (x, y))
-        elif kind == 6:
-            size = int(self.size * self.rng.uniform(2, 6))
-            self.image.paste(Image.fromarray(qr_code(self.rng, size)), (x, y))
-        else:
-            for i in range(int(self.rng.integers(2, 5))):
-                step = size // 4
-                self.pen.rectangle(
-                    [x + i * step, y + step, x + i * step + step // 2, y + step * 2], outline=ink, width=line
-                )
-                self.pen.line(
-                    [x + i * step + step // 2, y + step * 3 // 2, x + (i + 1) * step, y + step * 3 // 2],
-                    fill=ink,
-                    width=line,
-                )
+        draw = DRAWINGS[self.rng.integers(len(DRAWINGS))]
+        corners = self.rng.integers(0, size, (int(self.rng.integers(3, 6)), 2))
+        points = [(x + int(a), self.y + int(b)) for a, b in corners]
+        line = max(1, self.size // 12)
+        size = draw(self.rng, Place(self.image, self.pen, x, self.y, size, line, self.size, ink, points))
         self.labels(x, size)
         self.text(x + size // 3, str(self.rng.choice(["A", "B", "O", "图1", "x", "R"])), "cjk", 0.9)
         self.y += size
@@ -396,11 +242,11 @@ class Sheet:
         top, role, factor = self.y, str(self.rng.choice(["italic", "math", "latin"])), self.rng.uniform(0.6, 1.0)
         for _ in range(int(self.rng.integers(0, 10))):
             self.y = top + int(self.rng.uniform(-0.05, 0.95) * size)
-            self.text(x + self.rng.uniform(-0.15, 1.0) * size, str(self.rng.choice(LABELS)), role, factor)
+            self.text(x + self.rng.uniform(-0.15, 1.0) * size, str(self.rng.choice(words("labels"))), role, factor)
         self.y = top
 
     def code(self) -> None:
-        for line in self.rng.permutation(CODE)[: self.rng.integers(2, 7)]:
+        for line in self.rng.permutation(words("code"))[: self.rng.integers(2, 7)]:
             self.text(self.left + self.size * 2, str(line), "mono")
             self.feed(0.85)
 
@@ -414,18 +260,21 @@ class Sheet:
         self.feed(self.rng.uniform(2, 7))
 
 
-def qr_code(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A QR code of random text, (size, size, 3) uint8."""
-    text = "".join(rng.choice(list(string.ascii_letters + string.digits), int(rng.integers(8, 60))))
-    code = cv2.QRCodeEncoder_create().encode(text)
-    return cv2.cvtColor(cv2.resize(code, (size, size), interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2RGB)
-
-
-def picture(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Something like a photo or a coloured drawing: soft areas of colour with edges, (size, size, 3) uint8."""
-    soft = [cv2.resize(rng.random((n, n, 3)), (size, size), interpolation=cv2.INTER_CUBIC) for n in (3, 8, 24)]
-    image = (0.5 * soft[0] + 0.35 * soft[1] + 0.15 * soft[2] > rng.uniform(0.3, 0.7)) * 0.35 + 0.65 * soft[0]
-    return (255 * image.clip(0, 1)).astype(np.uint8)
+# How often each element of a page comes.
+ELEMENTS = {
+    Typesetter.question: 8,
+    Typesetter.heading: 3,
+    Typesetter.items: 3,
+    Typesetter.dictation: 0.7,
+    Typesetter.choices: 3,
+    Typesetter.formula: 2,
+    Typesetter.table: 0.8,
+    Typesetter.figure: 1.5,
+    Typesetter.boxes: 0.8,
+    Typesetter.code: 0.5,
+    Typesetter.rules: 0.4,
+    Typesetter.space: 2.5,
+}
 
 
 def typeset(
@@ -435,65 +284,21 @@ def typeset(
 
     fonts: font files by role: cjk, latin, cjk bold, latin bold, italic, math, mono (each at least one).
     """
-    sheet = Sheet(rng, height, width, print_height, fonts)
-    elements = [
-        sheet.question,
-        sheet.heading,
-        sheet.items,
-        sheet.dictation,
-        sheet.choices,
-        sheet.formula,
-        sheet.table,
-        sheet.figure,
-        sheet.boxes,
-        sheet.code,
-        sheet.rules,
-        sheet.space,
-    ]
-    weights = np.array([8, 3, 3, 0.7, 3, 2, 0.8, 1.5, 0.8, 0.5, 0.4, 2.5])
+    sheet = Typesetter(rng, height, width, print_height, fonts)
+    elements, weights = list(ELEMENTS), np.array(list(ELEMENTS.values()))
     if rng.random() < 0.7:
         sheet.title()
     while sheet.y < height - 4 * sheet.size:
-        elements[rng.choice(len(elements), p=weights / weights.sum())]()
+        elements[rng.choice(len(elements), p=weights / weights.sum())](sheet)
     return np.array(sheet.image)
 
 
 def system_fonts(folder: Path = Path("/usr/share/fonts")) -> dict[str, list[str]]:
     """Printing fonts found under `folder`, by role. Debian's fonts-noto-cjk, fonts-arphic-uming, fonts-dejavu,
     fonts-liberation and fonts-freefont-ttf serve all roles."""
-    patterns = {
-        "cjk": (
-            "NotoSerifCJK-Regular*",
-            "NotoSansCJK-Regular*",
-            "NotoSansCJK-Bold*",
-            "NotoSerifCJK-Bold*",
-            "uming*",
-            "ukai*",
-        ),
-        "latin": (
-            "LiberationSerif-Regular*",
-            "LiberationSans-Regular*",
-            "FreeSans.*",
-            "FreeSerif.*",
-            "DejaVuSerif.*",
-        ),
-        "cjk bold": ("NotoSansCJK-Bold*", "NotoSerifCJK-Bold*"),
-        "latin bold": (
-            "LiberationSerif-Bold.*",
-            "LiberationSans-Bold.*",
-            "FreeSansBold.*",
-            "FreeSerifBold.*",
-            "DejaVuSans-Bold.*",
-        ),
-        "italic": ("FreeSerifItalic*", "DejaVuSerif-Italic*", "DejaVuSans-Oblique*", "FreeSerif.*"),
-        "math": ("DejaVuSans.*", "FreeSerif.*", "DejaVuSerif.*", "DejaVuMathTeXGyre*"),
-        "mono": ("DejaVuSansMono.*", "LiberationMono-Regular*", "FreeMono.*"),
-    }
-    fonts = {role: [str(p) for n in names for p in sorted(folder.rglob(n))] for role, names in patterns.items()}
+    fonts = {role: [str(p) for n in names for p in sorted(folder.rglob(n))] for role, names in PATTERNS.items()}
     missing = [role for role, files in fonts.items() if not files]
     if missing:
-        from dehw.errors import InputError
-
         raise InputError(
             f"{folder}: no font for {', '.join(missing)}; install fonts-noto-cjk, fonts-dejavu, fonts-liberation, "
             "fonts-freefont-ttf or name a folder of fonts"

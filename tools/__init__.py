@@ -1,0 +1,1 @@
+"""What measures this project and draws its pictures: `python -m tools.NAME` in the repository's root."""

@@ -1,0 +1,113 @@
+"""Measure what each test-time trick of a pipeline gains on pages with known originals, and print a table.
+
+python -m tools.ablation --data DIR [--split val] [--pipeline lite] [--pages N]
+
+DIR holds images/ and gts/; mask/, valid/ and index.csv (columns id and split) are used where they are there. A row
+switches one trick on or off against the pipeline as it is. Seconds are those of the pages' erasing, without files.
+"""
+
+import argparse
+import csv
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from dehw.config import Pipeline, load_pipeline
+from dehw.data.pairs import match
+from dehw.eraser import Eraser
+from dehw.files.images import read_image, read_mask
+from dehw.page import masks, metrics
+
+FLIPS = ["identity", "hflip"]
+
+
+def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
+    """The pipeline as it is, and with one trick changed."""
+    segment, erase = pipeline.segment, pipeline.erase
+    changed = {
+        "as it is": pipeline,
+        "mask from both mirrored views": replace(pipeline, segment=replace(segment, views=FLIPS)),
+        "windows side by side, no overlap": replace(pipeline, segment=replace(segment, stride=segment.window)),
+        "generator on both mirrored views": replace(pipeline, erase=replace(erase, views=FLIPS)),
+        "whole tiles kept, no margin": replace(pipeline, erase=replace(erase, margin=0)),
+        "no cmp: the generator writes every pixel": replace(pipeline, erase=replace(erase, cmp=False)),
+        "no segmentation: no mask, no cmp": replace(pipeline, segment=None, erase=replace(erase, cmp=False)),
+        "all views mirrored": replace(
+            pipeline, segment=replace(segment, views=FLIPS), erase=replace(erase, views=FLIPS)
+        ),
+    }
+    if len(segment.scales) > 1:
+        changed["one pass, at the first scale"] = replace(pipeline, segment=replace(segment, scales=segment.scales[:1]))
+        changed["one pass, at the last scale"] = replace(pipeline, segment=replace(segment, scales=segment.scales[-1:]))
+        changed["the last pass answers for all of the page"] = replace(pipeline, segment=replace(segment, skip=0))
+    if pipeline.mask.spare:
+        unspared = replace(pipeline, mask=replace(pipeline.mask, spare=0))
+        changed["letters that the mask reaches into are not spared"] = unspared
+    if erase.printed:
+        changed["print that the page shows is not put back"] = replace(pipeline, erase=replace(erase, printed=False))
+    if erase.paper:
+        unsettled = replace(erase, paper=0, printed=False)
+        changed["nor nearly paper made paper"] = replace(pipeline, erase=unsettled)
+    if pipeline.print_height:
+        # what is put back, and where QR codes are, is measured by print heights
+        plain = {"segment": replace(segment, codes=True), "erase": replace(erase, printed=False)}
+        changed["pages at their own size"] = replace(pipeline, print_height=None, **plain)
+    if len(erase.networks) > 1:
+        changed["first generator alone"] = replace(pipeline, erase=replace(erase, networks=erase.networks[:1]))
+    return changed
+
+
+def pages(root: Path, split: str | None, count: int | None) -> list[dict[str, np.ndarray | None]]:
+    """image, gt (H, W, 3) uint8 and, where there are files, ink and valid (H, W) bool of each page."""
+    pairs, problems = match(root / "images", root / "gts")
+    if problems:
+        sys.exit("\n".join(problems))
+    index = root / "index.csv"
+    if split and index.is_file():
+        with open(index, newline="", encoding="utf-8") as file:
+            wanted = {row["id"] for row in csv.DictReader(file) if row["split"] == split}
+        pairs = [pair for pair in pairs if pair.stem in wanted]
+
+    def area(kind: str, stem: str) -> np.ndarray | None:
+        path = next((root / kind).glob(f"{stem}.*"), None)
+        return masks.threshold(read_mask(path), 0.5) if path else None
+
+    return [
+        {
+            "image": read_image(pair.image),
+            "gt": read_image(pair.gt),
+            "ink": area("mask", pair.stem),
+            "valid": area("valid", pair.stem),
+        }
+        for pair in pairs[:count]
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", default="val", help="split of index.csv (default: %(default)s)")
+    parser.add_argument("--pipeline", default="lite")
+    parser.add_argument("--weights", type=Path, help="folder of weights, in place of the ones that ship")
+    parser.add_argument("--pages", type=int, help="only the first so many")
+    args = parser.parse_args()
+    known = pages(args.data, args.split, args.pages)
+    print("| " + " | ".join(["trick", "contest", "residual", "lost", "touched", "psnr", "s a page"]) + " |")
+    print("|---" * 7 + "|", flush=True)
+    for name, pipeline in variants(load_pipeline(args.pipeline)).items():
+        eraser = Eraser.load(pipeline, weights=args.weights)
+        scores, seconds = [], 0.0
+        for page in tqdm(known, name, unit="page", leave=False):
+            erased = eraser(page["image"])
+            seconds += erased.seconds
+            scores.append(metrics.evaluate(page["image"], page["gt"], erased.page, page["ink"], page["valid"]))
+        mean = metrics.mean(scores)
+        figures = f"{mean.contest:.4f} | {mean.residual:.3f} | {mean.lost:.4f} | {mean.touched:.4f} | {mean.psnr:.2f}"
+        print(f"| {name} | {figures} | {seconds / len(known):.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

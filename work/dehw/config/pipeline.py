@@ -1,0 +1,166 @@
+"""What a pipeline is: the schema of configs/pipelines/*.yml."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from dehw.config.reader import CONFIGS, STRICT, Fraction, load, nearest
+from dehw.errors import ConfigError
+
+PIPELINES = CONFIGS / "pipelines"
+
+SIDES = {"erasenet": 32, "mtrnet": 4}  # px; the sides of tiles that a generator halves down to its middle are multiples
+
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+Views = Annotated[list[str], Field(min_length=1)]
+
+
+@dataclass(config=STRICT)
+class NetworkConfig:
+    """One network: `type` is a key of `dehw.models.MODELS`, `args` go to its builder.
+
+    `weights` is a file name inside a weights directory; `weight` is its share where networks are averaged;
+    `train` is the configuration that trains it, as a path from the repository's root.
+    """
+
+    type: str
+    weights: str
+    args: dict[str, Any] = field(default_factory=dict)
+    weight: PositiveFloat = 1.0
+    train: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(Path(self.weights).name == self.weights, f"weights must be a bare file name, got {self.weights!r}")
+
+
+@dataclass(config=STRICT)
+class Segment:
+    """Finding the handwriting: windows of `window` px, `stride` px apart, averaged over `views`.
+
+    `average`: whether windows and views are averaged as probabilities, or as logits as PaddleSeg 2.8 does it.
+    `blend`: the fewest windows that `stride` allows are spread evenly and fade into each other; without, they are laid
+    as PaddleSeg does, and each counts the same everywhere.
+    `scales`: how many times as large a page is looked at, one look after another. Each further look answers anew for
+    the pixels that those before found likelier than `skip`; windows without any are left out.
+    `codes`: whether the network is asked about QR codes too; where not, they are print, see codes.find.
+    """
+
+    network: NetworkConfig
+    window: PositiveInt = 512
+    stride: PositiveInt = 256
+    views: Views = field(default_factory=lambda: ["identity"])
+    average: Literal["probability", "logit"] = "probability"
+    blend: bool = False
+    scales: Annotated[list[PositiveFloat], Field(min_length=1)] = field(default_factory=lambda: [1.0])
+    skip: BelowOne = 0.0
+    codes: bool = True
+    batch: PositiveInt = 4
+
+    def __post_init__(self) -> None:
+        _require(self.stride <= self.window, f"stride must lie in 1..window ({self.window}), got {self.stride}")
+        _check_views(self.views)
+
+
+@dataclass(config=STRICT)
+class Mask:
+    """From probability to mask: handwriting where prob >= `threshold`, grown by a `dilate` px square.
+
+    low: a lower threshold, which holds for whatever hangs together with such pixels (hysteresis); None for none.
+    spare: letters that the mask reaches into leave it where prob is below this, see printed.spare; 0 for never.
+    """
+
+    threshold: Fraction = 0.5
+    dilate: NonNegativeInt = 3
+    low: Fraction | None = None
+    spare: BelowOne = 0.0
+
+    def __post_init__(self) -> None:
+        low = self.threshold if self.low is None else self.low
+        _require(low <= self.threshold, f"low must lie in 0..threshold, got {self.low}")
+
+
+@dataclass(config=STRICT)
+class Erase:
+    """Removing the handwriting: tiles of `tile` px that answer for all but `margin` px on each side.
+
+    `cmp` keeps the page's own pixels outside the mask. `paper`: what they paint nearly as the paper
+    about it, over so many px at their scale, becomes that paper, see paper.settle; 0 for not at all.
+    `printed`: print that the mask runs over is put back where the page shows it, see printed.restore.
+    """
+
+    networks: Annotated[list[NetworkConfig], Field(min_length=1)]
+    tile: PositiveInt = 512
+    margin: NonNegativeInt = 106
+    views: Views = field(default_factory=lambda: ["identity"])
+    batch: PositiveInt = 4
+    cmp: bool = True
+    paper: NonNegativeInt = 0
+    printed: bool = False
+
+    def __post_init__(self) -> None:
+        for network in self.networks:
+            step = SIDES.get(network.type, 1)
+            advice = f"tile must be a multiple of {step} px for {network.type}, such as {-(-self.tile // step) * step}"
+            _require(self.tile % step == 0, f"{advice}, got {self.tile}")
+        _require(self.margin < self.tile / 2, f"margin must lie in 0..tile/2 ({self.tile}), got {self.margin}")
+        _require(not self.printed or self.paper > 0, "printed needs paper, a number of px, to tell print by")
+        _check_views(self.views)
+
+
+@dataclass(config=STRICT, kw_only=True)
+class Pipeline:
+    """A page's whole way. Print is brought to `print_height` px; `train` is the command that trains it."""
+
+    name: str = ""  # the file's stem, unless the file says otherwise
+    segment: Segment | None = None
+    mask: Mask = field(default_factory=Mask)
+    erase: Erase
+    print_height: PositiveFloat | None = None
+    train: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(not self.erase.printed or self.print_height is not None, "printed needs print_height; set both")
+        asked = self.segment is None or self.segment.codes
+        _require(asked or self.print_height is not None, "codes: false needs print_height; set both")
+
+    @property
+    def networks(self) -> list[NetworkConfig]:
+        """All of them: the segmenter, if there is one, then the generators."""
+        return [*([self.segment.network] if self.segment else []), *self.erase.networks]
+
+
+def load_pipeline(name_or_path: str | Path, opts: Sequence[str] = ()) -> Pipeline:
+    """Read a pipeline by the name it has in configs/pipelines, or from a file. Raises ConfigError."""
+    path = Path(name_or_path)
+    if path.suffix not in (".yml", ".yaml"):
+        path = PIPELINES / f"{name_or_path}.yml"
+        if not path.is_file():
+            names = sorted(found.stem for found in PIPELINES.glob("*.yml"))
+            raise ConfigError(
+                f"there is no pipeline {str(name_or_path)!r}{nearest(str(name_or_path), names)}. "
+                f"Known in {PIPELINES}: {', '.join(names) or 'none'}; a path ending in .yml works too."
+            )
+    pipeline = load(path, Pipeline, opts)
+    return pipeline if pipeline.name else dataclasses.replace(pipeline, name=path.stem)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _check_views(views: list[str]) -> None:
+    from dehw.page.views import VIEWS
+
+    for view in views:
+        _require(
+            view in VIEWS,
+            f"views: there is no view {view!r}{nearest(view, VIEWS)}; known: {', '.join(VIEWS)}",
+        )

@@ -1,0 +1,123 @@
+"""Printed drawings: figures of geometry, graphs, bar codes, pictures and circuits."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+Ink = tuple[int, ...]  # RGB
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is drawn, and with what.
+
+    x, y: its upper left, and size: its side, px. line: px that lines are wide. em: px of the print about it.
+    points: corners in it, for what is made of any.
+    """
+
+    image: Image.Image
+    pen: ImageDraw.ImageDraw
+    x: int
+    y: int
+    size: int
+    line: int
+    em: int
+    ink: Ink
+    points: list[tuple[int, int]]
+
+
+def polygon(rng: np.random.Generator, at: Place) -> int:
+    """A closed figure of a few corners."""
+    at.pen.polygon(at.points, outline=at.ink, width=at.line)
+    return at.size
+
+
+def graph(rng: np.random.Generator, at: Place) -> int:
+    """Two axes and a wave."""
+    x, y, size = at.x, at.y, at.size
+    at.pen.line([x, y + size, x + size, y + size], fill=at.ink, width=at.line)
+    at.pen.line([x + size // 2, y, x + size // 2, y + size], fill=at.ink, width=at.line)
+    t = np.linspace(-1, 1, 60)
+    curve = np.stack([x + (t + 1) * size / 2, y + size * (0.5 + 0.4 * np.sin(t * rng.uniform(1, 7)))], 1)
+    at.pen.line([tuple(point) for point in curve], fill=at.ink, width=at.line)
+    return size
+
+
+def ellipse(rng: np.random.Generator, at: Place) -> int:
+    """An ellipse and a line through it."""
+    box = [at.x, at.y, at.x + at.size, at.y + int(at.size * rng.uniform(0.5, 1))]
+    at.pen.ellipse(box, outline=at.ink, width=at.line)
+    at.pen.line(at.points, fill=at.ink, width=at.line)
+    return at.size
+
+
+def tangram(rng: np.random.Generator, at: Place) -> int:
+    """Coloured triangles and quadrangles, as in tangrams and tables of pictures."""
+    for _ in range(int(rng.integers(3, 8))):
+        corners = [(at.x + int(a), at.y + int(b)) for a, b in rng.integers(0, at.size, (int(rng.integers(3, 5)), 2))]
+        at.pen.polygon(corners, fill=tuple(int(c) for c in rng.integers(40, 255, 3)), outline=at.ink)
+    return at.size
+
+
+def bar_code(rng: np.random.Generator, at: Place) -> int:
+    """Bars, a third as high as other drawings."""
+    bars = np.cumsum(rng.integers(1, 5, 60)) * max(1, at.em // 12)
+    for left, right in zip(bars[::2], bars[1::2]):
+        at.pen.rectangle([at.x + int(left), at.y, at.x + int(right) - 1, at.y + at.size // 4], fill=(15,) * 3)
+    return at.size // 3
+
+
+def photo(rng: np.random.Generator, at: Place) -> int:
+    """A picture in colour."""
+    at.image.paste(Image.fromarray(picture(rng, at.size)), (at.x, at.y))
+    return at.size
+
+
+def code(rng: np.random.Generator, at: Place) -> int:
+    """A QR code of a size of its own."""
+    size = int(at.em * rng.uniform(2, 6))
+    at.image.paste(Image.fromarray(qr_code(rng, size)), (at.x, at.y))
+    return size
+
+
+def circuit(rng: np.random.Generator, at: Place) -> int:
+    """Boxes in a row with wires between them."""
+    step, middle = at.size // 4, at.y + at.size // 4 * 3 // 2
+    for i in range(int(rng.integers(2, 5))):
+        left, right = at.x + i * step, at.x + i * step + step // 2
+        at.pen.rectangle([left, at.y + step, right, at.y + step * 2], outline=at.ink, width=at.line)
+        at.pen.line([right, middle, at.x + (i + 1) * step, middle], fill=at.ink, width=at.line)
+    return at.size
+
+
+# Each draws at a place, and returns how many px high it became.
+DRAWINGS: tuple[Callable[[np.random.Generator, Place], int], ...] = (
+    polygon,
+    graph,
+    ellipse,
+    tangram,
+    bar_code,
+    photo,
+    code,
+    circuit,
+)
+
+
+def qr_code(rng: np.random.Generator, size: int) -> np.ndarray:
+    """A QR code of random text, (size, size, 3) uint8."""
+    text = "".join(rng.choice(list(string.ascii_letters + string.digits), int(rng.integers(8, 60))))
+    code = cv2.QRCodeEncoder_create().encode(text)
+    return cv2.cvtColor(cv2.resize(code, (size, size), interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2RGB)
+
+
+def picture(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Something like a photo or a coloured drawing: soft areas of colour with edges, (size, size, 3) uint8."""
+    soft = [cv2.resize(rng.random((n, n, 3)), (size, size), interpolation=cv2.INTER_CUBIC) for n in (3, 8, 24)]
+    image = (0.5 * soft[0] + 0.35 * soft[1] + 0.15 * soft[2] > rng.uniform(0.3, 0.7)) * 0.35 + 0.65 * soft[0]
+    return (255 * image.clip(0, 1)).astype(np.uint8)
