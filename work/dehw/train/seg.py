@@ -13,9 +13,9 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 import numpy as np
@@ -26,11 +26,9 @@ from paddleseg.core.train import train as run_paddleseg
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.utils import resume as load_checkpoint
 from paddleseg.utils.utils import download_pretrained_model
-from pydantic import Field, NonNegativeInt, PositiveInt
-from pydantic.dataclasses import dataclass
 
 from dehw import models
-from dehw.config import STRICT, NetworkConfig, Pipeline, load_pipeline, read, validate
+from dehw.config import NetworkConfig, Pipeline, load_pipeline
 from dehw.data.crops import decode, prepare_workers
 from dehw.data.pairs import find_pairs
 from dehw.engine import weights
@@ -40,6 +38,7 @@ from dehw.files import panels
 from dehw.files.images import write_image
 from dehw.train import losses, ranks, steps  # noqa: F401  losses registers ours with PaddleSeg
 from dehw.train.folders import PREVIEW, pipeline_folder, record_finished, training_data, weights_folder
+from dehw.train.segconfig import RunSettings, read_config
 from dehw.train.segdata import DehwCrops, DehwPages
 from dehw.train.segrecord import SegRecord, checkpoints, chosen, newest, refuse_divergence, shapes
 from dehw.train.status import StatusLine
@@ -47,53 +46,6 @@ from dehw.train.validate import PICTURE_WIDTH, PICTURES
 
 PACE = ("iters", "save_interval", "log_iters", "keep", "num_workers")  # what may change on the way
 LOG = "log.txt"  # what PaddleSeg prints
-
-Size = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]  # width, height
-
-
-@dataclass(config=STRICT)
-class TestConfig:
-    """PaddleSeg's `test_config`: whether and in which windows whole pages are judged."""
-
-    is_slide: bool = False
-    crop_size: Size | None = None
-    stride: Size | None = None
-
-
-@dataclass(config=STRICT, kw_only=True)
-class RunSettings:
-    """The keys of a segmentation config: first PaddleSeg's, whose blocks PaddleSeg checks, then ours.
-
-    pipeline: name or file of the pipeline whose segmenter this trains. save_interval: steps between
-    checkpoints, each followed by a validation; `keep` of them stay. precision: fp32, or fp16 on a GPU.
-    """
-
-    iters: PositiveInt
-    batch_size: PositiveInt
-    train_dataset: dict[str, Any]
-    val_dataset: dict[str, Any]
-    model: dict[str, Any]
-    loss: dict[str, Any]
-    optimizer: dict[str, Any]
-    lr_scheduler: dict[str, Any]
-    test_config: TestConfig = field(default_factory=TestConfig)
-
-    pipeline: str = "erasenet"
-    save_interval: PositiveInt = 5000
-    log_iters: PositiveInt = 50
-    keep: PositiveInt = 3
-    num_workers: NonNegativeInt = 4
-    precision: Literal["fp32", "fp16"] = "fp32"
-    val_count: PositiveInt = 81
-    seed: int = 2022
-
-
-class PaddleSegConfig(Config):
-    """PaddleSeg's own view of a configuration that is read already."""
-
-    def __init__(self, tree: dict[str, Any]):
-        self.dic = tree
-        self._build_default_checker().apply_all_rules(self)
 
 
 def train(
@@ -203,19 +155,6 @@ def _validate(builder: SegBuilder, run: RunSettings, record: SegRecord, log: Los
     record.add(iteration, score, builder.model)
     log.status.say(f"step {iteration}: mIoU {score:.4f}, best {record.best:.4f}")
     log.add_score(iteration, score)
-
-
-def read_config(path: str, opts: Sequence[str] = ()) -> tuple[Config, RunSettings]:
-    """Read a PaddleSeg configuration with our own keys in it. Raises ConfigError.
-
-    opts: "a.b=value", each value read as YAML, in blocks that the configuration has.
-    """
-    tree, source = read(path, opts, grow=False)
-    run = validate(tree, RunSettings, source)
-    try:
-        return PaddleSegConfig(tree), run
-    except RuntimeError as error:  # of PaddleSeg's checks
-        raise ConfigError(f"{source}: {error}") from error
 
 
 def build(
