@@ -10,6 +10,7 @@ from dehw.commands import bench, data, doctor, erase, evaluate, models, serve, s
 from dehw.errors import DehwError, ExitCode
 
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+TRAINING = ("paddle", "paddleseg", "visualdl", "fontTools")  # modules that the extra `train` brings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +27,11 @@ def guarded(command: Callable[[], int]) -> int:
     except DehwError as error:
         print(f"dehw: {error}", file=sys.stderr)
         return int(error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name not in TRAINING:
+            raise
+        print(f"dehw: this needs {error.name}, which is not installed; pip install 'dehw[train]'", file=sys.stderr)
+        return int(ExitCode.DEVICE)
     except MemoryError:
         remedy = "close other programs, or give pages of fewer pixels; `dehw doctor` says how much is free"
         print(f"dehw: not enough memory; {remedy}", file=sys.stderr)
