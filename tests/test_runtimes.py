@@ -17,7 +17,7 @@ from dehw import models
 from dehw.config import NetworkConfig, load_pipeline
 from dehw.engine import export, machine, onnxruntime, openvino, parallel, pick, weights
 from dehw.eraser import Eraser
-from dehw.errors import DeviceError
+from dehw.errors import DeviceError, ExitCode
 from dehw.files.images import read_image, write_image
 
 pytest.importorskip("openvino")
@@ -336,19 +336,31 @@ import sys
 for name in ("paddle", "resource", "fcntl", "pwd", "grp", "termios"):
     sys.modules[name] = None
 from dehw.commands.main import main
-sys.exit(main(["erase", *sys.argv[1:]]))
+sys.exit(main(sys.argv[1:]))
 """
+
+
+def without_paddle(*arguments):
+    command = [sys.executable, "-c", BARE, *map(str, arguments)]
+    return subprocess.run(command, cwd=Path(pick.__file__).parents[2], capture_output=True, text=True)
 
 
 def test_a_page_is_erased_without_paddle_and_modules_that_only_unix_has(tmp_path):
     """As on Windows, where there is no resource, fcntl or pwd; the page is the one that is erased here."""
     page = read_image(SAMPLES / "dehw_sample_02.jpg")[:300, :400]
     write_image(tmp_path / "page.png", page)
-    command = [sys.executable, "-c", BARE, str(tmp_path / "page.png"), "-o", str(tmp_path / "out")]
-    subprocess.run(command, cwd=Path(pick.__file__).parents[2], check=True)
+    done = without_paddle("erase", tmp_path / "page.png", "-o", tmp_path / "out")
+    assert done.returncode == ExitCode.OK, done.stderr
     erased = read_image(tmp_path / "out" / "page.png")
     np.testing.assert_array_equal(erased, Eraser.load(engine="openvino")(page).page)
     assert (erased != page).any()
+
+
+@pytest.mark.parametrize("command", ["models", "export"])
+def test_a_command_that_needs_paddle_says_how_to_get_it(tmp_path, command):
+    done = without_paddle(*([command] if command == "models" else [command, "lite", "-o", tmp_path / "out"]))
+    assert done.returncode == ExitCode.DEVICE, done.stderr
+    assert "pip install 'dehw[train]'" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.fixture(scope="module")

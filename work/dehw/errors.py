@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
+TRAINING = ("paddle", "paddleseg", "visualdl", "fontTools")  # modules that the extra `train` brings
 
 
 class ExitCode(enum.IntEnum):
@@ -68,6 +69,11 @@ def guarded(command: Callable[[], int], memory: str, stopped: str) -> int:
     except DehwError as error:
         print(f"dehw: {error}", file=sys.stderr)
         return int(error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name not in TRAINING:
+            raise
+        print(f"dehw: this needs {error.name}, which is not installed; pip install 'dehw[train]'", file=sys.stderr)
+        return int(ExitCode.DEVICE)
     except MemoryError:
         print(f"dehw: not enough memory; {memory}", file=sys.stderr)
         return int(ExitCode.MEMORY)

@@ -120,14 +120,15 @@ def python() -> Iterator[Finding]:
 def packages() -> Iterator[Finding]:
     """What is imported on the way of every page; found missing where it does not import."""
     for module, names in NEEDED.items():
+        found = next(filter(None, map(version, names)), None)
         try:
             importlib.import_module(module)
-            detail = next(filter(None, map(version, names)), "found")
         except Exception as error:  # a broken installation raises nearly anything
-            remedy = f"pip install --force-reinstall {names[0]}"
+            again = f"--force-reinstall --no-deps {names[0]}=={found}"  # of OpenCV the build that needs no libGL
+            remedy = f"pip install {again if found else names[0]}"
             yield Finding(module, False, _reason(error), remedy, ExitCode.FAILED)
         else:
-            yield Finding(module, True, detail)
+            yield Finding(module, True, found or "found")
 
 
 def opencv() -> Iterator[Finding]:
