@@ -88,3 +88,14 @@ def test_no_module_imports_what_imports_it():
                 wanted |= {full if full in names else node.module for full in each}
         graph[module(path)] = {name for name in wanted if name in names} - {"dehw"}
     assert list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+
+def test_no_two_classes_of_one_name():
+    found = [
+        (node.name, module(path))
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+    names = [name for name, _ in found]
+    assert [each for each in found if names.count(each[0]) > 1] == []

@@ -60,12 +60,12 @@ class Paired:
     valid: Path | None = None
 
 
-Sheet = Labelled | Paired
+Judged = Labelled | Paired
 
 
-def labelled(images: Path, labels: Path, held_out: bool = False) -> list[Sheet]:
+def labelled(images: Path, labels: Path, held_out: bool = False) -> list[Judged]:
     """Pages of a folder that have a label of their stem; held_out: those alone that no training may see."""
-    found: list[Sheet] = []
+    found: list[Judged] = []
     for label in sorted(labels.glob("*.png")):
         number = re.match(r"\d+", label.stem)
         if not held_out or (number and int(number[0]) % HELD_OUT[1] == HELD_OUT[0]):
@@ -73,7 +73,7 @@ def labelled(images: Path, labels: Path, held_out: bool = False) -> list[Sheet]:
     return found
 
 
-def paired(folder: Path) -> list[Sheet]:
+def paired(folder: Path) -> list[Judged]:
     """The pairs of a folder's split val; all where it has no index.csv."""
     pairs, problems = match(folder / "images", folder / "gts")
     if problems:
@@ -90,16 +90,16 @@ def paired(folder: Path) -> list[Sheet]:
     return [Paired(pair.image, pair.gt, area("mask", pair.stem), area("valid", pair.stem)) for pair in pairs]
 
 
-def cases(folder: Path) -> list[Sheet]:
+def cases(folder: Path) -> list[Judged]:
     """Pictures with their truth, and the truths by themselves, on which nothing is handwriting."""
-    found: list[Sheet] = []
+    found: list[Judged] = []
     for image in sorted(path for path in folder.glob("*.jpg") if not path.stem.endswith("-truth")):
         truth = image.with_name(f"{image.stem}-truth.jpg")
         found += [Paired(image, truth), Paired(truth, None)] if truth.is_file() else [Paired(image, None)]
     return found
 
 
-def find_sets(args: argparse.Namespace) -> dict[str, list[Sheet]]:
+def find_sets(args: argparse.Namespace) -> dict[str, list[Judged]]:
     """The pages of each set, by the name of its row."""
     data = args.data
     sets = {
@@ -154,17 +154,17 @@ def shares(counts: np.ndarray) -> tuple[float, float]:
     return taken / printing if printing else np.nan, missed / ink if ink else np.nan
 
 
-def row(eraser: Eraser, name: str, sheets: Sequence[Sheet]) -> dict[str, object]:
+def row(eraser: Eraser, name: str, judged: Sequence[Judged]) -> dict[str, object]:
     """The figures of a set, and of each of its pages."""
     counts, scores, pages = [], [], {}
-    for sheet in tqdm(sheets, name, unit="page", file=sys.stderr, leave=False):
+    for sheet in tqdm(judged, name, unit="page", file=sys.stderr, leave=False):
         if isinstance(sheet, Labelled):
             counts.append(judge_labelled(eraser, sheet))
             pages[sheet.image.stem] = shares(counts[-1])
         else:
             scores.append(judge_paired(eraser, sheet))
             pages[sheet.image.stem] = asdict(scores[-1])
-    figures: dict[str, object] = {"set": name, "pages": len(sheets), "each": pages}
+    figures: dict[str, object] = {"set": name, "pages": len(judged), "each": pages}
     if counts:
         taken, missed = shares(np.sum(counts, axis=0))
         taken_mean, missed_mean = (_mean(each) for each in zip(*map(shares, counts)))
@@ -206,9 +206,9 @@ def main() -> None:
     eraser = Eraser.load(args.pipeline, weights=args.weights)
     print(f"{eraser.pipeline.name}, {eraser.engine}", file=sys.stderr)
     rows = []
-    for name, sheets in find_sets(args).items():
-        if sheets:
-            rows.append(row(eraser, name, sheets))
+    for name, judged in find_sets(args).items():
+        if judged:
+            rows.append(row(eraser, name, judged))
         else:
             print(f"left out, not there: {name}", file=sys.stderr)
     print("\n".join(table(rows)))
