@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
-TRAINING = ("paddle", "paddleseg", "visualdl", "fontTools")  # modules that the extra `train` brings
+TRAINING = ("paddle", "paddleseg", "visualdl", "matplotlib", "fontTools")  # modules that the extra `train` brings
 
 
 class ExitCode(enum.IntEnum):

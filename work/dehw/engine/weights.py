@@ -1,7 +1,7 @@
 """Weight files: where they lie, whether they are the right ones, and what a manifest says of them.
 
-A folder of weights holds .pdparams files, each a dict of numpy arrays, and a manifest.json:
-{"networks": {file name: {"sha256": ..., and facts such as type, args, sources, steps, hours, scores}}}.
+A folder of weights holds .pdparams files, each a dict of numpy arrays, maybe the same networks as .onnx files, and a
+manifest.json: {"networks": {file name: {"sha256": ..., and facts such as type, args, sources, steps, hours, scores}}}.
 An array of bytes has its scale beside it, one number for each slice of the first axis, as NAME@scale.
 """
 
