@@ -8,7 +8,7 @@ import pytest
 from files import damage_page, files, page, pages_of, report, run, save_pdf, save_tiff, whitened
 from PIL import Image
 
-from dehw.commands.erase import batch
+from dehw.commands.erase import batch, plan
 from dehw.commands.erase.progress import Progress
 from dehw.eraser import STAGES, Eraser
 from dehw.errors import ExitCode, InputError
@@ -328,8 +328,8 @@ def test_progress_counts_the_tiles_of_all_pages(eraser):
     save_tiff("a.tif", page(), page(ink=False))
     write_image("b.png", page())
     Path("c.png").write_bytes(b"broken")
-    found, _ = batch.find_documents([Path(name) for name in ("a.tif", "b.png", "c.png")], lambda path: False)
-    jobs, _ = batch.plan(found, Path("out"))
+    found, _ = plan.find_documents([Path(name) for name in ("a.tif", "b.png", "c.png")], lambda path: False)
+    jobs, _ = plan.make(found, Path("out"))
     told = Told(sum(job.count for job in jobs))
     for _ in batch.erase_all(batch.with_eraser(eraser), jobs, told):
         pass
@@ -366,6 +366,6 @@ def test_overwrite_and_resume_contradict_each_other():
 
 def test_plan_refuses_an_output_that_is_a_file(eraser):
     write_image("a.png", page())
-    found, _ = batch.find_documents([Path("a.png")], lambda path: False)
+    found, _ = plan.find_documents([Path("a.png")], lambda path: False)
     with pytest.raises(InputError, match="is a file"):
-        batch.plan(found, Path("a.png"))
+        plan.make(found, Path("a.png"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from erasers import constant, dark, tiny
 
-from dehw.commands.erase import batch
+from dehw.commands.erase import batch, plan
 from dehw.commands.erase.progress import Progress
 from dehw.eraser import Eraser
 from dehw.files import documents
@@ -61,7 +61,7 @@ def eraser(called=lambda number: None):
 
 
 def run(made, told=None):
-    jobs, _ = batch.plan(find_pages(["in"]), Path("out"))
+    jobs, _ = plan.make(find_pages(["in"]), Path("out"))
     return batch.erase_all(batch.with_eraser(made), jobs, told or Quiet(len(jobs)))
 
 

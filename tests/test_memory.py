@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 import cv2
 import numpy as np
-from dehw.commands.erase import batch
+from dehw.commands.erase import batch, plan
 from dehw.engine import machine
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import Eraser
@@ -32,7 +32,7 @@ erase, mask = Erase(networks=[network], margin=32, paper=61, printed=True), Mask
 pipeline = Pipeline(segment=segment, mask=mask, erase=erase, print_height=20)
 segmenter = lambda tiles: (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)
 eraser = Eraser(pipeline, segmenter, [(lambda tiles, mask: np.ones_like(tiles), 1.0)])
-jobs, _ = batch.plan(find_pages([sys.argv[1]]), Path(sys.argv[2]))
+jobs, _ = plan.make(find_pages([sys.argv[1]]), Path(sys.argv[2]))
 machine.forget_peak()
 (done,) = batch.erase_all(batch.with_eraser(eraser), jobs, Progress(1))
 assert done[0].status == "erased", done

@@ -13,10 +13,6 @@ from pydantic.dataclasses import dataclass
 
 from dehw.config import STRICT, read, validate
 from dehw.errors import ConfigError
-from dehw.train import (
-    losses,  # noqa: F401  registers ours with PaddleSeg
-    segdata,  # noqa: F401  likewise
-)
 
 Size = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]  # width, height
 

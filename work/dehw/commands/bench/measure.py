@@ -157,14 +157,14 @@ class Bench:
 
     def folder_seconds(self, pages: Sequence[InputFile]) -> float:
         """Seconds of `dehw erase` over all the pages, once the networks are ready. Raises PageError."""
-        from dehw.commands.erase import batch
+        from dehw.commands.erase import batch, plan
         from dehw.commands.erase.progress import Progress
 
         class Silent(Progress):
             def message(self, text: str) -> None:
                 pass
 
-        jobs, _ = batch.plan(pages, self.folder / "folder")
+        jobs, _ = plan.make(pages, self.folder / "folder")
         started = time.perf_counter()
         for done in batch.erase_all(batch.with_eraser(self.eraser), jobs, Silent(len(jobs))):
             for outcome in done:

@@ -17,20 +17,21 @@ SIDES = ("mask", "compare", "ink")  # files beside an erased page, see sidefiles
 
 def run(args: argparse.Namespace) -> int:
     """Erase documents to files. Every name is checked before the networks are loaded."""
-    from dehw.commands.erase import batch, progress
+    from dehw.commands.erase import batch, plan, progress
+    from dehw.commands.erase.report import Report
 
     if args.in_place and (args.output or args.format or args.resume):
         raise InputError("--in-place keeps each file's name and kind, and no trace of what is done: drop the others")
-    found, unknown = batch.find_documents(args.pages, batch.own_outputs(args.pages, args.output, args.report))
+    found, unknown = plan.find_documents(args.pages, plan.own_outputs(args.pages, args.output, args.report))
     for path in unknown:
         print(f"dehw: {path}: passed over, not a kind of file that can be read", file=sys.stderr)
     sides = [side for side in SIDES if getattr(args, side)]
-    jobs, finished = batch.plan(found, args.output, args.format, args.in_place, args.overwrite, args.resume, sides)
+    jobs, finished = plan.make(found, args.output, args.format, args.in_place, args.overwrite, args.resume, sides)
     named = {path.resolve() for job in [*jobs, *finished] for path in (job.source, *job.files)}
     if args.report and args.report.resolve() in named:
         raise InputError(f"{args.report} is one of the pages; choose another file for --report")
     eraser = load_eraser(args) if jobs else None
-    report = batch.Report(args.pipeline, finished, unknown)
+    report = Report(args.pipeline, finished, unknown)
     try:
         with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
             erase_page = batch.with_eraser(eraser, **erase_options(args)) if eraser else None

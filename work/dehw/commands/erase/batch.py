@@ -1,206 +1,28 @@
-"""Many documents erased one after the other: where each goes, what happened to each page."""
+"""Documents erased one after the other, the next one read and the last one written meanwhile."""
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from dehw.commands.erase import sidefiles
+from dehw.commands.erase.plan import Job
 from dehw.commands.erase.progress import Progress
+from dehw.commands.erase.report import Outcome
 from dehw.eraser import Erased, Eraser, OnProgress
 from dehw.errors import InputError, PageError
-from dehw.files import FORMATS, MANY, SUFFIXES, documents, find, images
-from dehw.files.atomic import write_json
+from dehw.files import documents, images
 from dehw.files.documents import Document, Sheet, Writer
-from dehw.files.find import InputFile
-from dehw.page.confidence import Confidence, doubts
+from dehw.page.confidence import doubts
 
 READ_AHEAD = 16_000_000  # pixels of the largest page that is read, or written, while another one is erased
-
-
-@dataclass(frozen=True)
-class Job:
-    """A document to erase. kind: the kind to write; count: its pages, 1 where that could not be told.
-
-    sides: the files to write beside it for each page, keys of sidefiles.MAKERS.
-    """
-
-    source: Path
-    target: Path
-    kind: str | None
-    count: int
-    sides: tuple[str, ...] = ()
-
-    def side_files(self, index: int) -> dict[str, Path]:
-        """Where a page's side files go: beside the target, under its name without .clean."""
-        return {side: sidefiles.path(self.target, side, self.kind, index, self.count) for side in self.sides}
-
-    @property
-    def files(self) -> list[Path]:
-        """Every file that it writes."""
-        sides = [path for index in range(self.count) for path in self.side_files(index).values()]
-        return [self.target, *sides]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What happened to a page, as the report lists it.
-
-    page: from 1. output: None where none was written. status: erased, empty (no handwriting, so kept as it was),
-    failed, or skipped (--resume). seconds: of erasing. share: of the page's pixels that were erased. confidence:
-    of its mask, see dehw.page.confidence. side_files: written beside the output. warnings: a sentence each.
-    """
-
-    input: str
-    page: int
-    output: str | None
-    status: str
-    seconds: float = 0.0
-    share: float = 0.0
-    confidence: Confidence | None = None
-    side_files: Sequence[str] = ()
-    warnings: Sequence[str] = ()
-
-
-class Report:
-    """What a run did: the pages, and the files that were passed over because of their kind."""
-
-    def __init__(self, pipeline: str, finished: Sequence[Job], unknown: Sequence[Path]):
-        self.pipeline, self.unknown = pipeline, unknown
-        skipped = [(job, index) for job in finished for index in range(job.count)]
-        self.pages = [Outcome(str(job.source), index + 1, str(job.target), "skipped") for job, index in skipped]
-
-    def add(self, outcomes: Sequence[Outcome]) -> None:
-        self.pages += outcomes
-
-    def count(self, status: str) -> int:
-        """How many pages have this status."""
-        return sum(page.status == status for page in self.pages)
-
-    def summary(self) -> str:
-        """One line for the user."""
-        skipped = f", {self.count('skipped')} done before" if self.count("skipped") else ""
-        return (
-            f"{self.count('erased')} pages erased, {self.count('empty')} without handwriting copied{skipped}, "
-            f"{self.count('failed')} failed"
-        )
-
-    def write(self, path: Path) -> None:
-        """Write it as JSON. Raises PageError."""
-        content = {"pipeline": str(self.pipeline), "pages": [asdict(page) for page in self.pages]}
-        content["unknown"] = [str(path) for path in self.unknown]
-        with images.writing(path):
-            write_json(path, content)
-
-
-def find_documents(inputs: Sequence[Path], ignore: Callable[[Path], bool]) -> tuple[list[InputFile], list[Path]]:
-    """The documents that files and folders name, and the files in these folders that are of no known kind.
-
-    Told by content; a file that calls itself a page counts as one, so that its damage is told. Raises InputError.
-    """
-    unknown = []
-
-    def known(path: Path) -> bool:
-        try:
-            found = images.kind_of(path) is not None
-        except PageError:
-            found = False
-        if found or any(path.suffix.lower() in suffixes for suffixes in SUFFIXES.values()):
-            return True
-        unknown.append(path)
-        return False
-
-    return find.find_pages(inputs, ignore, known), unknown
-
-
-def own_outputs(inputs: Sequence[Path], output: Path | None, report: Path | None = None) -> Callable[[Path], bool]:
-    """A test for what an earlier run wrote: *.clean.*, side files of a page, its report, and all in an output folder
-    inside an input folder.
-    """
-    inside = None
-    if output and any(path.resolve() in output.resolve().parents for path in inputs):
-        inside = output.resolve()
-    report = report and report.resolve()
-    stems = cache(lambda folder: {each.stem for each in folder.iterdir()})
-
-    def own(path: Path) -> bool:
-        where = path.resolve()
-        named = ".clean" in (Path(path.stem).suffix, path.suffix) or sidefiles.is_one(path, stems(path.parent))
-        return named or inside in where.parents or where == report
-
-    return own
-
-
-def plan(
-    found: Sequence[InputFile],
-    output: Path | None = None,
-    form: str | None = None,
-    in_place: bool = False,
-    overwrite: bool = False,
-    resume: bool = False,
-    sides: Sequence[str] = (),
-) -> tuple[list[Job], list[Job]]:
-    """What is to be done, and what `resume` finds done: a target that is there is whole, and so are its side files.
-
-    A target is the document itself (in_place), its relative path under `output`, or STEM.clean.SUFFIX beside it.
-    form: a key of FORMATS. sides: keys of sidefiles.MAKERS. Raises InputError where `output` is no folder, two
-    documents would end in one file, an original would be replaced, a format cannot hold a document, or, without
-    `overwrite`, a target or a side file is there.
-    """
-    if output and output.exists() and not output.is_dir():
-        raise InputError(f"{output} is a file, not a folder; choose another one with -o")
-    jobs = [replace(_job(page, output, form, in_place), sides=tuple(sides)) for page in found]
-    done = {job: None for job in jobs if resume and job.target.exists()}
-    problems = _problems(jobs, in_place, overwrite or resume)
-    if problems:
-        raise InputError("nothing was erased:\n  " + "\n  ".join(problems))
-    return [job for job in jobs if job not in done], list(done)
-
-
-def _job(page: InputFile, output: Path | None, form: str | None, in_place: bool) -> Job:
-    try:
-        kind = images.kind_of(page.path)
-        with documents.open_document(page.path) as document:
-            count = document.count
-    except PageError:
-        kind, count = None, 1  # its error is told when its turn comes
-    wanted = FORMATS[form] if form else kind
-    if in_place:
-        return Job(page.path, page.path.resolve(), wanted, count)  # a link stays one
-    path = output / page.relative if output else page.path.with_name(f"{page.path.stem}.clean{page.path.suffix}")
-    if form and path.suffix.lower() not in SUFFIXES[FORMATS[form]]:
-        path = path.with_suffix(f".{form}")
-    return Job(page.path, path, wanted, count)
-
-
-def _problems(jobs: Sequence[Job], in_place: bool, overwrite: bool) -> list[str]:
-    originals = {job.source.resolve() for job in jobs}
-    counts = Counter(path.resolve() for job in jobs for path in job.files)
-    problems = []
-    for job in jobs:
-        source = job.source
-        doubles = [path for path in job.files if counts[path.resolve()] > 1]
-        written = job.files[1:] if in_place else job.files
-        replaced = [path for path in written if path.resolve() in originals]
-        there = [path for path in written if path.exists() and not overwrite]
-        if doubles:
-            problems.append(f"{source}: another page would end in {doubles[0]} too; erase them in two runs")
-        elif job.count > 1 and job.kind not in MANY:
-            problems.append(f"{source}: a {job.kind} cannot hold its {job.count} pages; choose --format tif or pdf")
-        elif replaced:
-            problems.append(f"{source}: {replaced[0]} would replace an original; choose another folder with -o")
-        elif there:
-            remedy = "--overwrite" if in_place else "--overwrite, --resume or another -o"
-            problems.append(f"{source}: {there[0]} is there already; give {remedy}")
-    return problems
-
+FAILURES = (PageError, InputError, MemoryError)  # fail one document, or one page of it, and let the others go on
 
 # What erases a page: called (job, index of the page from 0, image (H, W, 3) uint8 RGB, progress of its tiles).
 ErasePage = Callable[[Job, int, np.ndarray, OnProgress], Erased]
@@ -209,10 +31,6 @@ ErasePage = Callable[[Job, int, np.ndarray, OnProgress], Erased]
 def with_eraser(eraser: Eraser, **options: Any) -> ErasePage:
     """What erases every page by an eraser. options: of Eraser.__call__."""
     return lambda job, index, image, progress: eraser(image, progress=progress, **options)
-
-
-# What fails one document, or one page of it, and lets the others go on.
-FAILURES = (PageError, InputError, MemoryError)
 
 
 class Task:

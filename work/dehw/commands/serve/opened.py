@@ -10,7 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dehw.commands.erase.batch import Job, Outcome
+from dehw.commands.erase.plan import Job
+from dehw.commands.erase.report import Outcome
 from dehw.eraser import Erased, Eraser, OnProgress, Prepared
 from dehw.files import images, panels
 from dehw.page import confidence

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dehw.commands.erase import batch
+from dehw.commands.erase import batch, plan
 from dehw.commands.erase.progress import Progress
 from dehw.commands.serve.limits import Limits
 from dehw.commands.serve.opened import OpenDocument, OpenPage
@@ -75,7 +75,7 @@ class Session:
             path.parent.rmdir()  # Gradio makes a folder for each file
         try:
             self.limits.check(source, len(self.pages))
-            ((job,), _) = batch.plan([find.InputFile(source, Path(source.name))], overwrite=True)
+            ((job,), _) = plan.make([find.InputFile(source, Path(source.name))], overwrite=True)
         except BaseException:
             shutil.rmtree(folder)
             raise
@@ -93,7 +93,7 @@ class Session:
         with self.lock:
             pages = {document.job: document.pages for document in opened}
 
-            def erase_page(job: batch.Job, index: int, image: np.ndarray, progress: OnProgress) -> Erased:
+            def erase_page(job: plan.Job, index: int, image: np.ndarray, progress: OnProgress) -> Erased:
                 return pages[job][index].erase(self.eraser, image, progress)
 
             progress = _Shown(self, sum(map(len, pages.values())), show)

@@ -1,0 +1,138 @@
+"""What is to be erased, and where each document goes; every problem is found before any work."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from dehw.commands.erase import sidefiles
+from dehw.errors import InputError, PageError
+from dehw.files import FORMATS, MANY, SUFFIXES, documents, find, images
+from dehw.files.find import InputFile
+
+
+@dataclass(frozen=True)
+class Job:
+    """A document to erase. kind: the kind to write; count: its pages, 1 where that could not be told.
+
+    sides: the files to write beside it for each page, keys of sidefiles.MAKERS.
+    """
+
+    source: Path
+    target: Path
+    kind: str | None
+    count: int
+    sides: tuple[str, ...] = ()
+
+    def side_files(self, index: int) -> dict[str, Path]:
+        """Where a page's side files go: beside the target, under its name without .clean."""
+        return {side: sidefiles.path(self.target, side, self.kind, index, self.count) for side in self.sides}
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that it writes."""
+        sides = [path for index in range(self.count) for path in self.side_files(index).values()]
+        return [self.target, *sides]
+
+
+def find_documents(inputs: Sequence[Path], ignore: Callable[[Path], bool]) -> tuple[list[InputFile], list[Path]]:
+    """The documents that files and folders name, and the files in these folders that are of no known kind.
+
+    Told by content; a file that calls itself a page counts as one, so that its damage is told. Raises InputError.
+    """
+    unknown = []
+
+    def known(path: Path) -> bool:
+        try:
+            found = images.kind_of(path) is not None
+        except PageError:
+            found = False
+        if found or any(path.suffix.lower() in suffixes for suffixes in SUFFIXES.values()):
+            return True
+        unknown.append(path)
+        return False
+
+    return find.find_pages(inputs, ignore, known), unknown
+
+
+def own_outputs(inputs: Sequence[Path], output: Path | None, report: Path | None = None) -> Callable[[Path], bool]:
+    """A test for what an earlier run wrote: *.clean.*, side files of a page, its report, and all in an output folder
+    inside an input folder.
+    """
+    inside = None
+    if output and any(path.resolve() in output.resolve().parents for path in inputs):
+        inside = output.resolve()
+    report = report and report.resolve()
+    stems = cache(lambda folder: {each.stem for each in folder.iterdir()})
+
+    def own(path: Path) -> bool:
+        where = path.resolve()
+        named = ".clean" in (Path(path.stem).suffix, path.suffix) or sidefiles.is_one(path, stems(path.parent))
+        return named or inside in where.parents or where == report
+
+    return own
+
+
+def make(
+    found: Sequence[InputFile],
+    output: Path | None = None,
+    form: str | None = None,
+    in_place: bool = False,
+    overwrite: bool = False,
+    resume: bool = False,
+    sides: Sequence[str] = (),
+) -> tuple[list[Job], list[Job]]:
+    """What is to be done, and what `resume` finds done: a target that is there is whole, and so are its side files.
+
+    A target is the document itself (in_place), its relative path under `output`, or STEM.clean.SUFFIX beside it.
+    form: a key of FORMATS. sides: keys of sidefiles.MAKERS. Raises InputError where `output` is no folder, two
+    documents would end in one file, an original would be replaced, a format cannot hold a document, or, without
+    `overwrite`, a target or a side file is there.
+    """
+    if output and output.exists() and not output.is_dir():
+        raise InputError(f"{output} is a file, not a folder; choose another one with -o")
+    jobs = [replace(_job(page, output, form, in_place), sides=tuple(sides)) for page in found]
+    done = {job: None for job in jobs if resume and job.target.exists()}
+    problems = _problems(jobs, in_place, overwrite or resume)
+    if problems:
+        raise InputError("nothing was erased:\n  " + "\n  ".join(problems))
+    return [job for job in jobs if job not in done], list(done)
+
+
+def _job(page: InputFile, output: Path | None, form: str | None, in_place: bool) -> Job:
+    try:
+        kind = images.kind_of(page.path)
+        with documents.open_document(page.path) as document:
+            count = document.count
+    except PageError:
+        kind, count = None, 1  # its error is told when its turn comes
+    wanted = FORMATS[form] if form else kind
+    if in_place:
+        return Job(page.path, page.path.resolve(), wanted, count)  # a link stays one
+    path = output / page.relative if output else page.path.with_name(f"{page.path.stem}.clean{page.path.suffix}")
+    if form and path.suffix.lower() not in SUFFIXES[FORMATS[form]]:
+        path = path.with_suffix(f".{form}")
+    return Job(page.path, path, wanted, count)
+
+
+def _problems(jobs: Sequence[Job], in_place: bool, overwrite: bool) -> list[str]:
+    originals = {job.source.resolve() for job in jobs}
+    counts = Counter(path.resolve() for job in jobs for path in job.files)
+    problems = []
+    for job in jobs:
+        source = job.source
+        doubles = [path for path in job.files if counts[path.resolve()] > 1]
+        written = job.files[1:] if in_place else job.files
+        replaced = [path for path in written if path.resolve() in originals]
+        there = [path for path in written if path.exists() and not overwrite]
+        if doubles:
+            problems.append(f"{source}: another page would end in {doubles[0]} too; erase them in two runs")
+        elif job.count > 1 and job.kind not in MANY:
+            problems.append(f"{source}: a {job.kind} cannot hold its {job.count} pages; choose --format tif or pdf")
+        elif replaced:
+            problems.append(f"{source}: {replaced[0]} would replace an original; choose another folder with -o")
+        elif there:
+            remedy = "--overwrite" if in_place else "--overwrite, --resume or another -o"
+            problems.append(f"{source}: {there[0]} is there already; give {remedy}")
+    return problems
