@@ -28,6 +28,7 @@ NAMES = sorted(path.stem for path in PIPELINES.glob("*.yml"))
 SMALL = {  # what stands for each type of network here: the same code, in small
     "segformer_b0": ("segformer_b0", {"embedding_dim": 16}),
     "segformer_b2": ("segformer_b0", {"embedding_dim": 16}),
+    "ppocr_small": ("ppocr_small", {}),
     "erasenet": ("erasenet", {"width": 0.03}),
     "mtrnet": ("mtrnet", {"width": 0.03}),
 }

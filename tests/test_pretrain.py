@@ -1,5 +1,7 @@
 """The PyTorch twin says what the Paddle networks say. Without PyTorch, which is optional, they are skipped."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -9,11 +11,13 @@ from dehw.engine import weights
 
 torch = pytest.importorskip("torch")
 
-from pretrain.convert import answers, checkpoint, difference, mean_weights  # noqa: E402
+from pretrain import train  # noqa: E402
+from pretrain.convert import answers, checkpoint, difference, mean_weights, rounding  # noqa: E402
 from pretrain.pages import Pages, copied  # noqa: E402
 from pretrain.states import assign, paddle_state  # noqa: E402
 from pretrain.train import erasing_loss, learning_rate, print_pixels, segmentation_loss, share  # noqa: E402
 from pretrain.twins.erasenet import EraseNet  # noqa: E402
+from pretrain.twins.ppocr import PPOCRDetector, PPOCRMask  # noqa: E402
 from pretrain.twins.segformer import SegFormer, resize  # noqa: E402
 
 
@@ -22,6 +26,7 @@ from pretrain.twins.segformer import SegFormer, resize  # noqa: E402
     [
         (lambda: SegFormer("segformer_b0", 32), NetworkConfig("segformer_b0", "", {"embedding_dim": 32})),
         (lambda: EraseNet(0.125), NetworkConfig("erasenet", "", {"width": 0.125, "spectral_norm": False})),
+        (PPOCRMask, NetworkConfig("ppocr_small", "")),
     ],
 )
 def test_twin_and_paddle_agree(twin, config):
@@ -36,6 +41,27 @@ def test_twin_and_paddle_agree(twin, config):
     layer = models.build(config)
     weights.assign(layer, paddle_state(network), "twin")
     assert difference(layer, crops, answers(network, crops)) < 1e-4
+
+
+def test_the_twin_of_the_line_finder_agrees():
+    torch.manual_seed(0)
+    network, tile = PPOCRDetector("tiny").eval(), torch.rand(1, 3, 64, 96)
+    layer = models.build(NetworkConfig("ppocr_tiny_lines", ""))
+    weights.assign(layer, paddle_state(network), "twin")
+    with torch.no_grad():
+        assert difference(layer, tile, network(tile).numpy()) < 1e-5
+
+
+def test_rounding_is_told_and_leaves_the_network(tmp_path):
+    layer = models.build(NetworkConfig("segformer_b0", "", {"embedding_dim": 16}))
+    crops = torch.rand(1, 3, 64, 64)
+    layer.eval()
+    import paddle
+
+    wanted = layer.infer(paddle.to_tensor(crops.numpy())).numpy()
+    moved = rounding(layer, crops, wanted)
+    assert 0 < moved["float16"] < moved["int8"] < 0.1
+    assert difference(layer, crops, wanted) == 0
 
 
 def test_paddle_weights_come_back_as_they_were():
@@ -153,7 +179,67 @@ def test_print_is_told_from_paper_and_ink():
     assert found[10:14, 5:30].all() and not found[10:14, 30:].any() and not found[30:].any()
 
 
+def test_a_step_in_bfloat16_moves_float32_weights_and_the_network_with_them():
+    torch.manual_seed(0)
+    network = PPOCRMask()
+    master = train.Master(network, half=True)
+    before = master.state()
+    assert network.trunk.body.stem.conv1.weight.dtype == torch.bfloat16
+    assert network.head.norm1.weight.dtype == torch.float32
+    (share, trunk), (_, head) = master.groups()
+    assert share == 0.5 and len(trunk) + len(head) == len(list(network.parameters()))
+    optimizer = torch.optim.AdamW(master.weights.values(), lr=1e-4, weight_decay=0)
+    network(torch.rand(2, 3, 32, 32)).float().square().mean().backward()
+    master.step(optimizer)
+    after = master.state()
+    assert all(value.dtype in (torch.float32, torch.int64) for value in after.values())
+    still = {name for name, value in after.items() if torch.equal(value, before[name])}
+    assert {name for name in still if ".outputs." in name and "excite" not in name} == {
+        f"trunk.neck.outputs.{i}.0.weight" for i in range(4)
+    }  # the frozen kernels
+    moved = (after["head.conv3.weight"] - before["head.conv3.weight"]).abs().max()
+    assert 5e-5 < moved < 2e-4  # less than bfloat16 could add to weights of 0.05
+    assert torch.equal(network.head.conv3.weight, after["head.conv3.weight"].bfloat16())
+
+
+def test_the_optimizer_moves_the_networks_own_weights_without_half():
+    network = SegFormer("segformer_b0", 16)
+    master = train.Master(network, half=False)
+    assert len(master.groups()) == 1
+    optimizer = torch.optim.AdamW(master.weights.values(), lr=1e-3)
+    before = network.linear_pred.weight.detach().clone()
+    network(torch.rand(1, 3, 64, 64)).square().mean().backward()
+    master.step(optimizer)
+    assert not torch.equal(network.linear_pred.weight, before)
+    assert torch.equal(network.linear_pred.weight, master.weights["linear_pred.weight"])
+
+
+def test_a_training_goes_on_from_its_checkpoint_and_starts_from_a_trunk(folder, tmp_path, monkeypatch):
+    def run(output, *more):
+        arguments = ["--pages", f"{folder}=1", "--batch", "2", "--crop", "32", "--output", str(tmp_path / output)]
+        monkeypatch.setattr(sys, "argv", ["train.py", "ppocr_small", *arguments, *more])
+        train.main()
+        return torch.load(tmp_path / output / "ppocr_small.pt")
+
+    first = run("run", "--steps", "2", "--hold", "1", "--peak", "1e-6")
+    lent = weights.read(weights.SHIPPED / "ppocr_small_init.pdparams")["body.stem.conv1.weight"]
+    assert np.abs(first["network"]["trunk.body.stem.conv1.weight"].numpy() - lent).max() < 1e-5
+    second = run("run", "--steps", "4", "--hold", "1")
+    assert (first["step"], second["step"]) == (2, 4) and second["seconds"] > first["seconds"]
+    assert set(second["ema"]) == set(second["network"])
+    assert second["optimizer"]["state"][0]["step"] == 4
+    other = run("other", "--steps", "1", "--peak", "0", "--start", str(tmp_path / "run/ppocr_small.pt"))
+    assert torch.equal(other["network"]["head.conv4.weight"], second["ema"]["head.conv4.weight"])
+
+
+def test_a_mean_of_weights_follows_them_slowly():
+    mean = {"w": torch.zeros(2), "count": torch.tensor(0)}
+    train.follow(mean, {"w": torch.ones(2), "count": torch.tensor(5)}, 0.9)
+    assert mean["w"].tolist() == pytest.approx([0.1, 0.1]) and mean["count"] == 5
+
+
 def test_learning_rate_warms_up_and_falls():
     assert learning_rate(0, 150, 1.0) == pytest.approx(0.5)
+    assert learning_rate(0, 150, 1.0, warmup=200) == pytest.approx(0.75)
     assert learning_rate(0, 300, 1.0) == pytest.approx(1.0)
     assert learning_rate(1.0, 9999, 1.0) == pytest.approx(0.02)

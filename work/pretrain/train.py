@@ -1,10 +1,10 @@
-"""Pre-train one network of the lite pipeline on made-up and real pages, on a CPU or a GPU.
+"""Pre-train one network of the lite pipelines on made-up and real pages, on a CPU or a GPU.
 
     python work/pretrain/train.py segformer_b0 --pages MADE=0.7 PAIRS=0.3 --minutes 90 --output FOLDER
+    python work/pretrain/train.py ppocr_small --pages MADE=0.5 REAL=0.5 --steps 5000 --hold 3600 --output FOLDER
 
-Run again with the same output folder to go on where it stopped; `--start` begins with Paddle's weights, such as
-work/dehw/engine/shipped/lite_segformer.pdparams, instead of random ones. `convert.py` turns the result into Paddle
-weights.
+Run again with the same output folder to go on where it stopped; `--start` begins with other weights than the network's
+own start, such as work/dehw/engine/shipped/lite_segformer.pdparams. `convert.py` turns the result into Paddle weights.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from dehw.engine import weights  # noqa: E402
@@ -27,9 +29,12 @@ from dehw.train.terms import MULTISCALE_WEIGHTS  # noqa: E402
 from pretrain.pages import Pages, stream  # noqa: E402
 from pretrain.states import assign  # noqa: E402
 from pretrain.twins.erasenet import EraseNet  # noqa: E402
+from pretrain.twins.ppocr import PPOCRMask  # noqa: E402
 from pretrain.twins.segformer import SegFormer  # noqa: E402
 
 PRINT_WEIGHT = 2.0  # a lost letter is worse than a stroke left
+TRUNK_SHARE = 0.5  # of the learning rate, for a trunk that a text detector lends
+FOLLOW = 5  # steps after which the mean of weights moves
 
 
 def dice(prob: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -86,15 +91,97 @@ def erasing_loss(network, batch: Tensor) -> tuple[Tensor, dict[str, float]]:
     return loss, {"l1": fine.item(), "hole": error.item(), "dice": overlap.item()}
 
 
+class Recipe(NamedTuple):
+    """How a network is trained, where the command does not say otherwise."""
+
+    build: Callable[[], nn.Module]
+    loss: Callable[[nn.Module, Tensor], tuple[Tensor, dict[str, float]]]
+    peak: float  # learning rate
+    batch: int = 8
+    crop: int = 320  # px
+    warmup: int = 300  # steps
+    every: int = 200  # steps between checkpoints
+    channels_last: bool = True
+    half: bool = False  # weights and gradients in bfloat16, not the products alone
+    constant: bool = False  # the rate stays at its peak unless --steps ends it; else it falls over the minutes
+    mean: float = 0.0  # decay of the mean of weights (EMA) kept beside them; 0 for none
+    start: Path | None = None  # a trunk's weights
+
+
 NETWORKS = {
-    "segformer_b0": (lambda: SegFormer("segformer_b0", embedding_dim=128), segmentation_loss, 6e-4),
-    "erasenet": (lambda: EraseNet(width=0.25), erasing_loss, 1e-3),
-}
+    # measured: EraseNet is a third faster with channels last, SegFormer slower
+    "segformer_b0": Recipe(
+        lambda: SegFormer("segformer_b0", embedding_dim=128), segmentation_loss, 6e-4, channels_last=False
+    ),
+    "erasenet": Recipe(lambda: EraseNet(width=0.25), erasing_loss, 1e-3),
+    "ppocr_small": Recipe(
+        PPOCRMask, segmentation_loss, 8e-4, batch=6, crop=448, warmup=200, every=100, half=True, constant=True,
+        mean=0.998, start=weights.SHIPPED / "ppocr_small_init.pdparams",
+    ),
+}  # fmt: skip
 
 
-def learning_rate(progress: float, step: int, peak: float) -> float:
-    """Warm-up over 300 steps, then a cosine down to 2 % at the end of the hours given."""
-    return peak * min(1.0, step / 300) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+class Master:
+    """A network's weights in float32, which the optimizer moves.
+
+    With `half` the network computes in bfloat16, batch norms apart; without, its own weights are these.
+    """
+
+    def __init__(self, network: nn.Module, half: bool) -> None:
+        self.network = network
+        self.weights = {name: p.detach().requires_grad_() for name, p in network.named_parameters()}
+        for module in network.modules() if half else ():
+            if isinstance(module, nn.Conv2d):
+                module.bfloat16()  # in other memory: the float32 weights stay
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Move the weights by the network's gradients, and the network with them."""
+        for name, parameter in self.network.named_parameters():
+            self.weights[name].grad = None if parameter.grad is None else parameter.grad.float()
+        torch.nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
+        optimizer.step()
+        self.network.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                parameter.copy_(self.weights[name])
+
+    def groups(self) -> list[tuple[float, list[Tensor]]]:
+        """The weights by their share of the learning rate; a network without a trunk has one group."""
+        trunk = [weight for name, weight in self.weights.items() if name.startswith("trunk.")]
+        rest = [weight for name, weight in self.weights.items() if not name.startswith("trunk.")]
+        return [(TRUNK_SHARE, trunk), (1.0, rest)] if trunk else [(1.0, rest)]
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of the network's state in float32."""
+        own = self.network.state_dict()
+        return {name: self.weights.get(name, value).detach().clone() for name, value in own.items()}
+
+
+def follow(mean: dict[str, Tensor], state: dict[str, Tensor], decay: float) -> None:
+    """Move a mean of weights towards what they are now; counters are copied."""
+    for name, value in state.items():
+        mean[name].lerp_(value, 1 - decay) if value.is_floating_point() else mean[name].copy_(value)
+
+
+def learning_rate(progress: float, step: int, peak: float, warmup: int = 300) -> float:
+    """Warm-up over so many steps, then a cosine down to 2 % as `progress` goes from 0 to 1."""
+    return peak * min(1.0, step / warmup) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+def begin(network: nn.Module, path: Path, start: Path | None) -> dict:
+    """Fill a network with its checkpoint's weights, else with those of `start`; returns the checkpoint or {}."""
+    if path.exists():
+        state = torch.load(path, map_location="cpu")
+        network.load_state_dict(state["network"])
+        return state
+    if start and start.suffix == ".pt":
+        state = torch.load(start, map_location="cpu")
+        network.load_state_dict(state.get("ema", state["network"]))
+    elif start:
+        arrays = weights.read(start)
+        whole = not hasattr(network, "trunk") or any(name.startswith("trunk.") for name in arrays)
+        assign(network if whole else network.trunk, arrays)
+    return {}
 
 
 def share(text: str) -> tuple[Path, float]:
@@ -119,53 +206,61 @@ def arguments() -> argparse.Namespace:
         metavar="DIR=SHARE",
         help="folders of .npy pages, and how much of the crops each gives",
     )
-    parser.add_argument("--minutes", type=float, default=60, help="training time in all, over all runs")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--crop", type=int, default=320)
+    parser.add_argument("--minutes", type=float, help="training time in all, over all runs; 60 without --steps")
+    parser.add_argument("--steps", type=int, help="where training ends, over all runs")
+    parser.add_argument("--hold", type=int, default=0, help="with --steps: the step from which the rate falls")
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--crop", type=int, help="px")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--start", type=Path, help="a .pdparams file of the network to begin with")
+    parser.add_argument("--start", type=Path, help="a .pdparams or .pt file to begin with, of the network or its trunk")
     parser.add_argument("--peak", type=float, help="the highest learning rate; default: the network's own")
     parser.add_argument("--output", type=Path, required=True)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.steps is not None and not 0 <= args.hold < args.steps:
+        parser.error("--hold must lie below --steps")
+    return args
 
 
 def main() -> None:
     args = arguments()
+    recipe = NETWORKS[args.network]
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # a CPU without units for bfloat16 is a hundred times slower with it than without
     halved = device == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
-    build, loss_of, peak = NETWORKS[args.network]
-    peak = args.peak or peak
     torch.manual_seed(0)
-    network = build().to(device)
-    if args.network == "erasenet":
-        network = network.to(memory_format=torch.channels_last)  # measured: a third faster; SegFormer is slower with it
-    optimizer = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=0.01)
+    network = recipe.build()
     args.output.mkdir(parents=True, exist_ok=True)
-    path, step, seconds = args.output / f"{args.network}.pt", 0, 0.0
-    if path.exists():
-        state = torch.load(path, map_location=device)
-        network.load_state_dict(state["network"])
+    path = args.output / f"{args.network}.pt"
+    state = begin(network, path, args.start or recipe.start)
+    network.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
+    master = Master(network, recipe.half and halved)
+    groups = master.groups()
+    optimizer = torch.optim.AdamW([{"params": part} for _, part in groups], lr=recipe.peak, weight_decay=0.01)
+    if "optimizer" in state:
         optimizer.load_state_dict(state["optimizer"])
-        step, seconds = state["step"], state["seconds"]
-    elif args.start:
-        assign(network, weights.read(args.start))
-    batches = stream(Pages(args.pages, args.crop, seed=step), args.batch)
+    step, seconds = state.get("step", 0), state.get("seconds", 0.0)
+    mean = {name: value.to(device) for name, value in state["ema"].items()} if "ema" in state else master.state()
+    limit = 60 * (args.minutes or (math.inf if args.steps else 60))
+    batches = stream(Pages(args.pages, args.crop or recipe.crop, seed=step), args.batch or recipe.batch)
     means: dict[str, float] = {}
-    while seconds < args.minutes * 60:
+    while seconds < limit and step < (args.steps or math.inf):
         start = time.time()
-        rate = learning_rate(seconds / (args.minutes * 60), step, peak)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        if args.steps:
+            progress = max(0.0, (step - args.hold) / (args.steps - args.hold))
+        else:
+            progress = 0.0 if recipe.constant else seconds / limit
+        rate = learning_rate(progress, step, args.peak or recipe.peak, recipe.warmup)
+        for group, (part, _) in zip(optimizer.param_groups, groups):
+            group["lr"] = rate * part
         batch = next(batches).to(device)
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=halved):
-            loss, parts = loss_of(network, batch)
-        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=halved and not recipe.half):
+            loss, parts = recipe.loss(network, batch)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
+        master.step(optimizer)
+        if recipe.mean and step % FOLLOW == 0:
+            follow(mean, master.state(), min(recipe.mean, (step + 1) / (step + 20)) ** FOLLOW)
         step, seconds = step + 1, seconds + time.time() - start
         means = {k: 0.98 * means.get(k, v) + 0.02 * v for k, v in parts.items()}
         if step % 50 == 0:
@@ -174,8 +269,10 @@ def main() -> None:
                 + " ".join(f"{k} {v:.4f}" for k, v in means.items()),
                 flush=True,
             )
-        if step % 200 == 0 or seconds >= args.minutes * 60:
-            save(path, network=network.state_dict(), optimizer=optimizer.state_dict(), step=step, seconds=seconds)
+        if step % recipe.every == 0 or seconds >= limit or step == args.steps:
+            kept = {"ema": mean} if recipe.mean else {}
+            state = {"network": master.state(), "optimizer": optimizer.state_dict(), **kept}
+            save(path, **state, step=step, seconds=seconds)
 
 
 if __name__ == "__main__":

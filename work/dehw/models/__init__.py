@@ -12,11 +12,14 @@ from dehw.config import NetworkConfig, nearest
 from dehw.errors import ConfigError
 from dehw.models.erasenet import EraseNet
 from dehw.models.mtrnet import MTRNet
+from dehw.models.ppocr import PPOCRMask, ppocr_tiny_lines
 from dehw.models.segformer import segformer_b0, segformer_b2
 
 MODELS: dict[str, Callable[..., paddle.nn.Layer]] = {
     "segformer_b0": segformer_b0,
     "segformer_b2": segformer_b2,
+    "ppocr_small": PPOCRMask,
+    "ppocr_tiny_lines": ppocr_tiny_lines,
     "erasenet": EraseNet,
     "mtrnet": MTRNet,
 }
@@ -24,6 +27,8 @@ MODELS: dict[str, Callable[..., paddle.nn.Layer]] = {
 VARIANTS: dict[str, NetworkConfig] = {  # what `dehw models` lists
     "segformer_b0": NetworkConfig("segformer_b0", ""),
     "segformer_b2": NetworkConfig("segformer_b2", ""),
+    "ppocr_small": NetworkConfig("ppocr_small", ""),
+    "ppocr_tiny_lines": NetworkConfig("ppocr_tiny_lines", ""),
     "erasenet": NetworkConfig("erasenet", ""),
     "erasenet-multiscale": NetworkConfig("erasenet", "", {"refinement": "multiscale"}),
     "erasenet-nonlocal": NetworkConfig("erasenet", "", {"refinement": "nonlocal"}),
