@@ -108,7 +108,7 @@ class Worksheet:
         covers: whether the ink hides what lies under it, as a tablet's does.
         """
         (top, left), (height, width) = spot, self.mask.shape
-        rows, columns = slice(max(0, -top), height - top), slice(max(0, -left), width - left)
+        rows, columns = slice(max(0, -top), max(0, height - top)), slice(max(0, -left), max(0, width - left))
         alpha = alpha[rows, columns]
         opacity = opacity[rows, columns] if isinstance(opacity, np.ndarray) else opacity
         box = np.s_[max(0, top) : max(0, top) + alpha.shape[0], max(0, left) : max(0, left) + alpha.shape[1]]
