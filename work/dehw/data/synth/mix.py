@@ -75,6 +75,7 @@ class InkMix:
     over_words: Fraction = 0.0
     scores: Fraction = 0.0
     ovals: Fraction = 0.0
+    boxes: Fraction = 0.0  # small empty squares found on clean pages and photos
     cells: Fraction = 0.0
     lines: Fraction = 0.0
     amounts: Fraction = 0.0

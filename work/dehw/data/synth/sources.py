@@ -14,13 +14,14 @@ from dehw.data import materials
 from dehw.data.crops import decode
 from dehw.data.materials import Glyph, InkBank
 from dehw.data.pairs import find_pairs
+from dehw.data.synth.ink import blanks
 from dehw.data.synth.ink.blanks import Room
 from dehw.data.synth.mix import AddedMix, PageMix, PrintedMix, drawn, shares
 from dehw.data.synth.pages import make_page
 from dehw.data.synth.printed import fonts as printing
 from dehw.data.synth.printed.extras import EXTRAS
 from dehw.data.synth.printed.kinds import KINDS
-from dehw.data.synth.sheet import Printed, Triple
+from dehw.data.synth.sheet import Field, Printed, Triple
 from dehw.errors import InputError
 from dehw.files.find import find_pages
 from dehw.files.images import read_image
@@ -33,7 +34,7 @@ LARGEST = (85, 62)  # the sides of a page in heights of its print, at the most
 CLOSE = ((10, 30), (14, 26))  # of a close-up
 LINES = 55  # of print that a photo holds from top to bottom, where its print cannot be measured
 FEWEST_PIECES = 6  # of one writer
-SOLID = 0.5  # opacity of a piece in the mean, from which it is no writing but a blot or a filled shape
+THICKEST = 7  # px from the middle of a stroke to its edge; what is thicker is a blot, a hole or a logo
 
 
 class Sources(NamedTuple):
@@ -91,8 +92,14 @@ def find_ink(folder: Path) -> InkBank:
         found = materials.find_writers(materials.find_pieces(folder))
         writers = [[materials.piece_opacity(path) for path in paths] for paths in found]
     pieces = [piece for writer in writers for piece in writer]
-    known = [[piece for piece in writer if piece.mean() < SOLID] for writer in writers if len(writer) >= FEWEST_PIECES]
+    writers = [[piece for piece in writer if is_thin(piece)] for writer in writers]
+    known = [writer for writer in writers if len(writer) >= FEWEST_PIECES]
     return InkBank(hanzi=hanzi, scribbles=scribbles, pieces=pieces, writers=known)
+
+
+def is_thin(piece: np.ndarray) -> bool:
+    """Whether a piece of ink, (h, w) float32 opacity, is made of strokes."""
+    return bool(cv2.distanceTransform((piece > 0.3).astype(np.uint8), cv2.DIST_L2, 3).max() <= THICKEST)
 
 
 @lru_cache(maxsize=1024)
@@ -148,7 +155,9 @@ def printed_page(rng: np.random.Generator, height: float, sources: Sources, mix:
     if kind in KINDS:
         return KINDS[kind].typeset(rng, height, sources.fonts)
     paths = sources.clean if kind == "clean" else sources.photos
-    return Printed(scan(rng, paths[rng.integers(len(paths))], height), [], photo=kind == "photo")
+    page = scan(rng, paths[rng.integers(len(paths))], height)
+    boxes = [Field("boxes", room, room.y) for room in blanks.boxes(blanks.dark(page), height)]
+    return Printed(page, boxes, photo=kind == "photo")
 
 
 def finished(

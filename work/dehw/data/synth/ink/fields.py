@@ -151,6 +151,7 @@ def notes(rng: np.random.Generator, sheet: Worksheet, writer: Writer, fields: li
 # The keys are the kinds of fields, and those of mix.InkMix.
 FILLERS: dict[str, Filler] = {
     "ovals": ovals,
+    "boxes": ovals,
     "cells": cells,
     "lines": lines,
     "amounts": amounts,

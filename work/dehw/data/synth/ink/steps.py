@@ -13,7 +13,7 @@ from dehw.data.synth.sheet import INK_SEEN, Worksheet
 
 def answers(rng: np.random.Generator, sheet: Worksheet, writer: Writer) -> None:
     """Fill blanks, brackets and cells, where it is not known what they are for."""
-    if sheet.fields:
+    if any(field.kind != "boxes" for field in sheet.fields):
         return
     share, em = rng.choice([0.3, 0.6, 0.95]), sheet.height
     for x, y, w, h in blanks.gaps(sheet.printed, sheet.runs, em) + sheet.cells:

@@ -60,7 +60,8 @@ class Typesetter:
         draw([x, y, x + w, y + h], outline=fill, width=max(1, round(self.size * 0.06)))
 
     def printed(self) -> Printed:
-        return Printed(np.array(self.image), self.fields)
+        """The page as it is, with the fields that lie wholly on it."""
+        return Printed(np.array(self.image), self.fields).window(Room(0, 0, *self.image.size))
 
     def colour(self) -> Ink:
         """A colour to print with: a strong one."""
