@@ -34,7 +34,10 @@ def printing_fonts(monkeypatch):
 
 
 def synth(folder: Path, *more: str) -> int:
-    return main(["synth", "2", "-o", str(folder), "--print-height", "12", *more])
+    """Make two pages with ink on each."""
+    mix = folder.with_suffix(".yml")
+    mix.write_text("printed: {exam: 1}\nink: {working: 1, marks: 1}\ncamera: {photo: 1, bend: 0.5}")
+    return main(["synth", "2", "-o", str(folder), "--print-height", "12", "--mix", str(mix), *more])
 
 
 def test_pages_pair_up_and_a_seed_says_what_they_are(tmp_path):

@@ -60,7 +60,7 @@ def assert_mask_is_where_ink_is(sheet: Worksheet) -> None:
 def test_the_mix_names_every_step_and_no_other():
     named = [shares(part(**({"exam": 1.0} if part is PrintedMix else {}))) for part in (PrintedMix, AddedMix)]
     assert set(named[0]) == {"clean", "photo"} | set(KINDS)
-    assert set(named[1]) == {"close_up"} | set(EXTRAS)
+    assert set(named[1]) == {"pasted", "close_up"} | set(EXTRAS)
     assert set(shares(InkMix())) == {"none"} | set(steps.PUPIL) | set(steps.TEACHER) | set(FILLERS)
     assert set(shares(CameraMix())) == {"digital", "photo"} | set(CAMERA)
 
@@ -243,6 +243,18 @@ def test_missing_fonts_are_told_once_and_their_pages_left_out(monkeypatch, tmp_p
 
 def test_characters_that_a_font_lacks_are_not_printed_as_boxes():
     assert fonts.legible(open_font(DEJAVU[0], 20), "a汉b") == "ab"
+
+
+def test_a_clipping_is_print_and_takes_the_place_of_fields():
+    for seed in range(4):
+        notes = KINDS["loose"].typeset(rng(seed), 12, FONTS)
+        stuck = sources.paste(rng(seed), notes, 12, SOURCES, PrintedMix(exam=1.0))
+        rows, columns = np.nonzero((stuck.page != notes.page).any(axis=2))
+        box = Room(columns.min(), rows.min(), np.ptp(columns), np.ptp(rows))
+        assert len(stuck.fields) < len(notes.fields) and set(stuck.fields) < set(notes.fields)
+        assert not any(sources._overlap(field.room, box) for field in stuck.fields)
+    made = sources.made_up(1, SOURCES, 12, mix(added=AddedMix(pasted=1.0), ink=InkMix(none=1.0)))
+    assert not made.mask.any()
 
 
 def test_stains_and_holes_are_not_ink():

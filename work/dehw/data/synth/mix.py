@@ -46,8 +46,12 @@ class PrintedMix:
 
 @dataclass(config=STRICT, kw_only=True)
 class AddedMix:
-    """The probability of each thing that is printed on top of a page, see printed.extras; close_up: half a column."""
+    """The probability of each thing that is printed on top of a page, see printed.extras.
 
+    pasted: a clipping of another printed side. close_up: half a column is all that the picture shows.
+    """
+
+    pasted: Fraction = 0.0
     close_up: Fraction = 0.0
     headline: Fraction = 0.0
     rules: Fraction = 0.0
@@ -99,6 +103,7 @@ class CameraMix:
     creases: Fraction = 0.0
     spread: Fraction = 0.0
     slant: Fraction = 0.0
+    edges: Fraction = 0.0
     bend: Fraction = 0.0
     desk: Fraction = 0.0
     tint: Fraction = 0.0

@@ -16,7 +16,7 @@ from dehw.data.materials import Glyph, InkBank
 from dehw.data.pairs import find_pairs
 from dehw.data.synth.ink import blanks
 from dehw.data.synth.ink.blanks import Room
-from dehw.data.synth.mix import AddedMix, PageMix, PrintedMix, drawn, shares
+from dehw.data.synth.mix import PageMix, PrintedMix, drawn, shares
 from dehw.data.synth.pages import make_page
 from dehw.data.synth.printed import fonts as printing
 from dehw.data.synth.printed.extras import EXTRAS
@@ -32,6 +32,7 @@ TRIAL_DPI = 150  # a PDF's print is measured at this resolution
 SPREAD = 0.13  # of the print's height, as the deviation of its logarithm
 LARGEST = (85, 62)  # the sides of a page in heights of its print, at the most
 CLOSE = ((10, 30), (14, 26))  # of a close-up
+CLIP = ((5, 22), (10, 38))  # of a clipping
 LINES = 55  # of print that a photo holds from top to bottom, where its print cannot be measured
 FEWEST_PIECES = 6  # of one writer
 THICKEST = 7  # px from the middle of a stroke to its edge; what is thicker is a blot, a hole or a logo
@@ -90,11 +91,18 @@ def find_ink(folder: Path) -> InkBank:
             writers.append(materials.cut_ink(page.image, page.gt, threshold(page.soft_mask(), 0.5)))
     elif not (hanzi or scribbles):
         found = materials.find_writers(materials.find_pieces(folder))
-        writers = [[materials.piece_opacity(path) for path in paths] for paths in found]
+        writers = [[full_ink(materials.piece_opacity(path)) for path in paths] for paths in found]
     pieces = [piece for writer in writers for piece in writer]
     writers = [[piece for piece in writer if is_thin(piece)] for writer in writers]
     known = [writer for writer in writers if len(writer) >= FEWEST_PIECES]
     return InkBank(hanzi=hanzi, scribbles=scribbles, pieces=pieces, writers=known)
+
+
+def full_ink(piece: np.ndarray) -> np.ndarray:
+    """A piece of ink, (h, w) float32 opacity, as its pen writes at full pressure, without the grey of its paper."""
+    strokes = piece[piece > 0.2]
+    level = max(0.3, float(np.percentile(strokes, 85))) if len(strokes) else 1.0
+    return ((piece / level - 0.15) / 0.85).clip(0, 1).astype(np.float32)
 
 
 def is_thin(piece: np.ndarray) -> bool:
@@ -160,16 +168,38 @@ def printed_page(rng: np.random.Generator, height: float, sources: Sources, mix:
     return Printed(page, boxes, photo=kind == "photo")
 
 
-def finished(
-    rng: np.random.Generator, printed: Printed, height: float, fonts: dict[str, list[str]], mix: AddedMix
-) -> Printed:
+def paste(rng: np.random.Generator, printed: Printed, height: float, sources: Sources, mix: PrintedMix) -> Printed:
+    """Stick a clipping of another printed side on the page, as notes on a tablet have it; its fields are gone."""
+    other = printed_page(rng, height * rng.uniform(0.6, 1), sources, mix).page
+    sides = [
+        (n, min(m, round(rng.uniform(*span) * height))) for n, m, span in zip(other.shape, printed.page.shape, CLIP)
+    ]
+    h, w = (min(sizes) for sizes in sides)
+    places = [
+        [int(rng.integers(whole.shape[axis] - n + 1)) for axis, n in enumerate((h, w))]
+        for whole in (other, printed.page)
+    ]
+    (top, left), (y, x) = places
+    page = printed.page.copy()
+    page[y : y + h, x : x + w] = other[top : top + h, left : left + w]
+    free = [field for field in printed.fields if not _overlap(field.room, Room(x, y, w, h))]
+    return printed._replace(page=page, fields=free)
+
+
+def _overlap(a: Room, b: Room) -> bool:
+    return a.x < b.x + b.w and b.x < a.x + a.w and a.y < b.y + b.h and b.y < a.y + a.h
+
+
+def finished(rng: np.random.Generator, printed: Printed, height: float, sources: Sources, mix: PageMix) -> Printed:
     """The printed side with what is printed on top of it, or as much of it as a picture holds."""
-    sides = CLOSE if rng.random() < mix.close_up else tuple((n, n) for n in LARGEST)
+    if rng.random() < mix.added.pasted:
+        printed = paste(rng, printed, height, sources, mix.printed)
+    sides = CLOSE if rng.random() < mix.added.close_up else tuple((n, n) for n in LARGEST)
     h, w = (min(n, round(rng.uniform(*span) * height)) for n, span in zip(printed.page.shape, sides))
     y, x = (int(rng.integers(n - side + 1)) for n, side in zip(printed.page.shape, (h, w)))
     printed = printed.window(Room(x, y, w, h))
-    for _, extra in drawn(rng, mix, EXTRAS):
-        extra(rng, printed.page, height, fonts)
+    for _, extra in drawn(rng, mix.added, EXTRAS):
+        extra(rng, printed.page, height, sources.fonts)
     return printed
 
 
@@ -177,5 +207,5 @@ def made_up(seed: int, sources: Sources, height: float, mix: PageMix) -> Triple:
     """The page of a seed, its print about `height` px high; the same seed, sources and mix give the same page."""
     rng = np.random.default_rng(seed)
     height *= float(np.exp(rng.normal(0, SPREAD)))
-    printed = finished(rng, printed_page(rng, height, sources, mix.printed), height, sources.fonts, mix.added)
+    printed = finished(rng, printed_page(rng, height, sources, mix.printed), height, sources, mix)
     return make_page(rng, printed, sources.bank, height, mix)

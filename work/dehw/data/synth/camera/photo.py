@@ -153,7 +153,7 @@ def to_bytes(page: np.ndarray) -> np.ndarray:
 PAPER: dict[str, Step] = {"back": back, "holes": things.holes, "stains": things.stains, "creases": things.creases}
 PHOTO: dict[str, Step] = {"spread": spread, "tint": tint, "slant": slant, "bend": bent, "desk": desk, "shade": shade}
 PHOTO |= {"dark": dark, "fade": fade}
-SCAN: dict[str, Step] = {"spread": spread, "tint": tint, "slant": slant}
+SCAN: dict[str, Step] = {"spread": spread, "tint": tint, "slant": slant, "edges": things.edges}
 SENSOR: dict[str, Step] = {"blur": blur, "bleach": bleach, "noise": noise, "speckle": speckle}
 COPY: dict[str, Step] = {"one_bit": one_bit}
 FILE: dict[str, Step] = {"jpeg": jpeg}

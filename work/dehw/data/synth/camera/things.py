@@ -23,6 +23,19 @@ def holes(rng: np.random.Generator, shot: Shot) -> Shot:
     return shot.each(lambda page: page * (1 - share) + dye * share)
 
 
+def edges(rng: np.random.Generator, shot: Shot) -> Shot:
+    """The dark about a sheet on a copier whose lid stands open: along one to three sides, soft or hard."""
+    height, width = shot.mask.shape
+    y, x = np.indices((height, width), np.float32)
+    rough = field(rng, height, width, 30) * width * np.float32(rng.uniform(0, 0.004))
+    factor = np.ones((height, width), np.float32)
+    for away in rng.permutation(np.stack([y, x, height - y, width - x]))[: rng.integers(1, 4)]:
+        soft = width * rng.uniform(0.001, 0.01)
+        light = 1 / (1 + np.exp((width * rng.uniform(0.005, 0.03) - away + rough) / soft).clip(0, 1e6))
+        factor *= 1 - rng.uniform(0.5, 0.95) * (1 - light)
+    return shot.filtered(factor[..., None])
+
+
 def stain(rng: np.random.Generator, size: int) -> np.ndarray:
     """A spot, smudge or ring of dirt as opacity (size, size) float32."""
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j].astype(np.float32)

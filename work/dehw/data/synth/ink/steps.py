@@ -50,13 +50,13 @@ def working(rng: np.random.Generator, sheet: Worksheet, writer: Writer) -> None:
 
 
 def write_line(rng: np.random.Generator, sheet: Worksheet, writer: Writer, room: Room) -> None:
-    """Write words one after another along a line, their middles at the room's."""
-    x = float(room.x)
+    """Write words one after another along a line, their middles at the room's, here and there uphill or downhill."""
+    x, slope = float(room.x), rng.normal(0, 0.012)
     while room.x + room.w - x > writer.hand.height:
         alpha = writer.word(rng, room.x + room.w - x)
         if alpha is None:
             return
-        top = round(room.y + (room.h - alpha.shape[0]) / 2 + rng.normal(0, 0.05) * room.h)
+        top = round(room.y + (room.h - alpha.shape[0]) / 2 + rng.normal(0, 0.05) * room.h + slope * (x - room.x))
         writer.lay(rng, sheet, alpha, (top, int(x)))
         x += alpha.shape[1] + writer.hand.height * rng.uniform(0.2, 0.8)
 

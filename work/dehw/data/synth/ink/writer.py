@@ -99,9 +99,11 @@ class Writer:
     def word(self, rng: np.random.Generator, room: float) -> np.ndarray | None:
         """Any writing at most about `room` px wide: (h, w) float32 opacity; None where nothing fits."""
         if self.bank.pieces and rng.random() < self.real:
-            for number in rng.integers(len(self.pieces), size=8):
+            for number in rng.integers(len(self.pieces), size=12):
                 h, w = self.pieces[number]
-                if w <= room and h <= min(3 * self.hand.height, 1.8 * w + 0.6 * self.hand.height):
+                like_words = w > 1.2 * h > 0.4 * self.hand.height  # rather than dots, dashes and signs
+                fits = w <= room and h <= min(3 * self.hand.height, 1.8 * w + 0.6 * self.hand.height)
+                if fits and (like_words or rng.random() < 0.3):
                     size = (max(2, round(w)), max(2, round(h)))
                     way = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
                     return cv2.resize(self.bank.pieces[number], size, interpolation=way)
