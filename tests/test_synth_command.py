@@ -15,7 +15,7 @@ from dehw.data.pairs import find_pairs
 from dehw.data.synth import sources
 from dehw.data.synth.ink import pen
 from dehw.data.synth.mix import PrintedMix
-from dehw.data.synth.printed import fonts
+from dehw.data.synth.printed import fonts, sides
 from dehw.data.synth.printed.kinds import KINDS
 from dehw.errors import InputError
 from dehw.files.images import read_image, read_mask, write_image
@@ -89,8 +89,8 @@ def test_clean_images_are_printed_at_the_height_asked_for(tmp_path):
     sheet = KINDS["exam"].typeset(np.random.default_rng(1), 12, ROLES).page
     write_image(tmp_path / "clean.png", sheet)
     given = sources.find_sources([tmp_path], [], None)
-    page = sources.printed_page(np.random.default_rng(0), 24, given, PrintedMix(clean=1.0)).page
-    measured = sources.clean_height(tmp_path / "clean.png")
+    page = sides.printed_page(np.random.default_rng(0), 24, given, PrintedMix(clean=1.0)).page
+    measured = sides.clean_height(tmp_path / "clean.png")
     assert np.allclose(page.shape[:2], [n * 24 / measured for n in sheet.shape[:2]], atol=1)
 
 

@@ -18,8 +18,8 @@ from dehw.data.synth.ink.blanks import Room
 from dehw.data.synth.ink.fields import FILLERS
 from dehw.data.synth.ink.writer import PENS, Writer
 from dehw.data.synth.mix import AddedMix, CameraMix, InkMix, PageMix, PrintedMix, load_mix, shares
-from dehw.data.synth.pages import lost, make_page, write_on
-from dehw.data.synth.printed import fonts
+from dehw.data.synth.pages import lost, made_up, make_page, write_on
+from dehw.data.synth.printed import fonts, sides
 from dehw.data.synth.printed.extras import EXTRAS
 from dehw.data.synth.printed.kinds import KINDS
 from dehw.data.synth.sheet import Field, Printed, Worksheet
@@ -92,7 +92,7 @@ def test_each_printed_side_has_print_and_fields_within_it_and_no_ink(kind):
     assert printed.page.dtype == np.uint8 and 0.002 < (printed.page.min(axis=2) < 250).mean() < 0.6
     for name, (x, y, w, h), _ in printed.fields:
         assert name in FILLERS and w > 0 and h > 0 and 0 <= y <= height - h and 0 <= x <= width - w
-    page = sources.made_up(3, SOURCES, 12, mix(PrintedMix(**{kind: 1.0}), ink=InkMix(none=1.0)))
+    page = made_up(3, SOURCES, 12, mix(PrintedMix(**{kind: 1.0}), ink=InkMix(none=1.0)))
     assert not page.mask.any() and np.array_equal(page.image, page.gt)
 
 
@@ -106,7 +106,7 @@ def test_what_is_printed_on_top_is_print(name):
     page = np.full((600, 500, 3), 255, np.uint8)
     EXTRAS[name](rng(2), page, 14, FONTS)
     assert 0 < (page.min(axis=2) < 250).mean() < 0.7
-    made = sources.made_up(1, SOURCES, 12, mix(added=AddedMix(**{name: 1.0}), ink=InkMix(none=1.0)))
+    made = made_up(1, SOURCES, 12, mix(added=AddedMix(**{name: 1.0}), ink=InkMix(none=1.0)))
     assert not made.mask.any() and np.array_equal(made.image, made.gt)
 
 
@@ -152,9 +152,9 @@ def test_probabilities_of_0_and_1_do_what_they_say():
 def test_the_same_seed_sources_and_mix_give_the_same_page():
     shipped = load_mix()
     for seed in range(4):
-        one, two = (sources.made_up(seed, SOURCES, 12, shipped) for _ in range(2))
+        one, two = (made_up(seed, SOURCES, 12, shipped) for _ in range(2))
         assert all(np.array_equal(a, b) for a, b in zip(one, two))
-    assert not np.array_equal(sources.made_up(9, SOURCES, 12, shipped).image, one.image)
+    assert not np.array_equal(made_up(9, SOURCES, 12, shipped).image, one.image)
 
 
 @pytest.mark.parametrize("name", CAMERA)
@@ -223,8 +223,8 @@ def test_boxes_of_clean_pages_are_fields(tmp_path):
     cv2.rectangle(page, (300, 60), (316, 76), (0, 0, 0), 2)
     cv2.imwrite(str(tmp_path / "page.png"), page)
     given = SOURCES._replace(clean=[tmp_path / "page.png"])
-    height = sources.clean_height(tmp_path / "page.png")
-    printed = sources.printed_page(rng(), height, given, PrintedMix(clean=1.0))
+    height = sides.clean_height(tmp_path / "page.png")
+    printed = sides.printed_page(rng(), height, given, PrintedMix(clean=1.0))
     x, y, w, h = next(field.room for field in printed.fields if field.room.x > 295)
     assert (x, y) == (302, 62) and w == h == 13
 
@@ -236,9 +236,9 @@ def test_missing_fonts_are_told_once_and_their_pages_left_out(monkeypatch, tmp_p
         found = fonts.system_fonts(folder)
     assert len(told) == 1 and "music" not in found
     given = SOURCES._replace(fonts=found)
-    assert set(sources.possible(PrintedMix(**EVERY), given)) == set(KINDS) - {"music", "invitation"}
+    assert set(sides.possible(PrintedMix(**EVERY), given)) == set(KINDS) - {"music", "invitation"}
     with pytest.raises(InputError, match="music"):
-        sources.possible(PrintedMix(music=1.0), given)
+        sides.possible(PrintedMix(music=1.0), given)
 
 
 def test_characters_that_a_font_lacks_are_not_printed_as_boxes():
@@ -248,12 +248,12 @@ def test_characters_that_a_font_lacks_are_not_printed_as_boxes():
 def test_a_clipping_is_print_and_takes_the_place_of_fields():
     for seed in range(4):
         notes = KINDS["loose"].typeset(rng(seed), 12, FONTS)
-        stuck = sources.paste(rng(seed), notes, 12, SOURCES, PrintedMix(exam=1.0))
+        stuck = sides.paste(rng(seed), notes, 12, SOURCES, PrintedMix(exam=1.0))
         rows, columns = np.nonzero((stuck.page != notes.page).any(axis=2))
         box = Room(columns.min(), rows.min(), np.ptp(columns), np.ptp(rows))
         assert len(stuck.fields) < len(notes.fields) and set(stuck.fields) < set(notes.fields)
-        assert not any(sources._overlap(field.room, box) for field in stuck.fields)
-    made = sources.made_up(1, SOURCES, 12, mix(added=AddedMix(pasted=1.0), ink=InkMix(none=1.0)))
+        assert not any(sides._overlap(field.room, box) for field in stuck.fields)
+    made = made_up(1, SOURCES, 12, mix(added=AddedMix(pasted=1.0), ink=InkMix(none=1.0)))
     assert not made.mask.any()
 
 

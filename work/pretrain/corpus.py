@@ -23,7 +23,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from dehw.data import materials  # noqa: E402
 from dehw.data.synth.mix import MIX, load_mix  # noqa: E402
-from dehw.data.synth.sources import find_sources, made_up  # noqa: E402
+from dehw.data.synth.pages import made_up  # noqa: E402
+from dehw.data.synth.sources import find_sources  # noqa: E402
 from dehw.eraser import Eraser  # noqa: E402
 from dehw.page import masks  # noqa: E402
 from dehw.page.layout import dark_pixels, print_height  # noqa: E402

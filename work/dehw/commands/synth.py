@@ -92,7 +92,7 @@ def _files(folder: Path, seed: int) -> tuple[Path, Path, Path]:
 
 def write_page(seed: int, folder: Path, print_height: float, mix: PageMix) -> None:
     """Make one page and write its three files."""
-    from dehw.data.synth.sources import made_up
+    from dehw.data.synth.pages import made_up
     from dehw.files.images import write_image
     from dehw.page.masks import to_file
 

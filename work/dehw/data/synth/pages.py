@@ -11,8 +11,11 @@ from dehw.data.synth.ink import steps
 from dehw.data.synth.ink.fields import FILLERS
 from dehw.data.synth.ink.writer import Writer
 from dehw.data.synth.mix import InkMix, PageMix, drawn
+from dehw.data.synth.printed.sides import finished, printed_page
 from dehw.data.synth.sheet import INK_SEEN, Printed, Triple, Worksheet
+from dehw.data.synth.sources import Sources
 
+SPREAD = 0.13  # of the print's height, as the deviation of its logarithm
 VISIBLE = 8  # grey levels between image and gt at which ink is seen
 LEAST_SEEN = 0.05  # share of a stroke that must be, or the camera lost it
 TRIES = 3  # a page with ink is written on again as long as nothing has come of it
@@ -64,3 +67,11 @@ def make_page(rng: np.random.Generator, printed: Printed, bank: InkBank, height:
     image, gt, soft = photograph(rng, page, printed.page, sheet.mask, mix.camera, file=printed.photo)
     mask = soft > INK_SEEN
     return Triple(image, gt, mask & ~lost(image, gt, mask))
+
+
+def made_up(seed: int, sources: Sources, height: float, mix: PageMix) -> Triple:
+    """The page of a seed, its print about `height` px high; the same seed, sources and mix give the same page."""
+    rng = np.random.default_rng(seed)
+    height *= float(np.exp(rng.normal(0, SPREAD)))
+    printed = finished(rng, printed_page(rng, height, sources, mix.printed), height, sources, mix)
+    return make_page(rng, printed, sources.bank, height, mix)
