@@ -41,7 +41,7 @@ def open_font(path: str, size: int) -> ImageFont.FreeTypeFont:
 @lru_cache(maxsize=512)
 def characters(path: str) -> frozenset[int]:
     """The code points that a font file has, of a collection's first font."""
-    return frozenset(typeface(Path(path)).getBestCmap() or {})
+    return frozenset(_typeface(Path(path)).getBestCmap() or {})
 
 
 @dataclass(eq=False)  # one typeface is itself only, so that it can be a key
@@ -67,7 +67,7 @@ def load_families(folder: Path) -> list[Family]:
     """
     families: dict[str, Family] = {}
     for path in sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in FONT_SUFFIXES):
-        font = typeface(path)
+        font = _typeface(path)
         name = f"{font['name'].getDebugName(1)} {font['name'].getDebugName(2)}"
         family = families.setdefault(name, Family(name))
         for code in font.getBestCmap() or {}:
@@ -77,7 +77,7 @@ def load_families(folder: Path) -> list[Family]:
     return list(families.values())
 
 
-def typeface(path: Path) -> TTFont:
+def _typeface(path: Path) -> TTFont:
     """The tables of a font file, of a collection's first font."""
     from fontTools.ttLib import TTCollection, TTFont
 

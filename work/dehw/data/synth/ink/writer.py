@@ -126,10 +126,9 @@ class Writer:
         if alpha is None:
             return
         if rng.random() < HURRY and min(alpha.shape) > 4:
-            line = pen.emphasis(rng, alpha.shape[1], alpha.shape[0], self.hand.width)[
-                : alpha.shape[0], : alpha.shape[1]
-            ]
-            middle = (alpha.shape[0] - line.shape[0]) // 2
+            height, width = alpha.shape
+            line = pen.emphasis(rng, width, height, self.hand.width)[:height, :width]
+            middle = (height - line.shape[0]) // 2
             view = alpha[middle : middle + line.shape[0], : line.shape[1]]
             np.maximum(view, line, out=view)
         self.pick(rng).trace(rng, sheet, alpha, spot)
