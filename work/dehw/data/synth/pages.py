@@ -16,7 +16,7 @@ from dehw.data.synth.sheet import INK_SEEN, Printed, Triple, Worksheet
 from dehw.data.synth.sources import Sources
 
 SPREAD = 0.13  # of the print's height, as the deviation of its logarithm
-VISIBLE = 8  # grey levels between image and gt at which ink is seen
+VISIBLE = 12  # grey levels between image and gt at which ink is seen
 LEAST_SEEN = 0.05  # share of a stroke that must be, or the camera lost it
 TRIES = 3  # a page with ink is written on again as long as nothing has come of it
 TEACHER_PENS = ("red", "red", "red", "green", "blue", "pencil", "tablet")
