@@ -11,7 +11,7 @@ from PIL import Image, TiffImagePlugin
 
 from dehw.files import MANY, images
 from dehw.files.pdf import PdfFile, PdfWriter
-from dehw.files.sheet import Sheet, Writer, page_name
+from dehw.files.sheet import DocumentWriter, Sheet, page_name
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -57,7 +57,7 @@ def open_document(path: str | Path) -> Iterator[Document]:
         document.close()
 
 
-class ImageWriter(Writer):
+class ImageWriter(DocumentWriter):
     """An image file of one page."""
 
     def __init__(self, path: str | Path, kind: str):
@@ -72,7 +72,7 @@ class ImageWriter(Writer):
             images.save(self.temporary, self.sheet.image, self.kind, self.sheet.metadata)
 
 
-class TiffWriter(Writer):
+class TiffWriter(DocumentWriter):
     """A TIFF of any number of pages. Pillow's own `save_all` would want all of them at once."""
 
     def __enter__(self) -> Self:
@@ -98,7 +98,7 @@ class TiffWriter(Writer):
             self.file.close()
 
 
-def new_document(path: str | Path, kind: str, source: Document | None) -> Writer:
+def new_document(path: str | Path, kind: str, source: Document | None) -> DocumentWriter:
     """What writes `path` as a document of a kind. source: where pages to be kept as they were come from."""
     if kind == "PDF":
         return PdfWriter(path, source if isinstance(source, PdfFile) else None)

@@ -12,7 +12,7 @@ import numpy as np
 
 from dehw.files import images
 from dehw.files.images import Metadata
-from dehw.files.sheet import DPI, INCH, Kept, Sheet, Writer, page_name
+from dehw.files.sheet import DPI, INCH, DocumentWriter, Kept, Sheet, page_name
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -66,7 +66,7 @@ class PdfFile:
         return pdf
 
 
-class PdfWriter(Writer):
+class PdfWriter(DocumentWriter):
     """A PDF made anew, in which nothing of an erased page lingers: pictures, and pages of `source` as they were.
 
     Pictures wait in one temporary file, encoded, until the end; so does the import of pages, which then share

@@ -44,7 +44,7 @@ def page_name(path: Path, index: int, count: int) -> str:
     return f"{path}, page {index + 1}," if count > 1 else str(path)
 
 
-class Writer(ABC):
+class DocumentWriter(ABC):
     """Writes a document; its file appears at `path` when the `with` block ends well. Raises PageError."""
 
     def __init__(self, path: str | Path):

@@ -18,7 +18,7 @@ from dehw.commands.erase.report import Outcome
 from dehw.eraser import Erased, Eraser, OnProgress
 from dehw.errors import InputError, PageError
 from dehw.files import documents, images
-from dehw.files.documents import Document, Sheet, Writer
+from dehw.files.documents import Document, DocumentWriter, Sheet
 from dehw.page.confidence import doubts
 
 READ_AHEAD = 16_000_000  # pixels of the largest page that is read, or written, while another one is erased
@@ -97,7 +97,7 @@ class Task:
             return [Outcome(str(self.job.source), number, None, "failed", warnings=cause) for number in numbers]
         return self.outcomes
 
-    def _finish(self, opened: ExitStack, document: Document, writer: Writer) -> None:
+    def _finish(self, opened: ExitStack, document: Document, writer: DocumentWriter) -> None:
         with opened:
             if self.job.kind == document.kind and all(each.status == "empty" for each in self.outcomes):
                 writer.copy(self.job.source)
@@ -107,7 +107,7 @@ class Task:
             writer.finish()
             writer.take_permissions(self.job.source)
 
-    def _erase_page(self, erase_page: ErasePage, document: Document, index: int, writer: Writer) -> Outcome:
+    def _erase_page(self, erase_page: ErasePage, document: Document, index: int, writer: DocumentWriter) -> Outcome:
         source, sheet = str(self.job.source), self.sheet
         name = f"{source}, page {index + 1}" if document.count > 1 else source
         done = Outcome(source, index + 1, str(self.job.target), "failed")
