@@ -24,7 +24,7 @@ TINY = 0.0625
 RATE, JUDGES_RATE, WEIGHT = 0.1, 0.2, 0.5
 
 
-class DocumentWriter:
+class Writer:
     """In the place of VisualDL's."""
 
     def __init__(self):
@@ -67,7 +67,7 @@ def training(folder, steps=4, adam=False, seed=1, against=True, writer=None):
         pace=loop.Pace(steps, log_every=1, checkpoint_every=2, validate_every=100),
         folder=folder,
         config={},
-        writer=writer or DocumentWriter(),
+        writer=writer or Writer(),
         sees_mask=True,
         adversary=adversary(adam) if against else None,
     )
@@ -204,7 +204,7 @@ def test_two_and_two_steps_are_four(tmp_path):
 
 
 def test_both_losses_are_logged(tmp_path):
-    writer = DocumentWriter()
+    writer = Writer()
     training(tmp_path, steps=2, writer=writer).run()
     assert set(writer.scalars) == {"train/loss", "train/discriminator_loss", "train/learning_rate"}
     assert list(writer.scalars["train/discriminator_loss"]) == [1, 2]
