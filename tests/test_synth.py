@@ -20,8 +20,8 @@ from dehw.data.synth.printed.drawings import qr_code
 from dehw.data.synth.printed.fonts import system_fonts
 from dehw.data.synth.printed.kinds import KINDS
 from dehw.data.synth.printed.typeset import Typesetter
-from dehw.data.synth.sheet import Printed, Worksheet
 from dehw.data.synth.words import everyday_hanzi, sentence
+from dehw.data.synth.worksheet import Printed, Worksheet
 from dehw.errors import InputError
 
 FONT_FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

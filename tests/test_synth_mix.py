@@ -22,7 +22,7 @@ from dehw.data.synth.pages import lost, made_up, make_page, write_on
 from dehw.data.synth.printed import fonts, sides
 from dehw.data.synth.printed.extras import EXTRAS
 from dehw.data.synth.printed.kinds import KINDS
-from dehw.data.synth.sheet import Field, Printed, Worksheet
+from dehw.data.synth.worksheet import Field, Printed, Worksheet
 from dehw.errors import ConfigError, InputError
 from dehw.files.images import read_image
 

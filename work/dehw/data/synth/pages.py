@@ -12,8 +12,8 @@ from dehw.data.synth.ink.fields import FILLERS
 from dehw.data.synth.ink.writer import Writer
 from dehw.data.synth.mix import InkMix, PageMix, drawn
 from dehw.data.synth.printed.sides import finished, printed_page
-from dehw.data.synth.sheet import INK_SEEN, Printed, Triple, Worksheet
 from dehw.data.synth.sources import Sources
+from dehw.data.synth.worksheet import INK_SEEN, Printed, Triple, Worksheet
 
 SPREAD = 0.13  # of the print's height, as the deviation of its logarithm
 VISIBLE = 12  # grey levels between image and gt at which ink is seen

@@ -15,8 +15,8 @@ import numpy as np
 from dehw.data.synth.ink import pen
 from dehw.data.synth.ink.steps import write_line
 from dehw.data.synth.ink.writer import Writer
-from dehw.data.synth.sheet import Field, Worksheet
 from dehw.data.synth.words import everyday_hanzi
+from dehw.data.synth.worksheet import Field, Worksheet
 
 Filler = Callable[[np.random.Generator, Worksheet, Writer, list[Field]], None]
 

@@ -8,7 +8,7 @@ import numpy as np
 from dehw.data.synth.ink import blanks, pen, sketches
 from dehw.data.synth.ink.blanks import Room
 from dehw.data.synth.ink.writer import Step, Writer
-from dehw.data.synth.sheet import INK_SEEN, Worksheet
+from dehw.data.synth.worksheet import INK_SEEN, Worksheet
 
 
 def answers(rng: np.random.Generator, sheet: Worksheet, writer: Writer) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dehw.data.materials import InkBank
 from dehw.data.synth.ink import pen
-from dehw.data.synth.sheet import Worksheet
+from dehw.data.synth.worksheet import Worksheet
 
 # kind of pen: RGB, opacity from and to, grain from and to (see pen.pressure), how often a pupil has it
 PENS: dict[str, tuple[tuple[int, int, int], tuple[float, float], tuple[float, float], float]] = {

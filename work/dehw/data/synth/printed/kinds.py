@@ -9,7 +9,7 @@ import numpy as np
 
 from dehw.data.synth.printed import forms, scripts
 from dehw.data.synth.printed.typeset import Typesetter, exam
-from dehw.data.synth.sheet import Printed
+from dehw.data.synth.worksheet import Printed
 
 Span = tuple[float, float]  # from, to, in heights of print
 

@@ -13,8 +13,8 @@ from dehw.data.synth.ink.blanks import Room
 from dehw.data.synth.mix import PageMix, PrintedMix, drawn, shares
 from dehw.data.synth.printed.extras import EXTRAS
 from dehw.data.synth.printed.kinds import KINDS
-from dehw.data.synth.sheet import Field, Printed
 from dehw.data.synth.sources import Sources
+from dehw.data.synth.worksheet import Field, Printed
 from dehw.errors import InputError
 from dehw.files.images import read_image
 from dehw.page.layout import print_height

@@ -11,8 +11,8 @@ from dehw.data.materials import open_font
 from dehw.data.synth.ink.blanks import Room
 from dehw.data.synth.printed.drawings import DRAWINGS, Ink, Place
 from dehw.data.synth.printed.fonts import legible
-from dehw.data.synth.sheet import Field, Printed
 from dehw.data.synth.words import everyday_hanzi, nonsense, sentence, words
+from dehw.data.synth.worksheet import Field, Printed
 
 VOWELS = "aāáǎàoōóǒòeēéěèiīíǐìuūúǔù"  # of pinyin
 NUMERATORS, DENOMINATORS = ("x+1", "1", "dy", "n", "2ab"), ("2", "dx", "x²−1", "n!", "c")
