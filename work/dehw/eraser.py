@@ -22,7 +22,7 @@ from dehw.page import confidence, layout, masks, paper, printed, qr, tiling
 from dehw.page.confidence import Confidence
 from dehw.page.layout import Layout
 from dehw.page.masks import BALANCED, Box
-from dehw.page.views import VIEWS, View, average
+from dehw.page.views import VIEWS, average, fuse
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -249,10 +249,10 @@ class Eraser:
         if seen is not None:
             windows = [window for window in windows if seen[window.keep].max() > settings.skip]
         segmenter = self._needed(self.segmenter)
+        asked = segmenter if forth is _same else lambda tiles: forth(segmenter(tiles))
 
         def ask(batch: Sequence[tiling.Tile]) -> Iterable[np.ndarray]:
-            tiles = _cut_page(page, batch, settings.window)
-            return average(lambda tiles: forth(segmenter(tiles)), views, tiles)
+            return np.asarray(average(asked, views, _cut_page(page, batch, settings.window)))
 
         def tell(done: int) -> None:
             progress("segment", number * len(windows) + done, looks * len(windows))
@@ -315,7 +315,7 @@ class Eraser:
 
         def paint(batch: Sequence[tiling.Tile]) -> Iterable[np.ndarray]:
             parts, holes = _cut_page(page, batch, settings.tile), _cut(mask, batch, settings.tile)
-            pixels = self._fuse(views, parts, holes)
+            pixels = fuse(self.generators, views, parts, holes)
             return [_to_page(values, tile) for tile, values in zip(batch, pixels)]
 
         def tell(done: int) -> None:
@@ -357,14 +357,6 @@ class Eraser:
             yield from zip(batch, answers)
             done += len(batch)
             tell(done)
-
-    def _fuse(self, views: Sequence[View], *inputs: np.ndarray) -> np.ndarray:
-        """Mean of the generators by weight, each averaged over the views: (N, 3, S, S) float32."""
-        total = sum(weight for _, weight in self.generators)
-        fused = np.zeros((), np.float32)
-        for network, weight in self.generators:
-            fused = fused + average(network, views, *inputs) * np.float32(weight / total)
-        return fused
 
     def _needed(self, network: Network | None) -> Network:
         if network is None:

@@ -12,10 +12,12 @@ from dehw.errors import PageError
 
 if TYPE_CHECKING:
     import numpy as np
+    import paddle
 
     from dehw.engine.pick import Network
     from dehw.eraser import Eraser
     from dehw.files.find import InputFile
+    from dehw.page.views import View
 
 STAGES = ("read", "segment", "erase", "compose", "write", "other")
 STAGE_OF = {  # the stage of the table whose time each stage of the Eraser is
@@ -70,6 +72,12 @@ class Counted:
         self.calls.append(len(inputs[0]))  # threads call it side by side, and += could lose one
         return self.network(*inputs)
 
+    def average(self, views: Sequence[View], *inputs: np.ndarray) -> np.ndarray | paddle.Tensor:
+        from dehw.page.views import average
+
+        self.calls += [len(inputs[0])] * len(views)
+        return average(self.network, views, *inputs)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.network, name)
 
@@ -108,10 +116,19 @@ class BlotFinder:
         self.network = network
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
+        self.network(*inputs)
+        return self._blots(*inputs)
+
+    def average(self, views: Sequence[View], *inputs: np.ndarray) -> np.ndarray:
+        from dehw.page.views import average
+
+        average(self.network, views, *inputs)
+        return self._blots(*inputs)  # which look the same from every side
+
+    @staticmethod
+    def _blots(tiles: np.ndarray) -> np.ndarray:
         import numpy as np
 
-        self.network(*inputs)
-        (tiles,) = inputs
         away = np.abs(tiles - np.array(BLOT, np.float32).reshape(1, 3, 1, 1) / 255).max(axis=1, keepdims=True)
         return (away < 0.25).astype(np.float32)  # coloured ink is farther from it
 
