@@ -36,6 +36,7 @@ ENGINES = {  # what runs the networks: the packages that bring it, and how to ge
 }
 EXTRAS = {  # what only some files or commands need
     "pypdfium2": "for PDFs: pip install pypdfium2",
+    "pikepdf": "for PDFs: pip install pikepdf",
     "pillow-heif": "for HEIC, the photos of some phones: pip install 'dehw[heic]'",
     "gradio": "for dehw serve, the page in the browser: pip install 'dehw[serve]'",
     "paddleseg": "for training: pip install 'dehw[train]'",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from PIL import Image, TiffImagePlugin
 
 from dehw.files import MANY, images
-from dehw.files.pdf import PdfFile, PdfWriter
+from dehw.files.pdf.read import PdfFile
+from dehw.files.pdf.write import PdfWriter
 from dehw.files.sheet import DocumentWriter, Sheet, page_name
 
 if TYPE_CHECKING:
@@ -64,12 +65,13 @@ class ImageWriter(DocumentWriter):
         super().__init__(path)
         self.kind = kind
 
-    def _add(self, sheet: Sheet) -> None:
+    def _add(self, sheet: Sheet) -> tuple[str, ...]:
         self.sheet = sheet
+        return ()
 
     def finish(self) -> None:
         with images.writing(self.path):
-            images.save(self.temporary, self.sheet.image, self.kind, self.sheet.metadata)
+            images.save(self.temporary, self.sheet.shown, self.kind, self.sheet.metadata)
 
 
 class TiffWriter(DocumentWriter):
@@ -81,9 +83,10 @@ class TiffWriter(DocumentWriter):
         self.stack.callback(self._close)
         return self
 
-    def _add(self, sheet: Sheet) -> None:
-        images.save(self.file, sheet.image, "TIFF", sheet.metadata)
+    def _add(self, sheet: Sheet) -> tuple[str, ...]:
+        images.save(self.file, sheet.shown, "TIFF", sheet.metadata)
         self.file.newFrame()
+        return ()
 
     def finish(self) -> None:
         with images.writing(self.path):

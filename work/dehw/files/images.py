@@ -52,13 +52,15 @@ MAX_DPI = 65535  # the most that JPEG can hold; what lies beyond is damage
 class Metadata:
     """What a page's file says beside its pixels.
 
-    dpi: across and down. exif carries no orientation: the pixels are upright. grey: the file knows no colour.
+    dpi: across and down. exif carries no orientation: the pixels are upright. grey: the file knows no colour;
+    bilevel: only black and white.
     """
 
     dpi: tuple[float, float] | None = None
     icc: bytes | None = None
     exif: bytes | None = None
     grey: bool = False
+    bilevel: bool = False
 
 
 def kind_of(path: str | Path) -> str | None:
@@ -133,7 +135,7 @@ def metadata_of(image: Image.Image) -> Metadata:
     grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
     icc = image.info.get("icc_profile") or b""
     fits = icc[16:20] == (b"GRAY" if grey else b"RGB ")  # ICC.1, section 7.2: the profile's colour space
-    return Metadata(_dpi(image), icc if fits else None, _exif(image), grey)
+    return Metadata(_dpi(image), icc if fits else None, _exif(image), grey, bilevel=image.mode == "1")
 
 
 def write_image(
@@ -155,7 +157,8 @@ def write_image(
 def save(target: Path | IO[bytes], image: np.ndarray, kind: str, metadata: Metadata, jpeg_quality: int = 95) -> None:
     """Encode (H, W, 3) or (H, W) uint8 into `target`, a path or an opened file; raises what Pillow raises.
 
-    metadata.grey has colour pixels written as grey: those that were grey keep their value.
+    metadata.grey has colour pixels written as grey: those that were grey keep their value. metadata.bilevel has them
+    written as 1 bit by the kinds that can, TIFF by CCITT G4.
     """
     if kind == "HEIF":
         _register_heif()
@@ -167,6 +170,9 @@ def save(target: Path | IO[bytes], image: np.ndarray, kind: str, metadata: Metad
     options.update({key: value for key, value in kept.items() if value})
     picture = Image.fromarray(image)
     picture = picture.convert("L") if metadata.grey else picture
+    if metadata.bilevel and kind in ("TIFF", "PNG", "BMP"):
+        picture = picture.convert("1", dither=Image.Dither.NONE)
+        options |= {"compression": "group4"} if kind == "TIFF" else {}
     try:
         picture.save(target, format=kind, **options)
     except (MemoryError, OSError):

@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
             erase_page = batch.with_eraser(eraser, **erase_options(args)) if eraser else None
-            for outcomes in batch.erase_all(erase_page, jobs, shown) if erase_page else ():
+            boxes = args.keep or (), args.only or ()
+            for outcomes in batch.erase_all(erase_page, jobs, shown, boxes) if erase_page else ():
                 report.add(outcomes)
     finally:  # what was done is told of an interrupted run too
         if args.report:
