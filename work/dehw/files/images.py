@@ -1,5 +1,6 @@
 """Pages as files: the one place where images are found, read and written (Pillow). See documents.py for many pages."""
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,6 +46,7 @@ ABOUT_THE_PAGE = (
     ExifTags.Base.Copyright,
 )
 SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations in which a page lies on its side (EXIF 2.3, tag 274)
+END, MORE = b"\xff\xd9", b"\x35\xa7" * 64  # a JPEG's end marker, and data that could stand before it
 MAX_DPI = 65535  # the most that JPEG can hold; what lies beyond is damage
 
 
@@ -199,6 +201,22 @@ def open_image(path: str | Path) -> Image.Image:
         return Image.open(path, formats=[kind])
 
 
+def with_end(path: str | Path, error: OSError) -> Image.Image:
+    """Open a JPEG that lacks nothing but its end marker; any other one raises `error`.
+
+    What follows complete pixels changes none of them, so that they are the same with and without more data.
+    """
+    content = Path(path).read_bytes()
+    ended = [Image.open(io.BytesIO(content + more + END), formats=["JPEG"]) for more in (b"", MORE)]
+    try:
+        complete = ended[0].tobytes() == ended[1].tobytes()
+    except OSError:
+        complete = False
+    if not complete:
+        raise error
+    return ended[0]
+
+
 @contextmanager
 def opened(path: str | Path) -> Iterator[Image.Image]:
     """Lend an opened image file; whatever goes wrong inside becomes a PageError that names it."""
@@ -213,6 +231,10 @@ def reading(name: str | Path) -> Iterator[None]:
         yield
     except (MemoryError, PageError):
         raise
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        cause = f"it has more than {most} megapixels, the most that is read"
+        raise PageError(f"{name} cannot be read: {cause}. Scan it at a lower resolution, or cut it up.") from error
     except Exception as error:  # a damaged or hostile file makes decoders raise nearly anything
         reason = "not an image, or damaged" if isinstance(error, Image.UnidentifiedImageError) else error
         raise PageError(f"{name} cannot be read: {reason}. Open it in a viewer and save it anew.") from error

@@ -54,7 +54,7 @@ def _sizes(document: Document) -> Iterator[int]:
 
 def _image_size(document: ImageFile, index: int) -> int:
     if document.kind == "TIFF":
-        document.image.seek(index)
+        document.image.seek(document.frames[index])
     return math.prod(document.image.size)
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 MAX_PIXELS = 80_000_000  # of a page, 240 MB: what asks for more is shown smaller
 MAX_DPI = 600  # finer pictures gain nothing; a page that is one picture of up to PHOTO pixels keeps all of them
 PHOTO = 24_000_000
-LEAST_DPI = 50  # a coarser picture is a background
 COVERS = 0.01  # share of the page that pictures of a density cover, to count
 NESTED = 8  # forms within forms
 INVISIBLE = 3  # PDF's text rendering mode of text that is only searched
@@ -49,7 +48,7 @@ class Picture:
 @dataclass
 class Layers:
     """pictures: in the order they are drawn. text, hidden: whether there is text to see, or only to search. drawn:
-    whether lines or areas are drawn on top of a picture.
+    whether there are lines, areas or notes, beside one area behind all pictures, such as white paper.
     """
 
     pictures: list[Picture] = field(default_factory=list)
@@ -128,7 +127,7 @@ def pixels(page: Layers, at: Frame) -> tuple[tuple[int, int], bool]:
     (across, down), share = _finest(page, at)
     width, height = at.size
     inch = INCH / at.unit
-    least = LEAST_DPI if share > 0.9 and not (page.text or page.drawn) else DPI
+    least = 0 if share > 0.9 and not (page.text or page.drawn) else DPI
     most = math.inf if share > 0.9 and width * across * height * down <= PHOTO else MAX_DPI
     density = max(across, down) * inch
     if density < least * 0.98:  # 1653 pixels on A4 are 200 dpi too
@@ -179,7 +178,7 @@ def _walk(content: pikepdf.Object, resources: pikepdf.Object, ctm: np.ndarray, d
     import pikepdf
 
     saved: list[tuple[np.ndarray, int]] = []
-    mode = 0
+    mode, painted = 0, False
     for operands, operator in pikepdf.parse_content_stream(content):
         word = str(operator)
         if word == "q":
@@ -194,7 +193,8 @@ def _walk(content: pikepdf.Object, resources: pikepdf.Object, ctm: np.ndarray, d
             found.hidden |= mode == INVISIBLE
             found.text |= mode != INVISIBLE
         elif word in PAINT:
-            found.drawn |= bool(found.pictures)
+            found.drawn |= bool(found.pictures) or painted
+            painted = True
         elif word == "INLINE IMAGE":
             inline = operands[0]
             found.pictures.append(Picture(None, "", inline, ctm, (inline.width, inline.height)))

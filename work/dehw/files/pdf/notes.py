@@ -16,7 +16,7 @@ IN_FRONT = ("/Link", "/Widget", "/Popup")  # are no part of a page's picture, or
 
 
 def is_drawn(note: pikepdf.Object) -> bool:
-    """Whether an annotation is drawn as a part of the page."""
+    """Whether an annotation is drawn as a part of the page's picture."""
     return note.get("/Subtype") not in IN_FRONT
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from dehw.files import images
 from dehw.files.images import Metadata
-from dehw.files.pdf import layers, mend
+from dehw.files.pdf import layers, mend, notes
 from dehw.files.pdf.layers import Frame, Layers
 from dehw.files.sheet import INCH, Sheet, page_name
 
@@ -80,6 +80,7 @@ class PdfFile:
         at = layers.frame(page)
         try:
             found = layers.layers(page)
+            found.drawn |= any(notes.is_drawn(note) for note in page.obj.get("/Annots", []))
         except MemoryError:
             raise
         except Exception:  # damaged content raises nearly anything; PDFium draws what it can of it

@@ -92,7 +92,7 @@ class PdfWriter(DocumentWriter):
     def _flatten(self, page: pikepdf.Page, sheet: Sheet) -> tuple[str, ...]:
         """Make a page a picture of itself; returns what is lost."""
         lost = {"its text can no longer be selected": _has_text(page)}
-        picture = encode.picture(sheet.image, sheet.metadata)
+        picture = encode.picture(sheet.shown, sheet.metadata)
         repaint.apply(self.pdf, page, repaint.whole(layers.frame(page), picture), self._wait)
         lost["its notes became part of its picture"] = bool(notes.drop(page, notes.is_drawn))
         return tuple(loss for loss, happens in lost.items() if happens)
@@ -110,6 +110,6 @@ def _has_text(page: pikepdf.Page) -> bool:
 
 def _points(sheet: Sheet) -> tuple[float, float]:
     """The (width, height) in points that a picture has on paper."""
-    height, width = sheet.image.shape[:2]
+    height, width = sheet.shown.shape[:2]
     across, down = sheet.metadata.dpi or (DPI, DPI)
     return width / across * INCH, height / down * INCH
