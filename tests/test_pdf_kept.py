@@ -105,6 +105,18 @@ def test_a_scan_is_replaced_in_its_own_place_and_its_words_stay(tmp_path, turn):
     np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
 
 
+def test_faint_pencil_goes_with_the_words_that_were_read_in_it(tmp_path):
+    image = np.full((250, 167, 3), 240, np.uint8)
+    image[120:140, 40:120] = 225
+    with pikepdf.new() as pdf:
+        words = "BT 3 Tr /F1 8 Tf 14 41 Td (secret) Tj ET"
+        add_page(pdf, over() + words, pictures=[picture(pdf, image)])
+        pdf.save(tmp_path / "in.pdf")
+    erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: sheet.image[..., 0] < 230)
+    [made] = pictures_of(tmp_path / "out.pdf")
+    assert made.min() > 232 and texts_of(tmp_path / "out.pdf") == [""]
+
+
 def strokes(*lines):
     """Content that draws lines of points in blue."""
     drawn = [" l ".join(f"{x} {y}" for x, y in line).replace(" l ", " m ", 1) + " l S" for line in lines]
@@ -174,6 +186,57 @@ def test_a_page_that_can_only_become_a_picture_says_what_it_loses(tmp_path):
     np.testing.assert_allclose(after.image[~mask_of(before)].astype(int), before.image[~mask_of(before)], atol=30)
 
 
+def test_a_signature_in_a_form_field_goes_and_the_field_stays(tmp_path):
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED)
+        field = note(pdf, "Widget", WRITTEN)
+        field.FT, field.T = Name.Sig, "signature"
+        page.obj.Annots = Array([field])
+        pdf.Root.AcroForm = Dictionary(Fields=Array([field]))
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+    assert b"14 46" not in contents_of(tmp_path / "out.pdf")
+    with pikepdf.open(tmp_path / "out.pdf") as after:
+        assert [each.T for each in after.Root.AcroForm.Fields] == ["signature"]
+
+
+def test_print_that_handwriting_crosses_stays_and_what_is_covered_goes(tmp_path):
+    """As by a brush, over a word that is no handwriting at all."""
+    with pikepdf.new() as pdf:
+        add_page(pdf, "BT /F1 8 Tf 10 70 Td () Tj (Print) Tj 0 -30 Td [(cov) -10 (ered)] TJ [-20] TJ ET " + WRITTEN)
+        pdf.save(tmp_path / "in.pdf")
+    mask = np.zeros((250, 167), bool)
+    mask[110:150, 20:130] = True  # 36 to 50 points from below
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask) == [()]
+    assert texts_of(tmp_path / "out.pdf") == ["Print"] and not is_flat(tmp_path / "out.pdf")
+
+
+def test_the_words_of_a_scan_that_cannot_be_told_apart_go_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("dehw.files.pdf.strokes._boxes", lambda pdf, index: [])
+    with pikepdf.new() as pdf:
+        words = "BT 3 Tr /F1 8 Tf 14 79 Td (Print) Tj ET"
+        add_page(pdf, over() + words, pictures=[picture(pdf, INKED)])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [("its text can no longer be selected",)]
+    assert texts_of(tmp_path / "out.pdf") == [""] and not is_flat(tmp_path / "out.pdf")
+
+
+def test_a_page_of_forms_without_end_is_drawn(tmp_path):
+    """Each of them draws the next one ten times over."""
+    with pikepdf.new() as pdf:
+        box, deeper = Array([0, 0, 60, 90]), None
+        for _ in range(9):
+            inside = Dictionary(XObject=Dictionary(X=deeper)) if deeper is not None else Dictionary()
+            about = Dictionary(Type=Name.XObject, Subtype=Name.Form, BBox=box, Resources=inside)
+            deeper = pdf.make_stream(b"/X Do " * 10 if deeper is not None else b"0 0 1 1 re f", about)
+        add_page(pdf, "/P0 Do", pictures=[deeper])
+        pdf.save(tmp_path / "in.pdf")
+    with open_document(tmp_path / "in.pdf") as document:
+        look = document.look(0)
+    assert look.layers.text and look.size == (167, 250)
+
+
 # -- nothing of the handwriting stays ------------------------------------------------------------------------
 
 
@@ -220,6 +283,14 @@ def test_a_picture_written_into_the_content_makes_the_page_a_picture(tmp_path):
         pdf.save(tmp_path / "in.pdf")
     clean(tmp_path)
     assert is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+
+
+def test_a_locked_pdf_that_anyone_may_open_is_erased(tmp_path):
+    with pikepdf.new() as pdf:
+        add_page(pdf, over(), pictures=[picture(pdf, INKED)])
+        pdf.save(tmp_path / "in.pdf", encryption=pikepdf.Encryption(owner="secret", user=""))
+    assert clean(tmp_path) == [()] and not has_ink(tmp_path / "out.pdf")
     assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
 
 

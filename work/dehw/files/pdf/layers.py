@@ -18,7 +18,7 @@ MAX_PIXELS = 80_000_000  # of a page, 240 MB: what asks for more is shown smalle
 MAX_DPI = 600  # finer pictures gain nothing; a page that is one picture of up to PHOTO pixels keeps all of them
 PHOTO = 24_000_000
 COVERS = 0.01  # share of the page that pictures of a density cover, to count
-NESTED = 8  # forms within forms
+NESTED, FORMS = 8, 10_000  # forms within forms, and of a page, that are looked into: a hostile page multiplies them
 INVISIBLE = 3  # PDF's text rendering mode of text that is only searched
 SHOW = ("Tj", "TJ", "'", '"')
 PAINT = ("S", "s", "f", "F", "f*", "B", "B*", "b", "b*", "sh")
@@ -48,13 +48,15 @@ class Picture:
 @dataclass
 class Layers:
     """pictures: in the order they are drawn. text, hidden: whether there is text to see, or only to search. drawn:
-    whether there are lines, areas or notes, beside one area behind all pictures, such as white paper.
+    whether there are lines, areas or notes, beside one area behind all pictures, such as white paper. forms: their
+    count.
     """
 
     pictures: list[Picture] = field(default_factory=list)
     text: bool = False
     hidden: bool = False
     drawn: bool = False
+    forms: int = 0
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,9 @@ def _draw(holder: pikepdf.Object, name: str, ctm: np.ndarray, depth: int, found:
         sizes = [(int(each.Width), int(each.Height)) for each in _with_masks(drawn)]
         found.pictures.append(Picture(holder, name, drawn, ctm, max(sizes, key=math.prod)))
     elif drawn.get("/Subtype") == "/Form":
+        found.forms += 1
+        if found.forms > FORMS:
+            raise ValueError(f"it has more than {FORMS} forms")
         inner = matrix(tuple(drawn.get("/Matrix", (1, 0, 0, 1, 0, 0)))) @ ctm
         _walk(drawn, drawn.get("/Resources", outer), inner, depth + 1, found)
 

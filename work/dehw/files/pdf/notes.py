@@ -36,15 +36,30 @@ def drop(page: pikepdf.Page, unwanted: Callable[[pikepdf.Object], bool]) -> int:
     return len(dropped)
 
 
+def bare_fields(page: pikepdf.Page, sheet: Sheet) -> None:
+    """Remove how form fields look which the mask touches, as a signature; the fields stay."""
+    at = layers.frame(page)
+    for note in page.obj.get("/Annots", []):
+        if note.get("/Subtype") == "/Widget" and "/AP" in note and sheet.mask is not None:
+            left, top, right, bottom = _place(note, at, sheet)
+            if sheet.mask[top:bottom, left:right].any():
+                del note["/AP"]
+
+
+def _place(note: pikepdf.Object, at: layers.Frame, sheet: Sheet) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of an annotation in pixels."""
+    height, width = sheet.image.shape[:2]
+    return layers.on_page([float(side) for side in note.Rect], at, (width, height))
+
+
 def drop_inks(page: pikepdf.Page, sheet: Sheet) -> None:
     """Remove the Ink annotations but those of which a part is spared."""
     at = layers.frame(page)
-    height, width = sheet.image.shape[:2]
 
     def unwanted(note: pikepdf.Object) -> bool:
         if note.get("/Subtype") != "/Ink" or sheet.spared is None:
             return note.get("/Subtype") == "/Ink"
-        left, top, right, bottom = layers.on_page([float(side) for side in note.Rect], at, (width, height))
+        left, top, right, bottom = _place(note, at, sheet)
         return not sheet.spared[top:bottom, left:right].any()
 
     if sheet.inked is not None:

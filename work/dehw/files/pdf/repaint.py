@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dehw.files.sheet import Sheet
 
 FAR = 40  # levels between two pixels that are seen as different
+NEAR = 8  # the same of faint pencil in a picture that is left as it is
 INSIDE, OUTSIDE = 0.02, 0.001  # shares of the mask, and of the rest, that may come out different
 LOSSLESS = ("/FlateDecode", "/LZWDecode", "/RunLengthDecode")
 WHITE = (255, 255, 255)
@@ -123,11 +124,15 @@ def _shows(look: Look, page: pikepdf.Page, change: Change, sheet: Sheet) -> bool
         trial.pages.append(page)
         changed = trial.pages[0]
         apply(trial, changed, change, lambda holder, key, new: holder.__setitem__(key, new.stream(trial)))
-        lighter, _, outside = _far(_drawn(trial, look), sheet)
-        if outside > OUTSIDE * sheet.mask.size or lighter > INSIDE * np.count_nonzero(sheet.mask):
+        near = FAR if change.pictures else NEAR
+        lighter, darker, outside = _far(_drawn(trial, look), sheet, near)
+        most = INSIDE * np.count_nonzero(sheet.mask)
+        if outside > OUTSIDE * sheet.mask.size or lighter > most:
             return False
-        changed.obj.Contents = trial.make_stream(strokes.bare(changed))
-        return _far(_drawn(trial, look), sheet)[1] <= INSIDE * np.count_nonzero(sheet.mask)
+        if darker > most and (look.layers.text or look.layers.drawn):
+            changed.obj.Contents = trial.make_stream(strokes.bare(changed))
+            darker = _far(_drawn(trial, look), sheet, near)[1]
+        return darker <= most
 
 
 def _drawn(pdf: pikepdf.Pdf, look: Look) -> np.ndarray:
@@ -146,9 +151,9 @@ def _drawn(pdf: pikepdf.Pdf, look: Look) -> np.ndarray:
         opened.close()
 
 
-def _far(shown: np.ndarray, sheet: Sheet) -> tuple[int, int, int]:
+def _far(shown: np.ndarray, sheet: Sheet, near: int) -> tuple[int, int, int]:
     """How many pixels of a page, (H, W, 3) uint8, are far from what they should be: lighter in the mask, darker in
-    it, and outside it.
+    it by more than `near` levels, and outside it.
     """
     assert sheet.mask is not None
     lighter = darker = outside = 0
@@ -157,10 +162,10 @@ def _far(shown: np.ndarray, sheet: Sheet) -> tuple[int, int, int]:
         want, mask = sheet.image[rows], sheet.mask[rows]
         if sheet.metadata.bilevel:
             want = cv2.threshold(want, 127, 255, cv2.THRESH_BINARY)[1]
-        above, below = (cv2.subtract(*pair).max(2) > FAR for pair in ((shown[rows], want), (want, shown[rows])))
-        lighter += np.count_nonzero(above & mask)
-        darker += np.count_nonzero(below & mask)
-        outside += np.count_nonzero((above | below) & ~mask)
+        above, below = (cv2.subtract(*pair).max(2) for pair in ((shown[rows], want), (want, shown[rows])))
+        lighter += np.count_nonzero((above > FAR) & mask)
+        darker += np.count_nonzero((below > near) & mask)
+        outside += np.count_nonzero((np.maximum(above, below) > FAR) & ~mask)
     return lighter, darker, outside
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     import pikepdf
     import pypdfium2
 
-WORD = 0.3  # share of a word's box that the mask holds, for the word to go
+HIDDEN_WORD, WORD = (
+    0.3,
+    0.7,
+)  # shares of a word's box that the mask holds, for it to go: of invisible text, and of print
 STROKE, DOUBT = 0.7, 0.35  # shares of a stroke's length: of handwriting, and of what may be some
 RULE = 0.9  # the same of handwriting, where all lines are level or upright, as no hand draws them
 STEP = 2.0  # pixels from one point of a stroke that is looked at to the next
@@ -57,7 +60,8 @@ def _words(
     if len(boxes) == len(modes):
         size = mask.shape[1], mask.shape[0]
         places = (layers.on_page(box, at, size) for box in boxes)
-        return [_share(mask[top:bottom, left:right]) > WORD for left, top, right, bottom in places], ()
+        shares = [_share(mask[top:bottom, left:right]) for left, top, right, bottom in places]
+        return [share > (HIDDEN_WORD if mode == INVISIBLE else WORD) for share, mode in zip(shares, modes)], ()
     hidden = [mode == INVISIBLE for mode in modes]
     return hidden, ("its text can no longer be selected",) if any(hidden) else ()
 
@@ -73,8 +77,17 @@ def _modes(instructions: Iterable) -> Iterator[int]:
             mode = saved.pop()
         elif word == "Tr":
             mode = int(operands[0])
-        elif word in SHOW:
+        elif _shows_text(operands, word):
             yield mode
+
+
+def _shows_text(operands: Any, word: str) -> bool:
+    """Whether an instruction makes a text of PDFium's: not an empty one."""
+    if word == "TJ":
+        import pikepdf
+
+        return any(isinstance(each, pikepdf.String) for each in operands[0])
+    return word in SHOW and len(bytes(operands[-1])) > 0
 
 
 def _boxes(pdf: pypdfium2.PdfDocument, index: int) -> list[tuple[float, float, float, float]]:
@@ -99,7 +112,7 @@ def _without_words(instructions: Iterable, covered: list[bool]) -> Iterator:
     number = 0
     for instruction in instructions:
         operands, operator = instruction
-        if str(operator) in SHOW:
+        if _shows_text(operands, str(operator)):
             if covered[number]:
                 nothing = pikepdf.Array() if str(operator) == "TJ" else pikepdf.String("")
                 instruction = pikepdf.ContentStreamInstruction([*operands[:-1], nothing], operator)

@@ -94,6 +94,7 @@ class PdfWriter(DocumentWriter):
         lost = {"its text can no longer be selected": _has_text(page)}
         picture = encode.picture(sheet.shown, sheet.metadata)
         repaint.apply(self.pdf, page, repaint.whole(layers.frame(page), picture), self._wait)
+        notes.bare_fields(page, sheet)
         lost["its notes became part of its picture"] = bool(notes.drop(page, notes.is_drawn))
         return tuple(loss for loss, happens in lost.items() if happens)
 
