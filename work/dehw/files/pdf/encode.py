@@ -112,7 +112,7 @@ class Spool:
         self.file.write(b"xref\n0 %d\n0000000000 65535 f \n%s" % (count, lines))
         self.file.write(b"trailer<</Size %d/Root %d 0 R>>\nstartxref\n%d\n%%%%EOF\n" % (count, count - 1, start))
         self.file.seek(0)
-        self.pdf = pikepdf.open(self.file)
+        self.pdf = pikepdf.open(self.file, access_mode=pikepdf.AccessMode.stream)
         return self.pdf
 
     def close(self) -> None:

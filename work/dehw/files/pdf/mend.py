@@ -18,7 +18,7 @@ def opened(path: Path, drawn: pypdfium2.PdfDocument) -> pikepdf.Pdf:
     import pikepdf
 
     try:
-        pdf = pikepdf.open(path)
+        pdf = pikepdf.open(path, access_mode=pikepdf.AccessMode.stream)  # a mapped file counts as memory
         if len(pdf.pages) == len(drawn):
             return pdf
         pdf.close()
