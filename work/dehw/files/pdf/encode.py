@@ -18,6 +18,9 @@ from dehw.files.images import Metadata
 if TYPE_CHECKING:
     import pikepdf
 
+# In the dictionary of a stream: which part of a spool it stands for, and the dictionary of that.
+WAITS, ABOUT = "/DehwWaits", "/DehwAbout"
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -83,43 +86,51 @@ def _about(image: np.ndarray) -> dict[str, object]:
 
 
 class Spool:
-    """Streams that wait on disk, in a PDF of their own, until another PDF takes them over."""
+    """The data of streams, which waits on disk: pikepdf keeps in memory whatever it is given."""
 
     def __init__(self, folder: Path):
         self.file = tempfile.TemporaryFile(dir=folder)
-        self.file.write(b"%PDF-1.7\n")
-        self.offsets: list[int] = []
-        self.pdf: pikepdf.Pdf | None = None
+        self.parts: list[tuple[int, int]] = []  # start and length
 
-    def add(self, encoded: Encoded) -> int:
-        """Write a stream; returns its number."""
+    def add(self, pdf: pikepdf.Pdf, encoded: Encoded) -> pikepdf.Object:
+        """Keep a stream's data; returns an object of a PDF that stands for it until `fill`."""
         import pikepdf
 
-        masks = "".join(f"{key} {self.add(mask)} 0 R" for key, mask in encoded.masks.items())
-        about = pikepdf.Dictionary(encoded.entries | {"/Length": len(encoded.data)}).unparse(resolved=True)
-        self._object(about[:-2] + masks.encode() + b">>\nstream\n" + encoded.data + b"\nendstream")
-        return len(self.offsets)
+        masks = {key: self.add(pdf, mask) for key, mask in encoded.masks.items()}
+        self.parts.append((self.file.tell(), len(encoded.data)))
+        self.file.write(encoded.data)
+        about = pikepdf.Dictionary(encoded.entries | masks)
+        return pikepdf.Stream(pdf, b"", pikepdf.Dictionary({WAITS: len(self.parts) - 1, ABOUT: about}))
 
-    def open(self) -> pikepdf.Pdf:
-        """The streams as objects of a PDF, whose numbers are those of `add`."""
+    def fill(self, path: Path) -> None:
+        """Append the data to a PDF saved with a plain table of its objects, as an update of those that stand for it."""
         import pikepdf
 
-        count = len(self.offsets) + 3
-        self._object(b"<</Type/Pages/Count 0/Kids[]>>")
-        self._object(f"<</Type/Catalog/Pages {count - 2} 0 R>>".encode())
-        start = self.file.tell()
-        lines = b"".join(b"%010d 00000 n \n" % offset for offset in self.offsets)
-        self.file.write(b"xref\n0 %d\n0000000000 65535 f \n%s" % (count, lines))
-        self.file.write(b"trailer<</Size %d/Root %d 0 R>>\nstartxref\n%d\n%%%%EOF\n" % (count, count - 1, start))
-        self.file.seek(0)
-        self.pdf = pikepdf.open(self.file, access_mode=pikepdf.AccessMode.stream)
-        return self.pdf
+        with pikepdf.open(path, access_mode=pikepdf.AccessMode.stream) as pdf:
+            found = [each for each in pdf.objects if isinstance(each, pikepdf.Stream) and WAITS in each]
+            heads = {each.objgen[0]: (int(each[WAITS]), self._head(each)) for each in found}
+            kept = {"/Root": pdf.trailer.Root, "/Size": len(pdf.objects) + 1}
+            kept |= {"/Info": pdf.trailer.Info} if "/Info" in pdf.trailer else {}
+            trailer = pikepdf.Dictionary(kept).unparse()
+        with open(path, "r+b") as file:
+            file.seek(-64, io.SEEK_END)
+            before = int(file.read().split(b"startxref")[1].split()[0])
+            table = b""
+            for number, (part, head) in heads.items():
+                table += b"%d 1\n%010d 00000 n \n" % (number, file.tell())
+                start, size = self.parts[part]
+                self.file.seek(start)
+                file.write(b"%d 0 obj\n%s\nstream\n%s\nendstream\nendobj\n" % (number, head, self.file.read(size)))
+            ends = trailer.removesuffix(b">>"), before, file.tell()
+            file.write(b"xref\n" + table + b"trailer%s/Prev %d>>\nstartxref\n%d\n%%%%EOF\n" % ends)
+
+    def _head(self, stream: pikepdf.Object) -> bytes:
+        """The dictionary of a stream, for its data."""
+        import pikepdf
+
+        about = pikepdf.Dictionary(dict(stream[ABOUT].items()))
+        about.Length = self.parts[int(stream[WAITS])][1]
+        return about.unparse(resolved=True)
 
     def close(self) -> None:
-        if self.pdf:
-            self.pdf.close()
         self.file.close()
-
-    def _object(self, content: bytes) -> None:
-        self.offsets.append(self.file.tell())
-        self.file.write(b"%d 0 obj\n%s\nendobj\n" % (len(self.offsets), content))

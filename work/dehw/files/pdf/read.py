@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pypdfium2
 
 EDGE = 0.005  # pixels, see _draw_exactly
-REOPEN = 16  # pages read before a PDF is opened anew, because PDFium keeps the contents of every page it has seen
+REOPEN = 8  # pages read before a PDF is opened anew, because PDFium keeps the contents of every page it has seen
 HIDDEN = 2  # the flag of an annotation that is not shown
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dehw.files import images
@@ -10,8 +12,6 @@ from dehw.files.pdf.encode import Encoded, Spool
 from dehw.files.sheet import DPI, INCH, DocumentWriter, Kept, Sheet
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pikepdf
     from typing_extensions import Self
 
@@ -28,7 +28,6 @@ class PdfWriter(DocumentWriter):
     def __init__(self, path: str | Path, source: PdfFile | None):
         super().__init__(path)
         self.source, self.count = source, 0
-        self.waiting: list[tuple[pikepdf.Object, str, int]] = []  # a dictionary, a key, and a picture of the spool
 
     def __enter__(self) -> Self:
         import pikepdf
@@ -68,14 +67,20 @@ class PdfWriter(DocumentWriter):
     def finish(self) -> None:
         import pikepdf
 
-        with images.writing(self.path):
+        with images.writing(self.path), tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".dehw-") as folder:
             try:
-                waiting = self.spool.open()
-                for holder, key, number in self.waiting:
-                    holder[key] = self.pdf.copy_foreign(waiting.get_object(number, 0))
                 self.pdf.remove_unreferenced_resources()  # pages may share a list of pictures that names the old ones
-                with open(self.temporary, "wb") as file:
-                    self.pdf.save(file)
+                draft = Path(folder, "draft.pdf")
+                self.pdf.save(
+                    draft,
+                    object_stream_mode=pikepdf.ObjectStreamMode.disable,
+                    compress_streams=False,
+                    stream_decode_level=pikepdf.StreamDecodeLevel.none,
+                )
+                self.spool.fill(draft)
+                with pikepdf.open(draft, access_mode=pikepdf.AccessMode.stream) as whole:
+                    with open(self.temporary, "wb") as file:
+                        whole.save(file, object_stream_mode=pikepdf.ObjectStreamMode.generate)
             except pikepdf.PdfError as error:
                 raise ValueError(error) from error
 
@@ -86,8 +91,8 @@ class PdfWriter(DocumentWriter):
         self.pdf.pages.append(pikepdf.Page(pikepdf.Dictionary(Type=pikepdf.Name("/Page"), MediaBox=box)))
 
     def _wait(self, holder: pikepdf.Object, key: str, picture: Encoded) -> None:
-        """Have a picture put into a dictionary at the end."""
-        self.waiting.append((holder, key, self.spool.add(picture)))
+        """Put a picture into a dictionary whose data waits."""
+        holder[key] = self.spool.add(self.pdf, picture)
 
     def _flatten(self, page: pikepdf.Page, sheet: Sheet) -> tuple[str, ...]:
         """Make a page a picture of itself; returns what is lost."""
