@@ -117,7 +117,7 @@ def cached(network: NetworkConfig, path: str | Path, size: Size) -> Path | bytes
     """
     path = Path(path)
     target = cache_folder() / f"{path.stem}-{size[0]}x{size[1]}-{_key(network, path, size)}.onnx"
-    if target.is_file():
+    if os.access(target, os.R_OK):  # Path.is_file raises where a folder on the way may not be entered
         return target
     model, _ = export(load(network, path), size)
     try:
