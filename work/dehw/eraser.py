@@ -268,16 +268,18 @@ class Eraser:
         thresholds, all alike, see masks.sensitive_threshold.
         """
         settings, upright = self.pipeline.mask, prepared.upright
-        prob = _to_size(prob, upright.shape[:2])
-        high = masks.sensitive_threshold(settings.threshold, sensitivity)
+        dark = None
+        if settings.spare:  # first of all, for the memory's sake
+            dark = prepared.dark if prepared.is_whole else layout.dark_pixels(upright)
+        prob, one = _to_size(prob, upright.shape[:2])
+        high = one * masks.sensitive_threshold(settings.threshold, sensitivity)
         if settings.low is None:
             mask = masks.threshold(prob, high)
         else:
-            mask = masks.hysteresis(prob, masks.sensitive_threshold(settings.low, sensitivity), high)
+            mask = masks.hysteresis(prob, one * masks.sensitive_threshold(settings.low, sensitivity), high)
         mask = masks.dilate(mask, settings.dilate)
-        if settings.spare:
-            dark = prepared.dark if prepared.is_whole else layout.dark_pixels(upright)
-            printed.spare(mask, dark, prob, masks.sensitive_threshold(settings.spare, sensitivity))
+        if dark is not None:
+            printed.spare(mask, dark, prob, one * masks.sensitive_threshold(settings.spare, sensitivity))
         return turn(mask, -prepared.turns)
 
     def erase(self, prepared: Prepared, mask: np.ndarray, progress: OnProgress = _untold) -> np.ndarray:
@@ -375,15 +377,17 @@ def _renew(prob: np.ndarray, seen: np.ndarray, above: float) -> None:
         np.copyto(old, new, where=old > above)
 
 
-def _to_size(prob: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """A probability, (h, w) float32 in [0, 1], at another (height, width); itself at its own."""
+def _to_size(prob: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray, float]:
+    """A probability, (h, w) float32 in [0, 1], at another (height, width), and what stands for 1 in it.
+
+    At its own size it is itself; else it becomes uint16, since float32 would be the most memory that a page takes.
+    """
     if prob.shape == size:
-        return prob
-    levels = np.empty(prob.shape, np.uint16)  # two pages of float32 would be the most memory that a page takes
+        return prob, 1.0
+    levels = np.empty(prob.shape, np.uint16)
     for row, values in zip(levels, prob):
         row[:] = np.rint(values * LEVELS)
-    levels = cv2.resize(levels, size[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.divide(levels, LEVELS, dtype=np.float32)
+    return cv2.resize(levels, size[::-1], interpolation=cv2.INTER_LINEAR), float(LEVELS)
 
 
 def _resize(image: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dehw.engine.machine import forget_peak
 from dehw.errors import PageError
 
 if TYPE_CHECKING:
@@ -181,6 +182,8 @@ class Bench:
             def message(self, text: str) -> None:
                 pass
 
+        if self.inked is not None:
+            pages = [replace(page, path=self._blotted(page.path)) for page in pages]
         jobs, _ = plan.make(pages, self.folder / "folder")
         started = time.perf_counter()
         for done in batch.erase_all(batch.with_eraser(self.eraser), jobs, Silent(len(jobs))):
@@ -197,6 +200,7 @@ class Bench:
             self.eraser.segmenter = BlotFinder(self.segmenter)
         copy = self.folder / "blotted" / path.name
         write_image(copy, blotted(self.eraser, read_image(path), self.inked or 0.0), kind=kind_of(path))
+        forget_peak()  # which is that of the copying
         return copy
 
     def _passes(self) -> tuple[int, int]:
