@@ -276,7 +276,7 @@ def test_a_heic_photo_keeps_its_exif_without_orientation(tmp_path):
         assert image.getexif().get(ORIENTATION, 1) == 1
 
 
-def test_without_pillow_heif_a_heic_photo_names_it(tmp_path, monkeypatch):
+def test_without_pillow_heif_a_heic_photo_names_it(tmp_path, monkeypatch, in_process):
     (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(PageError, match="photo.heic.*pip install pillow-heif"), open_document(tmp_path / "photo.heic"):

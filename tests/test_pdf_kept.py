@@ -22,6 +22,7 @@ from PIL import Image
 from test_documents import read_all
 
 from dehw.files.documents import new_document, open_document
+from dehw.files.pdf.read import Source
 
 INKED = paper(250, 167, (slice(120, 140), slice(40, 120)))
 
@@ -212,7 +213,7 @@ def test_print_that_handwriting_crosses_stays_and_what_is_covered_goes(tmp_path)
     assert texts_of(tmp_path / "out.pdf") == ["Print"] and not is_flat(tmp_path / "out.pdf")
 
 
-def test_the_words_of_a_scan_that_cannot_be_told_apart_go_and_that_is_said(tmp_path, monkeypatch):
+def test_the_words_of_a_scan_that_cannot_be_told_apart_go_and_that_is_said(tmp_path, monkeypatch, in_process):
     monkeypatch.setattr("dehw.files.pdf.strokes._boxes", lambda pdf, index: [])
     with pikepdf.new() as pdf:
         words = "BT 3 Tr /F1 8 Tf 14 79 Td (Print) Tj ET"
@@ -232,8 +233,7 @@ def test_a_page_of_forms_without_end_is_drawn(tmp_path):
             deeper = pdf.make_stream(b"/X Do " * 10 if deeper is not None else b"0 0 1 1 re f", about)
         add_page(pdf, "/P0 Do", pictures=[deeper])
         pdf.save(tmp_path / "in.pdf")
-    with open_document(tmp_path / "in.pdf") as document:
-        look = document.look(0)
+    look = Source(tmp_path / "in.pdf").look(0)
     assert look.layers.text and look.size == (167, 250)
 
 

@@ -12,9 +12,8 @@ import cv2
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from dehw.files import MANY, images
+from dehw.files.pdf.document import PdfFile, PdfWriter
 from dehw.files.pdf.layers import MAX_PIXELS
-from dehw.files.pdf.read import PdfFile
-from dehw.files.pdf.write import PdfWriter
 from dehw.files.sheet import DocumentWriter, Sheet, page_name
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 from dehw.errors import PageError
 from dehw.files.atomic import atomic_path
+from dehw.files.worker import heif, wire
 from dehw.page import masks
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -50,6 +51,7 @@ END, MORE = b"\xff\xd9", b"\x35\xa7" * 64  # a JPEG's end marker, and data that 
 MAX_DPI = 65535  # the most that JPEG can hold; what lies beyond is damage
 
 
+@wire.sent
 @dataclass(frozen=True)
 class Metadata:
     """What a page's file says beside its pixels.
@@ -163,7 +165,7 @@ def save(target: Path | IO[bytes], image: np.ndarray, kind: str, metadata: Metad
     written as 1 bit by the kinds that can, TIFF by CCITT G4.
     """
     if kind == "HEIF":
-        _register_heif()
+        heif.register()
     options = dict(OPTIONS.get(kind, {}))
     if kind == "JPEG":
         options["quality"] = jpeg_quality
@@ -196,9 +198,7 @@ def open_image(path: str | Path) -> Image.Image:
         kind = kind_of(path)
         if kind is None or kind == "PDF":
             raise Image.UnidentifiedImageError
-        if kind == "HEIF":
-            _register_heif()
-        return Image.open(path, formats=[kind])
+        return heif.HeifFile(Path(path)) if kind == "HEIF" else Image.open(path, formats=[kind])
 
 
 def with_end(path: str | Path, error: OSError) -> Image.Image:
@@ -254,14 +254,6 @@ def written(path: str | Path) -> Iterator[Path]:
     """Lend an atomic path; what goes wrong inside becomes a PageError that names it."""
     with writing(path), atomic_path(path) as temporary:
         yield temporary
-
-
-def _register_heif() -> None:
-    try:
-        import pillow_heif
-    except ImportError as error:
-        raise ValueError("HEIC needs one more package, pip install pillow-heif") from error
-    pillow_heif.register_heif_opener()
 
 
 def _kind_named(path: Path) -> str:

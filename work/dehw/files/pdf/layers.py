@@ -142,7 +142,7 @@ def pixels(page: Layers, at: Frame) -> tuple[tuple[int, int], bool]:
         size = round(width * across), round(height * down)
         if math.prod(size) <= MAX_PIXELS:
             return size, True
-    scale = min(across, math.sqrt(MAX_PIXELS / (width * height)))
+    scale = min(across, math.sqrt(MAX_PIXELS / (width * height)), MAX_PIXELS / max(width, height))
     return (math.ceil(width * scale - 1e-6), math.ceil(height * scale - 1e-6)), False
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dehw.files.sheet import A4
+from dehw.files.worker.limits import PAGES
 
 if TYPE_CHECKING:
     import pikepdf
@@ -19,11 +20,17 @@ def opened(path: Path, drawn: pypdfium2.PdfDocument) -> pikepdf.Pdf:
 
     try:
         pdf = pikepdf.open(path, access_mode=pikepdf.AccessMode.stream)  # a mapped file counts as memory
-        if len(pdf.pages) == len(drawn):
+    except pikepdf.PdfError:
+        return pikepdf.open(_copied(drawn))
+    try:
+        if len(pdf.pages) == len(drawn) or len(pdf.objects) < len(drawn):  # each page is an object: the rest is a lie
             return pdf
-        pdf.close()
     except pikepdf.PdfError:
         pass
+    except BaseException:
+        pdf.close()
+        raise
+    pdf.close()
     return pikepdf.open(_copied(drawn))
 
 
@@ -45,6 +52,8 @@ def _copied(drawn: pypdfium2.PdfDocument) -> io.BytesIO:
     """The pages of a PDF in a new one, as PDFium writes it."""
     import pypdfium2
 
+    if len(drawn) > PAGES.value:
+        raise ValueError(f"it has {len(drawn)} pages, of {PAGES.value} at most ({PAGES.variable})")
     new = pypdfium2.PdfDocument.new()
     whole = [index for index in range(len(drawn)) if can_import(drawn, index)]
     if whole:
