@@ -319,6 +319,22 @@ def test_a_path_stays_right_when_the_folder_changes(tmp_path, monkeypatch):
         assert len(pages_of("in.pdf")) == count
 
 
+@pytest.mark.slow
+def test_300_pages_pass_and_cost_the_worker_no_more_than_30(tmp_path, fresh):
+    """Nor do they leave files open there."""
+    costs = {}
+    for count in (30, 300):
+        save(tmp_path / "in.pdf", *[written_on] * count)
+        lost = erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: is_blue(sheet.image))
+        assert lost == [()] * count and len(pages_of(tmp_path / "out.pdf")) == count
+        about = Path(f"/proc/{fresh.process.pid}/status").read_text()
+        peak = int(about.split("VmHWM:")[1].split()[0]) >> 10
+        costs[count] = peak, len(os.listdir(f"/proc/{fresh.process.pid}/fd"))
+        fresh.stop()
+    print(costs)
+    assert costs[300][0] < costs[30][0] + 30 and costs[300][1] == costs[30][1]
+
+
 # -- what passes between the two -----------------------------------------------------------------------------
 
 

@@ -38,7 +38,6 @@ class Worker:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.process: subprocess.Popen[bytes] | None = None
-        self.owner = 0  # the process that started it: one that is forked off has none
         self.is_late = False
 
     def call(self, seconds: float, function: str, arguments: tuple) -> Any:
@@ -65,13 +64,11 @@ class Worker:
             return answer
 
     def _running(self) -> subprocess.Popen[bytes]:
-        if self.process is None or self.owner != os.getpid() or self.process.poll() is not None:
-            if self.owner == os.getpid():
-                self.stop()
+        if self.process is None or self.process.poll() is not None:
+            self.stop()
             command = [sys.executable, "-I", "-c", START, *sys.path]
             pipe, environment = subprocess.PIPE, os.environ | ONE_THREAD
             self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment)
-            self.owner = os.getpid()
         return self.process
 
     def _expire(self, process: subprocess.Popen[bytes]) -> None:
@@ -96,7 +93,7 @@ class Worker:
     def stop(self) -> None:
         """End the process, whatever it does."""
         process, self.process = self.process, None
-        if process is None or self.owner != os.getpid():
+        if process is None:
             return
         process.kill()
         process.wait()
@@ -106,8 +103,17 @@ class Worker:
                     stream.close()
 
 
+    def forget(self) -> None:
+        """Leave the process to that from which this one was forked off, and the lock to its threads."""
+        process, self.process, self.lock = self.process, None, threading.Lock()
+        for stream in (process.stdin, process.stdout) if process else ():
+            stream.raw.close()  # type: ignore[union-attr]  # without writing what waits to be sent
+
+
 WORKER = Worker()
-atexit.register(WORKER.stop)
+atexit.register(lambda: WORKER.stop())
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: WORKER.forget())
 
 
 def run(failing: str, function: Callable[..., T], *arguments: Any, times: float = 1) -> T:
