@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pikepdf
 
 MAX_PIXELS = 80_000_000  # of a page, 240 MB: what asks for more is shown smaller
+MAX_SIDE = 65_500  # pixels, of a JPEG
 MAX_DPI = 600  # finer pictures gain nothing; a page that is one picture of up to PHOTO pixels keeps all of them
 PHOTO = 24_000_000
 COVERS = 0.01  # share of the page that pictures of a density cover, to count
@@ -140,9 +141,9 @@ def pixels(page: Layers, at: Frame) -> tuple[tuple[int, int], bool]:
         across = down = max(across, down)
     else:
         size = round(width * across), round(height * down)
-        if math.prod(size) <= MAX_PIXELS:
+        if math.prod(size) <= MAX_PIXELS and max(size) <= MAX_SIDE:
             return size, True
-    scale = min(across, math.sqrt(MAX_PIXELS / (width * height)), MAX_PIXELS / max(width, height))
+    scale = min(across, math.sqrt(MAX_PIXELS / (width * height)), MAX_SIDE / max(width, height))
     return (math.ceil(width * scale - 1e-6), math.ceil(height * scale - 1e-6)), False
 
 
