@@ -208,6 +208,8 @@ def test_a_jpeg_without_its_end_marker_is_read_and_that_is_told(tmp_path, progre
     [sheet] = read_all(path)
     np.testing.assert_array_equal(sheet.image, whole.image)
     assert sheet.losses == ("its end marker was missing",)
+    np.testing.assert_array_equal(images.read_image(path), whole.image)
+    np.testing.assert_allclose(images.read_mask(path), whole.image[..., 0] / 255, atol=0.01)
     for rest in (0.3, 0.8):
         path.write_bytes(content[: int(len(content) * rest)])
         with pytest.raises(PageError, match="page.jpg cannot be read"):

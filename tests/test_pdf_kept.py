@@ -21,6 +21,7 @@ from pikepdf import Array, Dictionary, Name, OutlineItem
 from PIL import Image
 from test_documents import read_all
 
+from dehw.errors import PageError
 from dehw.files.documents import new_document, open_document
 from dehw.files.pdf.read import Source
 
@@ -214,7 +215,7 @@ def test_print_that_handwriting_crosses_stays_and_what_is_covered_goes(tmp_path)
 
 
 def test_the_words_of_a_scan_that_cannot_be_told_apart_go_and_that_is_said(tmp_path, monkeypatch, in_process):
-    monkeypatch.setattr("dehw.files.pdf.strokes._boxes", lambda pdf, index: [])
+    monkeypatch.setattr("dehw.files.pdf.strokes._texts", lambda pdf, index: ([], []))
     with pikepdf.new() as pdf:
         words = "BT 3 Tr /F1 8 Tf 14 79 Td (Print) Tj ET"
         add_page(pdf, over() + words, pictures=[picture(pdf, INKED)])
@@ -284,6 +285,46 @@ def test_a_picture_written_into_the_content_makes_the_page_a_picture(tmp_path):
     clean(tmp_path)
     assert is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
     assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+
+
+def test_strokes_in_a_form_make_the_page_a_picture(tmp_path):
+    """Also where they are but a small part of what is erased, and the rest is in a picture."""
+    box, pen = Array([0, 0, 60, 90]), b"0.08 0.12 0.78 RG 0.6 w 10 20 m 14 24 l 18 19 l 22 25 l S"
+    for name, inside in (("alone", ""), ("mixed", over())):
+        with pikepdf.new() as pdf:
+            form = pdf.make_stream(pen, Type=Name.XObject, Subtype=Name.Form, BBox=box, Resources=Dictionary())
+            scan = picture(pdf, paper(250, 167, (slice(40, 120), slice(20, 140))))
+            page = add_page(pdf, inside + "/X Do BT /F1 8 Tf 10 70 Td (Print) Tj ET", pictures=[scan])
+            page.Resources.XObject.X = form
+            pdf.save(tmp_path / "in.pdf")
+        clean(tmp_path)
+        assert is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf"), name
+        assert b"18 19 l" not in contents_of(tmp_path / "out.pdf"), name
+
+
+def test_a_brush_over_a_part_of_a_text_erases_that_part(tmp_path):
+    with pikepdf.new() as pdf:
+        add_page(pdf, "BT /F1 8 Tf 4 40 Td (Name: Robin) Tj 0 30 Td (Print) Tj ET")
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    mask = np.zeros(sheet.image.shape[:2], bool)
+    mask[105:150, 85:] = True
+    assert (sheet.image[mask] < 128).any()
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask) == [
+        ("its text can no longer be selected",)
+    ]
+    [after] = read_all(tmp_path / "out.pdf")
+    assert after.image[mask].min() > 200 and "Robin" not in texts_of(tmp_path / "out.pdf")[0]
+    np.testing.assert_allclose(after.image[~mask].astype(int), sheet.image[~mask], atol=30)
+
+
+def test_a_pdf_that_only_a_password_opens_is_named_with_the_remedy(tmp_path):
+    with pikepdf.new() as pdf:
+        add_page(pdf, "")
+        pdf.save(tmp_path / "in.pdf", encryption=pikepdf.Encryption(owner="secret", user="known"))
+    message = "in.pdf cannot be read: it is locked by a password, and has to be saved without one. Open it in a viewer"
+    with pytest.raises(PageError, match=message), open_document(tmp_path / "in.pdf"):
+        pass
 
 
 def test_a_locked_pdf_that_anyone_may_open_is_erased(tmp_path):

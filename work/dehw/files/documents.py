@@ -40,14 +40,9 @@ class ImageFile:
             if self.kind == "TIFF":
                 self.image.seek(self.frames[index])
             losses = _losses(self.image)
-            try:
-                page = images.upright(self.image)
-            except OSError as error:
-                if self.kind != "JPEG":
-                    raise
-                self.image = images.with_end(self.path, error)
-                page = images.upright(self.image)
-                losses += ("its end marker was missing",)
+            opened, self.image = self.image, images.whole(self.path, self.image)
+            losses += ("its end marker was missing",) if self.image is not opened else ()
+            page = images.upright(self.image)
             sheet = squared(Sheet(page, images.metadata_of(self.image), losses=losses))
             if self.count == 1:
                 self.image.close()  # or its pixels, 4 bytes each, would be held while the page is erased

@@ -85,7 +85,7 @@ def read_image(path: str | Path) -> np.ndarray:
     with opened(path) as image:
         if (count := count_pages(image)) > 1:
             raise ValueError(f"it holds {count} pages; save each as a file of its own")
-        return upright(image)
+        return upright(whole(path, image))
 
 
 def count_pages(image: Image.Image) -> int:
@@ -113,7 +113,7 @@ def turn(image: Image.Image) -> None:
 def read_mask(path: str | Path) -> np.ndarray:
     """Read a mask file: (H, W) float32 in [0, 1], 1 = handwriting. Raises PageError."""
     with opened(path) as image:
-        return masks.from_file(np.array(image.convert("L")))
+        return masks.from_file(np.array(whole(path, image).convert("L")))
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -201,20 +201,23 @@ def open_image(path: str | Path) -> Image.Image:
         return heif.HeifFile(Path(path)) if kind == "HEIF" else Image.open(path, formats=[kind])
 
 
-def with_end(path: str | Path, error: OSError) -> Image.Image:
-    """Open a JPEG that lacks nothing but its end marker; any other one raises `error`.
+def whole(path: str | Path, image: Image.Image) -> Image.Image:
+    """An opened image with its pixels decoded; another one for a JPEG that lacks nothing but its end marker.
 
     What follows complete pixels changes none of them, so that they are the same with and without more data.
     """
-    content = Path(path).read_bytes()
-    ended = [Image.open(io.BytesIO(content + more + END), formats=["JPEG"]) for more in (b"", MORE)]
     try:
-        complete = ended[0].tobytes() == ended[1].tobytes()
+        image.load()
+        return image
     except OSError:
-        complete = False
-    if not complete:
-        raise error
-    return ended[0]
+        if image.format not in ("JPEG", "MPO"):
+            raise
+        content = Path(path).read_bytes()
+        ended = [Image.open(io.BytesIO(content + more + END), formats=["JPEG"]) for more in (b"", MORE)]
+        with suppress(OSError):
+            if ended[0].tobytes() == ended[1].tobytes():
+                return ended[0]
+        raise
 
 
 @contextmanager

@@ -49,15 +49,15 @@ class Picture:
 @dataclass
 class Layers:
     """pictures: in the order they are drawn. text, hidden: whether there is text to see, or only to search. drawn:
-    whether there are lines, areas or notes, beside one area behind all pictures, such as white paper. forms: their
-    count.
+    whether there are lines, areas or notes, beside one area behind all pictures, such as white paper. forms: each
+    with its matrix, (3, 3), to the page's space.
     """
 
     pictures: list[Picture] = field(default_factory=list)
     text: bool = False
     hidden: bool = False
     drawn: bool = False
-    forms: int = 0
+    forms: list[tuple[pikepdf.Object, np.ndarray]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -214,10 +214,10 @@ def _draw(holder: pikepdf.Object, name: str, ctm: np.ndarray, depth: int, found:
         sizes = [(int(each.Width), int(each.Height)) for each in _with_masks(drawn)]
         found.pictures.append(Picture(holder, name, drawn, ctm, max(sizes, key=math.prod)))
     elif drawn.get("/Subtype") == "/Form":
-        found.forms += 1
-        if found.forms > FORMS:
+        if len(found.forms) == FORMS:
             raise ValueError(f"it has more than {FORMS} forms")
         inner = matrix(tuple(drawn.get("/Matrix", (1, 0, 0, 1, 0, 0)))) @ ctm
+        found.forms.append((drawn, inner))
         _walk(drawn, drawn.get("/Resources", outer), inner, depth + 1, found)
 
 

@@ -123,6 +123,8 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
         found, at = look.layers, look.frame
         if look.size != sheet.image.shape[1::-1]:
             return None
+        if any(strokes.are_in(form, ctm, at, sheet.mask) for form, ctm in found.forms):
+            return None  # others may show the same form
         content, losses = strokes.without(source.pdf, index, page, at, sheet.mask)
         change = Change(content=content, gone=gone)
         if content is not None and _shows(look, page, change, sheet):

@@ -102,7 +102,6 @@ class Worker:
                 if stream:
                     stream.close()
 
-
     def forget(self) -> None:
         """Leave the process to that from which this one was forked off, and the lock to its threads."""
         process, self.process, self.lock = self.process, None, threading.Lock()
