@@ -287,6 +287,39 @@ def test_a_picture_written_into_the_content_makes_the_page_a_picture(tmp_path):
     assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
 
 
+def test_attached_files_stay(tmp_path):
+    """Also one that hangs on a page which becomes a picture."""
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED)
+        pdf.attachments["key.txt"] = pikepdf.AttachedFileSpec(pdf, b"the answers")
+        pin = note(pdf, "FileAttachment", "", (2, 2, 6, 6))
+        pin.FS = pikepdf.AttachedFileSpec(pdf, b"more of them", filename="more.txt").obj
+        page.obj.Annots = Array([note(pdf, "Stamp", WRITTEN), pin])
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    assert is_flat(tmp_path / "out.pdf")
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        assert pdf.attachments["key.txt"].get_file().read_bytes() == b"the answers"
+        [left] = pdf.pages[0].Annots
+        assert left.FS.EF.F.read_bytes() == b"more of them"
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_a_digital_signature_that_is_broken_is_told_once(tmp_path, is_signed):
+    with pikepdf.new() as pdf:
+        for _ in range(2):
+            add_page(pdf, PRINTED + WRITTEN)
+        field = Dictionary(Type=Name.Annot, Subtype=Name.Widget, FT=Name.Sig, T="s", Rect=Array([0, 0, 0, 0]))
+        if is_signed:
+            field.V = Dictionary(Type=Name.Sig, Filter=Name("/Adobe.PPKLite"), ByteRange=Array([0, 1, 2, 3]))
+        field = pdf.make_indirect(field)
+        pdf.pages[1].obj.Annots = Array([field])
+        pdf.Root.AcroForm = Dictionary(Fields=Array([Dictionary(T="group", Kids=Array([field]))]), SigFlags=3)
+        pdf.save(tmp_path / "in.pdf")
+    first, second = clean(tmp_path)
+    assert any("digital signature no longer holds" in loss for loss in first) == is_signed and not second
+
+
 def test_strokes_in_a_form_make_the_page_a_picture(tmp_path):
     """Also where they are but a small part of what is erased, and the rest is in a picture."""
     box, pen = Array([0, 0, 60, 90]), b"0.08 0.12 0.78 RG 0.6 w 10 20 m 14 24 l 18 19 l 22 25 l S"

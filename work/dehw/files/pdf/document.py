@@ -103,6 +103,8 @@ class PdfWriter(DocumentWriter):
         index = len(self.pages)
         file = self.folder / f"{index}.change"
         losses = self._change(index, sheet, file)
+        if self.source and not any(isinstance(each, Path) for each in self.pages):
+            losses += client.run(f"{self.path} cannot be written", write.losses, self.source.place)
         self.pages.append(file)
         return losses
 

@@ -14,24 +14,26 @@ if TYPE_CHECKING:
     import pypdfium2
 
 
-def opened(path: Path, drawn: pypdfium2.PdfDocument) -> pikepdf.Pdf:
-    """Open a PDF that PDFium, which bears more, has opened as `drawn`; with as many pages."""
+def opened(path: Path, drawn: pypdfium2.PdfDocument) -> tuple[pikepdf.Pdf, bool]:
+    """Open a PDF that PDFium, which bears more, has opened as `drawn`; with as many pages. Tells whether it was mended,
+    so that only its pages are there.
+    """
     import pikepdf
 
     try:
         pdf = pikepdf.open(path, access_mode=pikepdf.AccessMode.stream)  # a mapped file counts as memory
     except pikepdf.PdfError:
-        return pikepdf.open(_copied(drawn))
+        return pikepdf.open(_copied(drawn)), True
     try:
         if len(pdf.pages) == len(drawn) or len(pdf.objects) < len(drawn):  # each page is an object: the rest is a lie
-            return pdf
+            return pdf, False
     except pikepdf.PdfError:
         pass
     except BaseException:
         pdf.close()
         raise
     pdf.close()
-    return pikepdf.open(_copied(drawn))
+    return pikepdf.open(_copied(drawn)), True
 
 
 def can_import(pdf: pypdfium2.PdfDocument, index: int) -> bool:

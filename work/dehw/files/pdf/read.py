@@ -43,7 +43,7 @@ class Source:
         self.path, self.seen = path, 0
         self.pdf = _opened(path)
         try:
-            self.content = mend.opened(path, self.pdf)
+            self.content, self.is_mended = mend.opened(path, self.pdf)
         except BaseException:
             self.pdf.close()
             raise

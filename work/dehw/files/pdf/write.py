@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # What is known of a page in the output: the file with its Change, or one of these.
 AS_IT_WAS, EMPTY = "as it was", "empty"
+FIELDS = 10_000  # of a form, that are looked through for a signature: a damaged one may be a ring
 
 
 def change(path: Path, index: int, sheet: Sheet, file: Path) -> tuple[str, ...]:
@@ -42,6 +43,16 @@ def flatten(path: Path, index: int, sheet: Sheet, file: Path) -> tuple[str, ...]
     page = read.source(path).content.pages[index]
     change = replace(_flat(page, sheet), emptied=True)
     return _save(change, file, ("it became a picture, without text, links and fields",))
+
+
+def losses(path: Path) -> tuple[str, ...]:
+    """What a PDF loses as a whole where a page of it is erased, a phrase each."""
+    source = read.source(path)
+    lost = {
+        "the digital signature no longer holds, as it signs what is erased": _is_signed(source.content),
+        "the file is damaged, and only its pages are kept, no outline, fields and attached files": source.is_mended,
+    }
+    return tuple(loss for loss, happens in lost.items() if happens)
 
 
 def picture(sheet: Sheet, file: Path) -> tuple[str, ...]:
@@ -98,7 +109,7 @@ def assemble(path: Path | None, pages: Sequence[Path | str], target: Path, folde
 
 def _copy(path: Path) -> pikepdf.Pdf:
     source = read.source(path)
-    return mend.opened(path, source.pdf)
+    return mend.opened(path, source.pdf)[0]
 
 
 def _apply(pdf: pikepdf.Pdf, index: int, file: Path, spool: Spool) -> None:
@@ -136,6 +147,24 @@ def _has_text(page: pikepdf.Page) -> bool:
     except Exception:  # see Source.look
         return True
     return found.text or found.hidden
+
+
+def _is_signed(pdf: pikepdf.Pdf) -> bool:
+    """Whether a PDF's form holds a signature, not just a field for one."""
+    import pikepdf
+
+    try:
+        nodes, seen = list(pdf.Root.get("/AcroForm", {}).get("/Fields", [])), 0
+        while nodes and seen < FIELDS:
+            node, seen = nodes.pop(), seen + 1
+            if isinstance(node.get("/V"), pikepdf.Dictionary) and "/ByteRange" in node.V:
+                return True
+            nodes.extend(node.get("/Kids", []))
+    except MemoryError:
+        raise
+    except Exception:  # a damaged form raises nearly anything
+        pass
+    return False
 
 
 def _points(sheet: Sheet) -> tuple[float, float]:

@@ -67,8 +67,9 @@ class Worker:
         if self.process is None or self.process.poll() is not None:
             self.stop()
             command = [sys.executable, "-I", "-c", START, *sys.path]
-            pipe, environment = subprocess.PIPE, os.environ | ONE_THREAD
-            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment)
+            pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL  # decoders print what they make of damaged files
+            environment = os.environ | ONE_THREAD
+            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere, env=environment)
         return self.process
 
     def _expire(self, process: subprocess.Popen[bytes]) -> None:
