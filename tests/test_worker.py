@@ -20,11 +20,13 @@ from pikepdf import Array, Dictionary, Name
 
 from dehw.commands.serve.limits import Limits
 from dehw.errors import ConfigError, InputError, PageError
+from dehw.files import images
 from dehw.files.documents import new_document, open_document
 from dehw.files.images import Metadata
 from dehw.files.pdf import document, read, write
 from dehw.files.sheet import Sheet
 from dehw.files.worker import client, wire
+from dehw.files.worker import heif as worker_heif
 from dehw.files.worker.client import WorkerLost
 
 WORK = Path(__file__).parents[1] / "work"
@@ -399,6 +401,18 @@ def test_an_error_of_the_worker_keeps_its_kind_and_tells_where_it_happened(tmp_p
     assert "Traceback" in str(caught.value.__cause__)
     with pytest.raises(OSError, match="No such file"):
         client.run("", write.picture, Sheet(page(), Metadata()), tmp_path / "no" / "folder")
+
+
+def test_a_heic_photo_is_decoded_in_the_worker(tmp_path, fresh, losing):
+    heif = pytest.importorskip("pillow_heif")
+    image = np.linspace(0, 255, 40 * 30 * 3).reshape(40, 30, 3).astype(np.uint8)
+    heif.from_bytes("RGB", (30, 40), image.tobytes()).save(tmp_path / "a.heic", quality=95)
+    expected = np.asarray(heif.open_heif(tmp_path / "a.heic"))
+    np.testing.assert_array_equal(images.read_image(tmp_path / "a.heic"), expected)
+    assert images.image_size(tmp_path / "a.heic") == (40, 30) and fresh.process
+    losing |= {worker_heif.decode}
+    with pytest.raises(PageError, match="a.heic cannot be read: crashed"):
+        pages_of(tmp_path / "a.heic")
 
 
 def test_only_pdfs_and_heic_start_the_worker(tmp_path, fresh):

@@ -124,6 +124,16 @@ def pixels(path: Path, index: int) -> int:
     return max(math.prod(look.size), *(math.prod(picture.size) for picture in look.layers.pictures), 0)
 
 
+def at_density(path: Path, number: int, dpi: float) -> np.ndarray:
+    """One page of a PDF, whichever remains of `number` divided by their count: (H, W, 3) uint8 RGB."""
+    pdf = _opened(path)
+    try:
+        page = pdf[number % len(pdf)].render(scale=dpi / INCH).to_numpy()
+    finally:
+        pdf.close()
+    return cv2.cvtColor(page, cv2.COLOR_BGR2RGB)
+
+
 def draw(pdf: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, size: tuple[int, int], exact: bool) -> np.ndarray:
     """Draw a page as (H, W, 3) uint8 RGB at (width, height). exact: as _draw_exactly does."""
     import pypdfium2

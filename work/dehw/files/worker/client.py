@@ -18,6 +18,8 @@ from dehw.files.worker.limits import MEMORY, PATIENCE, SECONDS
 
 T = TypeVar("T")
 
+PIPE = 1 << 20  # bytes, where the system can: a page of 10 MB then takes 10 turns of the two processes, not 170
+
 # Isolated, so that no file of the current folder is imported; from where this process imports, instead.
 START = "import sys; sys.path[:] = sys.argv[1:]; from dehw.files.worker import child; child.main()"
 # Each thread that might be started takes address space.
@@ -68,8 +70,9 @@ class Worker:
             self.stop()
             command = [sys.executable, "-I", "-c", START, *sys.path]
             pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL  # decoders print what they make of damaged files
-            environment = os.environ | ONE_THREAD
-            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere, env=environment)
+            self.process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=nowhere, env=os.environ | ONE_THREAD, pipesize=PIPE
+            )
         return self.process
 
     def _expire(self, process: subprocess.Popen[bytes]) -> None:
