@@ -48,7 +48,8 @@ class PdfFile:
         """
         name = page_name(self.path, index, self.count)
         if self.lost >= LOST:
-            raise PageError(f"{name} was not tried: {LOST} pages of this file before it could not be read or written.")
+            cause = f"{LOST} pages of this file before it took too much, or crashed their decoder"
+            raise PageError(f"{name} was not tried: {cause}. Print the file into a new PDF.")
         try:
             return client.run(f"{name} cannot be {done}", function, self.place, index, *arguments, times=times)
         except WorkerLost:
@@ -94,7 +95,8 @@ class PdfWriter(DocumentWriter):
             return "itself" if stays else "empty"
         except (PageError, ValueError, OSError) as error:
             if self._is_over(self.source.path):
-                raise PageError(f"{self.path} stays as it is: its page {index + 1} would be lost ({error})") from error
+                lost = f"its page {index + 1} would be lost ({error})"
+                raise PageError(f"{self.path} stays as it is: {lost}. Choose another place for the output.") from error
             self.unkept += 1
             self.pages[-1] = write.EMPTY
             return "empty"

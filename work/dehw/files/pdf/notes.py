@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from dehw.files.sheet import Sheet
 
-IN_FRONT = ("/Link", "/Widget", "/Popup", "/FileAttachment")  # are no part of a page's picture, or work in front of it
+IN_FRONT = ("/Link", "/Widget", "/Popup")  # are no part of a page's picture, or work in front of it
+PINNED = "/FileAttachment"  # drawn, but what it holds is kept
 
 
 def is_drawn(note: pikepdf.Object) -> bool:

@@ -59,9 +59,7 @@ def answer(function: str, arguments: tuple) -> tuple[str | None, Any, str]:
             raise ValueError(f"{module} is not the worker's")
         return None, getattr(importlib.import_module(module), name)(*arguments), ""
     except Exception as error:
-        kinds = ("MemoryError", "PageError", "ImportError", "OSError")
-        names = [each.__name__ for each in type(error).__mro__]
-        kind = next((kind for kind in kinds if kind in names), "ValueError")
+        kind = next((each.__name__ for each in (MemoryError, OSError) if isinstance(error, each)), "ValueError")
         return kind, str(error), traceback.format_exc()[-TRACE:]
 
 

@@ -24,7 +24,6 @@ PIPE = 1 << 20  # bytes, where the system can: a page of 10 MB then takes 10 tur
 START = "import sys; sys.path[:] = sys.argv[1:]; from dehw.files.worker import child; child.main()"
 # Each thread that might be started takes address space.
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")} | {"MALLOC_ARENA_MAX": "2"}
-RAISED = {"OSError": OSError, "ImportError": ImportError, "PageError": PageError}
 
 
 class WorkerLost(PageError):
@@ -54,6 +53,8 @@ class Worker:
                 assert process.stdin and process.stdout
                 wire.write(process.stdin, (seconds, function, arguments))
                 answer = wire.read(process.stdout)
+                if not (isinstance(answer, tuple) and len(answer) == 3):
+                    raise ValueError("no answer")
             except (OSError, EOFError, ValueError) as error:
                 raise WorkerLost(self._cause(seconds)) from error
             except BaseException:  # such as Ctrl-C: an answer may be on its way that nobody will read
@@ -123,7 +124,7 @@ def run(failing: str, function: Callable[..., T], *arguments: Any, times: float 
     """Call a function of dehw.files in the worker. Its arguments and what it returns are such as wire can send.
 
     failing: what is told where it is lost, such as "a.pdf cannot be read". times: how much more than SECONDS it
-    may take. Raises WorkerLost, and ValueError, OSError, ImportError or PageError where the function raises such a one.
+    may take. Raises WorkerLost, OSError where the function does, and ValueError for all else that it raises.
     """
     try:
         answer = WORKER.call(times * SECONDS.value, f"{function.__module__}:{function.__qualname__}", arguments)
@@ -134,7 +135,7 @@ def run(failing: str, function: Callable[..., T], *arguments: Any, times: float 
         more = f"it needs more than {MEMORY.value} MB. Set {MEMORY.variable} higher"
         raise WorkerLost(f"{failing}: {more}, or save it anew.")
     if kind:
-        raise RAISED.get(kind, ValueError)(value) from RuntimeError(trace)
+        raise (OSError if kind == "OSError" else ValueError)(value) from RuntimeError(trace)
     return value
 
 

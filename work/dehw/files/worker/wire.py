@@ -51,7 +51,7 @@ def read(stream: IO[bytes]) -> Any:
 
 def _packed(value: Any, data: list) -> Any:
     """A value for JSON; the data of its arrays and bytes goes to a list."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and str(value.dtype) in DTYPES:
         data.append(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
         return {"array": [str(value.dtype), *value.shape]}
     if isinstance(value, bytes):
