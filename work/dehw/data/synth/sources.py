@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from dehw.data.synth import typeset
 from dehw.data.synth.pages import Triple, make_page
 from dehw.files.find import find_pages
 from dehw.files.images import read_image
-from dehw.page.layout import print_height
+from dehw.page.characters import print_height
 from dehw.page.masks import threshold
 
 TRIAL_DPI = 150  # a PDF's print is measured at this resolution
@@ -67,7 +68,8 @@ def find_ink(folder: Path) -> InkBank:
     pieces = []
     if any(folder.rglob("gts")):
         for pair in find_pairs(folder):
-            page = decode(pair, materials.PRINT_HEIGHT)
+            height = print_height(read_image(pair.image)) or materials.PRINT_HEIGHT
+            page = decode(replace(pair, factor=materials.PRINT_HEIGHT / height))
             pieces += materials.cut_ink(page.image, page.gt, threshold(page.soft_mask(), 0.5))
     elif not (hanzi or scribbles):
         pieces = [materials.piece_opacity(path) for path in materials.find_pieces(folder)]
