@@ -78,6 +78,20 @@ def test_short_boxes_count_where_there_are_no_long_lines():
     assert measure(BLANK, marking(*labels)).height == pytest.approx(42, abs=1)
 
 
+@pytest.mark.parametrize(("rules", "kept"), [(1, True), (4, True), (5, False)])
+@pytest.mark.parametrize("tilt", [0, 2])
+def test_music_says_nothing_of_the_height_of_text(rules, kept, tilt):
+    """Staves have five rules; words stand on one or, on paper for writing, within four."""
+    page = BLANK.copy()
+    for number in range(rules):
+        y = 800 + 20 * (number - rules // 2)
+        cv2.line(page, (100, y - 7 * tilt), (860, y + 7 * tilt), (30, 30, 30), 3)
+    staff = ((480, 800), (700, 60), tilt)
+    found = measure(page, marking(staff, *LEVEL[:2]))
+    assert len(found.lines) == 2 + kept
+    assert measure(page, marking(staff)).guessed != kept
+
+
 @pytest.mark.parametrize("degrees", [-9, 0, 5])
 def test_a_page_s_tilt_is_its_lines(degrees):
     tilted = [(place, sides, degrees) for place, sides, _ in LEVEL]

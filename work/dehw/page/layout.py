@@ -28,6 +28,10 @@ QUANTILE = 0.25
 USUAL = 1 / 46  # of a page's longer side, the height of its lines, where none is found
 LEADING = 1.6  # print heights that a line is tall: the median of the eight sample pages, which are Chinese
 
+STAFF = 5  # rules that run through a line of music; paper for writing has four at the most
+RULED = 0.6  # share of a row that a rule fills
+STRIP = (128, 256)  # px; height and width at which rules are counted, in pieces of 32 px, for lines slant a little
+
 # Direction
 CROP = (48, 192)  # px; height and width of the pieces of lines that are asked which way up they are
 CROPS = 24  # pieces at the most, of the longest lines
@@ -88,6 +92,7 @@ def measure(page: np.ndarray, reader: Reader) -> Layout:
     if sideways:  # the detector knows level lines best; upright ones measure a tenth taller
         page = np.ascontiguousarray(np.rot90(page))
         lines = find_lines(page, reader.lines)
+    lines = lines[[not _is_staff(page, line) for line in lines]]
     if not len(lines):
         return Layout(lines, USUAL * max(page.shape[:2]), guessed=True)
     length, height, angle = lines[:, 2:].T
@@ -134,6 +139,30 @@ def find_lines(page: np.ndarray, read: Read) -> np.ndarray:
     return lines[np.lexsort((lines[:, 0], lines[:, 1]))]
 
 
+def _is_staff(page: np.ndarray, line: np.ndarray) -> bool:
+    """Whether a line, (5,), is one of music, which says nothing of how tall a page's text is."""
+    if line[2] < LONG * line[3]:
+        return False
+    grey = cv2.cvtColor(_levelled(page, line[:2], line[4], line[2:4], STRIP[::-1]), cv2.COLOR_RGB2GRAY)
+    dark = (grey < np.median(grey) - CONTRAST).reshape(STRIP[0], -1, 32).mean(2) > RULED  # (rows, pieces)
+    rules = np.count_nonzero(dark[1:] & ~dark[:-1], axis=0)
+    return bool(np.median(rules) >= STAFF)
+
+
+def _levelled(
+    page: np.ndarray, middle: np.ndarray, angle: float, sides: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """A box of a page about `middle`, its sides in px of the page, brought level and to a (width, height)."""
+    along = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+    down = np.array([-along[1], along[0]])
+    corner = middle - along * sides[0] / 2 - down * sides[1] / 2
+    matrix = np.column_stack(
+        [along * sides[0] / size[0], down * sides[1] / size[1], corner]
+    )  # from the box to the page
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(page, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
 def _square(page: np.ndarray) -> tuple[np.ndarray, float]:
     """A page in the detector's square, (1, 3, SIDE, SIDE) float32 in [0, 1], and the factor that it was resized by."""
     scale = min(SIDE / max(page.shape[:2]), ENLARGED)
@@ -164,27 +193,21 @@ def _turned_share(page: np.ndarray, lines: np.ndarray, direction: Read | None) -
 def crops(page: np.ndarray, lines: np.ndarray) -> np.ndarray:
     """Pieces of the longest lines, level, as Reader.direction takes them: (N, 3, 48, 192) float32."""
     pieces = []
-    for x, y, length, height, angle in lines[np.argsort(-lines[:, 2], kind="stable")]:
+    for x, y, length, height, angle in lines[np.argsort(-lines[:, 2], kind="stable")].tolist():
         along = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
         width = min(length, height * CROP[1] / CROP[0])
         for part in range(max(1, int(length // width))):
             middle = np.array([x, y]) + along * (width * (part + 0.5) - length / 2)
-            pieces.append(_piece(page, middle, along, width, height))
+            pieces.append(_piece(page, middle, angle, np.array([width, height])))
         if len(pieces) >= CROPS:
             break
     return np.stack(pieces[:CROPS])
 
 
-def _piece(page: np.ndarray, middle: np.ndarray, along: np.ndarray, width: float, height: float) -> np.ndarray:
+def _piece(page: np.ndarray, middle: np.ndarray, angle: float, sides: np.ndarray) -> np.ndarray:
     """A piece of a line, (3, 48, 192) float32: BGR in [-1, 1], 0 where it is shorter."""
-    scale = height / CROP[0]
-    columns = min(CROP[1], int(np.ceil(width / scale)))
-    down = np.array([-along[1], along[0]])
-    corner = middle - along * width / 2 - down * height / 2
-    matrix = np.column_stack([along * scale, down * scale, corner])  # from the piece to the page
-    level = cv2.warpAffine(
-        page, matrix, (columns, CROP[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
-    )
+    columns = min(CROP[1], int(np.ceil(CROP[0] * sides[0] / sides[1])))
+    level = _levelled(page, middle, angle, sides, (columns, CROP[0]))
     piece = np.zeros((3, *CROP), np.float32)
     piece[:, :, :columns] = level[..., ::-1].transpose(2, 0, 1) / np.float32(127.5) - 1
     return piece
