@@ -104,6 +104,43 @@ def test_a_document_with_no_good_page_is_not_written(eraser, capsys):
     assert "in.tif: none of its pages could be erased" in capsys.readouterr().err
 
 
+def test_ink_annotations_within_a_box_to_keep_stay(eraser):
+    """The page is blank but for two of them; the one in the box is spared, and the report counts the other alone."""
+    import pikepdf
+
+    with pikepdf.new() as pdf:
+        pdf.add_blank_page(page_size=(72, 72))
+        notes = []
+        for bottom in (10, 50):
+            rect = [10, bottom, 60, bottom + 8]
+            look = pdf.make_stream(f"0 0 1 rg 10 {bottom} 50 8 re f".encode(), {"/BBox": pikepdf.Array(rect)})
+            look.Type, look.Subtype = pikepdf.Name.XObject, pikepdf.Name.Form
+            note = pikepdf.Dictionary(Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.Ink, Rect=rect, F=4)
+            note.AP = pikepdf.Dictionary(N=look)
+            notes.append(pdf.make_indirect(note))
+        pdf.pages[0].obj.Annots = pikepdf.Array(notes)
+        pdf.save("in.pdf")
+    assert run("in.pdf", "-o", "out", "--keep", "0,0,200,80", "--report", "report.json", "--compare") == ExitCode.OK
+    with pikepdf.open("out/in.pdf") as pdf:
+        assert [float(note.Rect[1]) for note in pdf.pages[0].Annots] == [50]
+    [told] = report()["pages"]
+    assert told["status"] == "erased" and 0.05 < told["share"] < 0.1
+    assert run("in.pdf", "-o", "drawn", "--keep", "0,0,200,80", "--format", "png") == ExitCode.OK
+    drawn = read_image("drawn/in.png")
+    assert drawn[42:58, 40:150, 0].max() < 50 and drawn[100:].min() > 250
+
+
+def test_a_link_that_leads_to_itself_is_named(eraser, capsys):
+    Path("ring").symlink_to("ring")
+    Path("in").mkdir()
+    Path("in/ring.jpg").symlink_to("ring.jpg")
+    write_image("in/a.png", page())
+    assert run("ring", "-o", "out") == ExitCode.USAGE
+    assert "ring: a link that leads nowhere" in capsys.readouterr().err
+    assert run("in", "-o", "out", "--report", "report.json") == ExitCode.OK and files("out") == ["a.png"]
+    assert run("in/a.png", "-o", "ring") != ExitCode.OK
+
+
 # -- kinds of file -------------------------------------------------------------------------------------------
 
 

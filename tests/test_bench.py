@@ -119,6 +119,15 @@ def test_blots_lie_right_on_a_page_that_is_scaled(monkeypatch):
     assert sum(small[tile.keep].any() for tile in tiny().generator_tiles(100, 150)) == 6
 
 
+def test_a_folder_is_inked_as_its_pages_are(tmp_path):
+    from dehw.files.find import find_pages
+
+    write_image(tmp_path / "in" / "a.png", np.full((100, 150, 3), 200, np.uint8))
+    bench = Bench(tiny(), tmp_path / "out", 1.0)
+    bench.folder_seconds(find_pages([tmp_path / "in"]))
+    assert bench.generators[0].passes == len(tiny().generator_tiles(100, 150))
+
+
 def test_a_folder_is_erased_as_by_dehw_erase(tmp_path):
     from dehw.files.find import find_pages
 

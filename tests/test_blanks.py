@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from dehw.data.synth import blanks
+from dehw.data.synth.ink import blanks
 
 HEIGHT = 20
 

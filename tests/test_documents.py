@@ -2,6 +2,7 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +45,14 @@ def write_tiff(path, sheets):
 
 def test_a_tiff_keeps_its_pages_each_with_its_own_resolution_and_mode(tmp_path):
     colour, grey = noise(30, 40), noise(50, 20)[..., :1].repeat(3, 2)
-    about = Metadata((300, 300)), Metadata((150, 100), grey=True)
+    about = Metadata((300, 300)), Metadata((150, 140), grey=True)
     write_tiff(tmp_path / "out.tif", [Sheet(colour, about[0]), Sheet(grey, about[1])])
     with Image.open(tmp_path / "out.tif") as image:
         assert image.n_frames == 2
         assert (image.mode, image.info["dpi"], image.tag_v2[259]) == ("RGB", (300, 300), 5)  # 5 is LZW
         np.testing.assert_array_equal(np.array(image), colour)
         image.seek(1)
-        assert (image.mode, image.info["dpi"]) == ("L", (150, 100))
+        assert (image.mode, image.info["dpi"]) == ("L", (150, 140))
         np.testing.assert_array_equal(np.array(image), grey[..., 0])
     read = read_all(tmp_path / "out.tif")
     assert [sheet.metadata for sheet in read] == list(about)
@@ -111,6 +112,63 @@ def test_an_empty_page_has_the_size_of_the_one_before(tmp_path):
     assert sheets[2].image.min() == 255
 
 
+def test_previews_and_masks_in_a_tiff_are_no_pages(tmp_path):
+    """Told by NewSubfileType, 254, and by the older SubfileType, 255; Pillow writes what `encoderinfo` says."""
+    about = [{}, {254: 1}, {254: 2}, {254: 4}, {255: 2}, {}]
+    frames = [noise(30 + number, 40, seed=number) for number in range(len(about))]
+    pictures = [Image.fromarray(frame) for frame in frames]
+    for picture, tags in zip(pictures, about):
+        picture.encoderinfo = {"tiffinfo": tags}
+    path = save_tiff(tmp_path / "in.tif", pictures)
+    with Image.open(path) as image:
+        assert image.n_frames == 6
+    sheets = read_all(path)
+    assert len(sheets) == 3  # bit 1 says that it is a page of several
+    for sheet, index in zip(sheets, (0, 2, 5)):
+        np.testing.assert_array_equal(sheet.image, frames[index])
+    pictures = [Image.fromarray(frames[0])]
+    pictures[0].encoderinfo = {"tiffinfo": {254: 1}}
+    assert len(read_all(save_tiff(tmp_path / "only.tif", pictures))) == 1
+
+
+def test_a_bilevel_tiff_stays_one(tmp_path):
+    bits = noise(100, 80)[..., 0] > 128
+    Image.fromarray(bits).save(tmp_path / "in.tif", compression="group3")
+    with open_document(tmp_path / "in.tif") as document:
+        sheet = document.read(0)
+        for kind, name in (("TIFF", "out.tif"), ("PNG", "out.png"), ("BMP", "out.bmp")):
+            with new_document(tmp_path / name, kind, document) as writer:
+                writer.add(replace(sheet, image=np.where(sheet.image > 0, np.uint8(230), np.uint8(20))))
+                writer.finish()
+            with Image.open(tmp_path / name) as image:
+                assert image.mode == "1"
+                np.testing.assert_array_equal(np.array(image), bits)
+    with Image.open(tmp_path / "out.tif") as image:
+        assert image.tag_v2[259] == 4  # G4
+
+
+@pytest.mark.parametrize("dpi, shape", [((204, 98), (125, 80)), ((98, 204), (60, 167)), ((204, 196), (60, 80))])
+def test_the_pixels_of_a_fax_are_made_square_and_written_at_their_own_size(tmp_path, dpi, shape):
+    page = np.full((60, 80, 3), 255, np.uint8)
+    page[10:20, 10:70], page[40:50, 20:60] = 30, 60
+    Image.fromarray(page).save(tmp_path / "in.tif", dpi=dpi)
+    with open_document(tmp_path / "in.tif") as document:
+        sheet = document.read(0)
+        assert sheet.image.shape[:2] == shape
+        mask = np.zeros(shape, bool)
+        down = shape[0] / 60
+        mask[round(38 * down) : round(52 * down)] = True
+        with new_document(tmp_path / "out.tif", "TIFF", document) as writer:
+            image = np.where(mask[..., None], np.uint8(250), sheet.image)
+            writer.add(replace(sheet, image=image, mask=mask))
+            writer.finish()
+    with Image.open(tmp_path / "out.tif") as image:
+        assert image.info["dpi"] == dpi
+        clean = np.array(image)
+    np.testing.assert_array_equal(clean[:36], page[:36])
+    assert clean.shape == page.shape and clean[38:].min() > 200
+
+
 # -- kinds of file -------------------------------------------------------------------------------------------
 
 
@@ -138,6 +196,30 @@ def test_other_kinds_are_refused(tmp_path, content):
     assert images.kind_of(path) is None
     with pytest.raises(PageError, match="page.png cannot be read"), open_document(path):
         pass
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_without_its_end_marker_is_read_and_that_is_told(tmp_path, progressive):
+    path, smooth = tmp_path / "page.jpg", np.repeat(np.linspace(90, 250, 480).astype(np.uint8)[:, None, None], 320, 1)
+    Image.fromarray(smooth.repeat(3, 2)).save(path, progressive=progressive)
+    [whole], content = read_all(path), path.read_bytes()
+    assert content.endswith(b"\xff\xd9") and not whole.losses
+    path.write_bytes(content[:-2])
+    [sheet] = read_all(path)
+    np.testing.assert_array_equal(sheet.image, whole.image)
+    assert sheet.losses == ("its end marker was missing",)
+    for rest in (0.3, 0.8):
+        path.write_bytes(content[: int(len(content) * rest)])
+        with pytest.raises(PageError, match="page.jpg cannot be read"):
+            read_all(path)
+
+
+def test_a_picture_above_pillow_s_limit_is_named_with_the_remedy(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((2000, 3000), bool)).save(tmp_path / "vast.tif", compression="group4")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2_500_000)
+    with pytest.raises(PageError, match="vast.tif.*more than 5 megapixels.*lower resolution") as caught:
+        read_all(tmp_path / "vast.tif")
+    assert "bomb" not in str(caught.value)
 
 
 def test_an_animation_is_refused(tmp_path):

@@ -5,13 +5,17 @@ import logging
 import numpy as np
 import paddle
 import pytest
+from erasers import tiny
 
+from dehw import models
 from dehw.config import NetworkConfig
 from dehw.engine import ENGINES, pick, weights
 from dehw.engine.paddle import INSTALL_GUIDE, PaddleNetwork, _convolve, gpu_count, pick_device
+from dehw.eraser import Eraser
 from dehw.errors import DeviceError, ExitCode, WeightsError
 from dehw.models.erasenet import EraseNet
 from dehw.models.layers import fold_spectral_norm
+from dehw.page.views import VIEWS, average
 
 
 class Echo(paddle.nn.Layer):
@@ -35,6 +39,45 @@ def test_a_layer_is_called_with_every_input_in_eval_mode():
     result = PaddleNetwork(Echo())(tile, mask)
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, 3 * (tile + 2 * mask), rtol=1e-6)
+
+
+class LeftAndUp(paddle.nn.Layer):
+    """Every pixel takes what is left of it and above it, with the page's mask: no two views look alike."""
+
+    def infer(self, tile, mask):
+        return paddle.roll(tile, 1, axis=-1) + 2 * paddle.roll(tile, 1, axis=-2) * mask
+
+
+@pytest.mark.parametrize("stacks", [False, True])  # a GPU runs all views as one batch
+@pytest.mark.parametrize("names", [["identity"], ["identity", "hflip"], list(VIEWS)])
+def test_views_are_averaged_as_in_numpy(names, stacks):
+    network, views = PaddleNetwork(LeftAndUp()), [VIEWS[name] for name in names]
+    network.stacks = stacks
+    inputs = rand(2, 3, 4, 6), rand(2, 1, 4, 6)
+    mean = network.average(views, *inputs)
+    assert isinstance(mean, paddle.Tensor) and mean.dtype == paddle.float32 and mean.stop_gradient
+    np.testing.assert_allclose(mean.numpy(), average(lambda *each: network(*each), views, *inputs), atol=1e-6)
+
+
+@pytest.mark.parametrize("average_as", ["probability", "logit"])
+def test_a_page_comes_out_the_same_from_averages_on_the_device(average_as):
+    """Within a grey level, with two tiny generators and a segmenter, all of random weights."""
+    paddle.seed(0)
+    pipeline = tiny(["identity", "hflip"], cmp=False)
+    pipeline.segment.average = average_as
+    segmenter = PaddleNetwork(models.build(NetworkConfig("segformer_b0", "", {"embedding_dim": 16})))
+    generators = [(PaddleNetwork(EraseNet(0.0625, name)), weight) for name, weight in (("dilated", 1), ("nonlocal", 3))]
+    for network in (segmenter, *(network for network, _ in generators)):
+        network.stacks = True
+    on_device = Eraser(pipeline, segmenter, generators, "gpu:0")
+    wrapped = [(lambda *each, network=network: network(*each), weight) for network, weight in generators]
+    in_numpy = Eraser(pipeline, lambda *each: segmenter(*each), wrapped, "gpu:0")
+    page = np.random.default_rng(1).integers(0, 256, (90, 150, 3), np.uint8)
+    prepared = on_device.prepare(page)
+    np.testing.assert_allclose(on_device.segment(prepared), in_numpy.segment(prepared), atol=1e-5)
+    everywhere = np.ones(page.shape[:2], bool)
+    pages = [eraser.erase(prepared, everywhere).astype(int) for eraser in (on_device, in_numpy)]
+    assert np.ptp(pages[0]) > 20 and np.abs(pages[0] - pages[1]).max() <= 1
 
 
 def test_nothing_is_kept_for_gradients():

@@ -147,6 +147,12 @@ def test_weights_exchanged_against_their_manifest_are_not_taken_from_the_cache(e
         export.onnx_file(NET, "a.pdparams", SIZE)
 
 
+def test_where_the_cache_cannot_be_entered_the_model_is_given(exports, monkeypatch):
+    """As with a name too long for a file system, to look into it raises."""
+    monkeypatch.setenv("DEHW_CACHE", "x" * 300)
+    assert export.cached(NET, "a.pdparams", SIZE) == b"erasenet {'width': 0.25} weights of a (8, 12)"
+
+
 def test_where_the_cache_cannot_be_written_the_model_is_given(exports):
     Path("cache").write_text("a file, not a folder")
     assert export.cached(NET, "a.pdparams", SIZE) == b"erasenet {'width': 0.25} weights of a (8, 12)"

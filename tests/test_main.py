@@ -241,6 +241,18 @@ def test_evaluate_prints_a_row_a_page_and_the_mean(judged, capsys):
     assert float(table["mean"]["psnr"]) == pytest.approx(mean, abs=0.01)
 
 
+def test_evaluate_prints_what_the_winners_published(judged, capsys):
+    assert run("evaluate", "images", "gts", "out") == ExitCode.OK
+    plain = rows(capsys.readouterr().out)
+    assert run("evaluate", "images", "gts", "out", "--contest") == ExitCode.OK
+    captured = capsys.readouterr()
+    table = rows(captured.out)
+    figures = {name: table.pop(name)["psnr"] for name in list(table) if name.startswith("published")}
+    assert figures == {"published-erasenet": "38.68", "published-erasenet-nonlocal": "38.06"}
+    assert table == plain
+    assert "81 pages" in captured.err
+
+
 def test_evaluate_takes_masks_and_valid(judged, capsys):
     """With only an untouched corner valid there is no ink to judge, and no error."""
     for stem in ("p2", "p10"):

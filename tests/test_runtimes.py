@@ -296,10 +296,10 @@ def page_tiles(side):
 def test_the_files_that_ship_are_those_of_the_manifest():
     listed = weights.manifest(weights.SHIPPED)
     files = {path.name for path in weights.SHIPPED.iterdir() if path.suffix in (".onnx", ".pdparams")}
-    assert files == set(listed) and len(files) == 8
+    assert files == set(listed) and {path.name for _, path, _ in shipped()} <= files
     for name, facts in listed.items():
         assert hashlib.sha256((weights.SHIPPED / name).read_bytes()).hexdigest() == facts["sha256"]
-    assert sum((weights.SHIPPED / name).stat().st_size for name in files) < 21 * 2**20
+    assert sum((weights.SHIPPED / name).stat().st_size for name in files) < 25 * 2**20
     for network, path, side in shipped():
         assert export.onnx_file(network, path, (side, side)) == path.with_suffix(".onnx")
 

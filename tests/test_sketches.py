@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dehw.data.synth import sketches
+from dehw.data.synth.ink import sketches
 
 
 @pytest.mark.parametrize("seed", range(12))

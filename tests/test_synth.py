@@ -11,12 +11,17 @@ from fontTools.ttLib import TTFont
 from PIL import ImageFont
 
 from dehw.data.materials import InkBank, cut_ink, load_families
-from dehw.data.synth import pen
-from dehw.data.synth.camera import photograph
-from dehw.data.synth.drawings import qr_code
-from dehw.data.synth.pages import Worksheet, ink_colour, make_page, trace
-from dehw.data.synth.typeset import Typesetter, system_fonts, typeset
+from dehw.data.synth.camera.photo import photograph
+from dehw.data.synth.ink import pen
+from dehw.data.synth.ink.writer import Pen
+from dehw.data.synth.mix import load_mix
+from dehw.data.synth.pages import make_page
+from dehw.data.synth.printed.drawings import qr_code
+from dehw.data.synth.printed.fonts import system_fonts
+from dehw.data.synth.printed.kinds import KINDS
+from dehw.data.synth.printed.typeset import Typesetter
 from dehw.data.synth.words import everyday_hanzi, sentence
+from dehw.data.synth.worksheet import Printed, Worksheet
 from dehw.errors import InputError
 
 FONT_FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -26,15 +31,19 @@ FONTS = {
 }
 
 
+MIX = load_mix()
+
+
 @pytest.fixture(scope="module")
-def printed() -> np.ndarray:
-    return typeset(np.random.default_rng(3), 420, 320, 14, FONTS)
+def printed() -> Printed:
+    kind = KINDS["exam"]._replace(high=(30, 30), wide=(23, 23))
+    return kind.typeset(np.random.default_rng(3), 14, FONTS)
 
 
 def test_typeset_prints_dark_text_of_the_size_asked_for(printed):
-    ink = (printed.min(axis=2) < 128).astype(np.uint8)
+    ink = (printed.page.min(axis=2) < 128).astype(np.uint8)
     heights = cv2.connectedComponentsWithStats(ink)[2][1:, cv2.CC_STAT_HEIGHT]
-    assert printed.shape == (420, 320, 3) and 0.01 < ink.mean() < 0.3
+    assert printed.page.shape == (420, 322, 3) and 0.01 < ink.mean() < 0.3
     assert 5 <= np.median(heights) <= 18
 
 
@@ -47,16 +56,16 @@ def test_sentences_are_of_everyday_characters_and_seldom_twice_the_same():
 
 
 def test_page_is_reproducible_from_its_seed(printed):
-    one, two = (make_page(np.random.default_rng(5), printed, InkBank(), 14) for _ in range(2))
+    one, two = (make_page(np.random.default_rng(5), printed, InkBank(), 14, MIX) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(one, two))
-    other = make_page(np.random.default_rng(6), printed, InkBank(), 14)
+    other = make_page(np.random.default_rng(6), printed, InkBank(), 14, MIX)
     assert not np.array_equal(one.image, other.image)
 
 
 def test_handwriting_darkens_the_page_inside_the_mask_alone(printed):
     darker_inside = outside = inside = 0
     for seed in range(8):
-        page = make_page(np.random.default_rng(seed), printed, InkBank(), 14)
+        page = make_page(np.random.default_rng(seed), printed, InkBank(), 14, MIX)
         drop = page.gt.astype(int).mean(axis=2) - page.image.astype(int).mean(axis=2)
         far = ~cv2.dilate(page.mask.astype(np.uint8), np.ones((25, 25), np.uint8)).astype(bool)
         inside += page.mask.sum()
@@ -170,7 +179,8 @@ def test_a_pencil_leaves_less_and_grainier_ink_than_gel():
 
 def test_traces_of_a_pen_are_in_the_mask_however_faint():
     paper = Worksheet(np.full((40, 40, 3), 255, np.uint8))
-    trace(np.random.default_rng(0), paper, np.ones((10, 40), np.float32), (5, 0), "pencil")
+    rng = np.random.default_rng(0)
+    Pen.random(rng, "pencil").trace(rng, paper, np.ones((10, 40), np.float32), (5, 0))
     assert (paper.mask[5:15] == 1).all() and not paper.mask[20:].any()
     inked = paper.page[5:15].mean(axis=2)
     assert inked.max() < 230 and inked.std() > 2
@@ -222,7 +232,7 @@ def test_camera_moves_image_gt_and_mask_together():
     mask = np.zeros((160, 160), np.float32)
     mask[60:90, 50:110] = 1
     for seed in range(12):
-        image, gt, moved = photograph(np.random.default_rng(seed), page, page, mask)
+        image, gt, moved = photograph(np.random.default_rng(seed), page, page, mask, MIX.camera)
         assert np.abs(image.astype(int) - gt).max() == 0
         inside, outside = moved > 0.9, moved < 0.1
         assert image[inside].mean() + 30 < image[outside].mean()
@@ -230,4 +240,4 @@ def test_camera_moves_image_gt_and_mask_together():
 
 def test_pencil_is_paler_than_ink():
     rng = np.random.default_rng(0)
-    assert ink_colour(rng, "pencil")[0].mean() > ink_colour(rng, "black")[0].mean()
+    assert Pen.random(rng, "pencil").colour.mean() > Pen.random(rng, "black").colour.mean()

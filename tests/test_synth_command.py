@@ -12,7 +12,11 @@ import pytest
 from dehw.commands.main import main
 from dehw.data import materials
 from dehw.data.pairs import find_pairs
-from dehw.data.synth import pen, sources, typeset
+from dehw.data.synth import sources
+from dehw.data.synth.ink import pen
+from dehw.data.synth.mix import PrintedMix
+from dehw.data.synth.printed import fonts, sides
+from dehw.data.synth.printed.kinds import KINDS
 from dehw.errors import InputError
 from dehw.files.images import read_image, read_mask, write_image
 from dehw.page import masks
@@ -26,11 +30,14 @@ ROLES = {
 
 @pytest.fixture(autouse=True)
 def printing_fonts(monkeypatch):
-    monkeypatch.setattr(typeset, "system_fonts", lambda: ROLES)
+    monkeypatch.setattr(fonts, "system_fonts", lambda: ROLES)
 
 
 def synth(folder: Path, *more: str) -> int:
-    return main(["synth", "2", "-o", str(folder), "--print-height", "12", *more])
+    """Make two pages with ink on each."""
+    mix = folder.with_suffix(".yml")
+    mix.write_text("printed: {exam: 1}\nink: {working: 1, marks: 1}\ncamera: {photo: 1, bend: 0.5}")
+    return main(["synth", "2", "-o", str(folder), "--print-height", "12", "--mix", str(mix), *more])
 
 
 def test_pages_pair_up_and_a_seed_says_what_they_are(tmp_path):
@@ -79,13 +86,12 @@ def test_ink_is_found_as_strokes_pieces_or_pairs(tmp_path):
 
 
 def test_clean_images_are_printed_at_the_height_asked_for(tmp_path):
-    sheet = typeset.typeset(np.random.default_rng(1), 900, 700, 24, ROLES)
+    sheet = KINDS["exam"].typeset(np.random.default_rng(1), 12, ROLES).page
     write_image(tmp_path / "clean.png", sheet)
-    given = sources.find_sources(tmp_path, [], None)
-    shapes = {sources.printed_page(np.random.default_rng(seed), 12, given).shape for seed in range(12)}
-    measured = sources.clean_height(tmp_path / "clean.png")
-    wanted = tuple(round(n * 12 / measured) for n in sheet.shape[:2])
-    assert any(abs(h - wanted[0]) <= 1 and abs(w - wanted[1]) <= 1 for h, w, _ in shapes)
+    given = sources.find_sources([tmp_path], [], None)
+    page = sides.printed_page(np.random.default_rng(0), 24, given, PrintedMix(clean=1.0)).page
+    measured = sides.clean_height(tmp_path / "clean.png")
+    assert np.allclose(page.shape[:2], [n * 24 / measured for n in sheet.shape[:2]], atol=1)
 
 
 @pytest.mark.parametrize("wrong", [["0"], ["1", "--print-height", "3"], ["1", "--seed", "-1"], ["1", "--fonts", "."]])

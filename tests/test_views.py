@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dehw.page.views import VIEWS, average
+from dehw.page.views import VIEWS, average, fuse
 
 
 @pytest.fixture
@@ -46,3 +46,37 @@ def test_all_inputs_are_seen_the_same_way():
 
 def test_one_view_leaves_the_network_as_it_is(batch):
     np.testing.assert_array_equal(average(lambda x: x + 1, [VIEWS["identity"]], batch), batch + 1)
+
+
+def test_networks_are_averaged_by_their_weight(batch):
+    fused = fuse([(lambda x: x + 1, 1.0), (lambda x: x + 5, 3.0)], [VIEWS["hflip"]], batch)
+    np.testing.assert_allclose(fused, batch + 4, rtol=1e-6)
+    assert fused.dtype == np.float32
+
+
+class OnDevice:
+    """What an average left on a device can do: it counts how often it is copied from there."""
+
+    copies = 0
+
+    def __init__(self, values):
+        self.values = values
+
+    def __mul__(self, factor):
+        return OnDevice(self.values * factor)
+
+    def __add__(self, other):
+        return OnDevice(self.values + other.values)
+
+    def __array__(self, *dtype):
+        OnDevice.copies += 1
+        return self.values
+
+
+def test_averages_on_a_device_are_copied_once_for_all_networks(batch):
+    class Network:
+        def average(self, views, x):
+            return OnDevice(x + len(views))
+
+    np.testing.assert_allclose(fuse([(Network(), 1.0), (Network(), 1.0)], [VIEWS["identity"]], batch), batch + 1)
+    assert OnDevice.copies == 1

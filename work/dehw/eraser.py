@@ -22,7 +22,7 @@ from dehw.page import confidence, layout, masks, paper, printed, qr, tiling
 from dehw.page.confidence import Confidence
 from dehw.page.layout import Layout, Reader
 from dehw.page.masks import BALANCED, Box
-from dehw.page.views import VIEWS, View, average
+from dehw.page.views import VIEWS, average, fuse
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -251,10 +251,10 @@ class Eraser:
         if seen is not None:
             windows = [window for window in windows if seen[window.keep].max() > settings.skip]
         segmenter = self._needed(self.segmenter)
+        asked = segmenter if forth is _same else lambda tiles: forth(segmenter(tiles))
 
         def ask(batch: Sequence[tiling.Tile]) -> Iterable[np.ndarray]:
-            tiles = _cut_page(page, batch, settings.window)
-            return average(lambda tiles: forth(segmenter(tiles)), views, tiles)
+            return np.asarray(average(asked, views, _cut_page(page, batch, settings.window)))
 
         def tell(done: int) -> None:
             progress("segment", number * len(windows) + done, looks * len(windows))
@@ -272,16 +272,18 @@ class Eraser:
         thresholds, all alike, see masks.sensitive_threshold.
         """
         settings, upright = self.pipeline.mask, prepared.upright
-        prob = _to_size(prob, upright.shape[:2])
-        high = masks.sensitive_threshold(settings.threshold, sensitivity)
+        dark = None
+        if settings.spare:  # first of all, for the memory's sake
+            dark = prepared.dark if prepared.is_whole else layout.dark_pixels(upright)
+        prob, one = _to_size(prob, upright.shape[:2])
+        high = one * masks.sensitive_threshold(settings.threshold, sensitivity)
         if settings.low is None:
             mask = masks.threshold(prob, high)
         else:
-            mask = masks.hysteresis(prob, masks.sensitive_threshold(settings.low, sensitivity), high)
+            mask = masks.hysteresis(prob, one * masks.sensitive_threshold(settings.low, sensitivity), high)
         mask = masks.dilate(mask, round(settings.dilate * len(upright) / len(prepared.scaled)))
-        if settings.spare:
-            dark = prepared.dark if prepared.is_whole else layout.dark_pixels(upright)
-            printed.spare(mask, dark, prob, masks.sensitive_threshold(settings.spare, sensitivity))
+        if dark is not None:
+            printed.spare(mask, dark, prob, one * masks.sensitive_threshold(settings.spare, sensitivity))
         return turn(mask, -prepared.turns)
 
     def erase(self, prepared: Prepared, mask: np.ndarray, progress: OnProgress = _untold) -> np.ndarray:
@@ -319,7 +321,7 @@ class Eraser:
 
         def paint(batch: Sequence[tiling.Tile]) -> Iterable[np.ndarray]:
             parts, holes = _cut_page(page, batch, settings.tile), _cut(mask, batch, settings.tile)
-            pixels = self._fuse(views, parts, holes)
+            pixels = fuse(self.generators, views, parts, holes)
             return [_to_page(values, tile) for tile, values in zip(batch, pixels)]
 
         def tell(done: int) -> None:
@@ -362,14 +364,6 @@ class Eraser:
             done += len(batch)
             tell(done)
 
-    def _fuse(self, views: Sequence[View], *inputs: np.ndarray) -> np.ndarray:
-        """Mean of the generators by weight, each averaged over the views: (N, 3, S, S) float32."""
-        total = sum(weight for _, weight in self.generators)
-        fused = np.zeros((), np.float32)
-        for network, weight in self.generators:
-            fused = fused + average(network, views, *inputs) * np.float32(weight / total)
-        return fused
-
     def _needed(self, network: Network | None) -> Network:
         if network is None:
             raise InputError("this Eraser was loaded without its segmenter; load it with parts=('segment', 'erase')")
@@ -387,15 +381,17 @@ def _renew(prob: np.ndarray, seen: np.ndarray, above: float) -> None:
         np.copyto(old, new, where=old > above)
 
 
-def _to_size(prob: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """A probability, (h, w) float32 in [0, 1], at another (height, width); itself at its own."""
+def _to_size(prob: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray, float]:
+    """A probability, (h, w) float32 in [0, 1], at another (height, width), and what stands for 1 in it.
+
+    At its own size it is itself; else it becomes uint16, since float32 would be the most memory that a page takes.
+    """
     if prob.shape == size:
-        return prob
-    levels = np.empty(prob.shape, np.uint16)  # two pages of float32 would be the most memory that a page takes
+        return prob, 1.0
+    levels = np.empty(prob.shape, np.uint16)
     for row, values in zip(levels, prob):
         row[:] = np.rint(values * LEVELS)
-    levels = cv2.resize(levels, size[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.divide(levels, LEVELS, dtype=np.float32)
+    return cv2.resize(levels, size[::-1], interpolation=cv2.INTER_LINEAR), float(LEVELS)
 
 
 def _resize(image: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

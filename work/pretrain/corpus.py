@@ -1,7 +1,7 @@
 """Fill a folder with what `train.py` learns from: made-up pages, the hard parts of them, or real pairs at one height.
 
-    python work/pretrain/corpus.py pages FOLDER --count 600 [--height 20] [--clean DIR] [--fonts DIR] [--ink DIR ...]
-        [--pairs DIR]
+    python work/pretrain/corpus.py pages FOLDER --count 600 [--height 20] [--mix FILE] [--clean DIR ...] [--photos DIR]
+        [--fonts DIR] [--ink DIR ...] [--pairs DIR]
     python work/pretrain/corpus.py pairs FOLDER --pairs DIR [--split train] [--heights 26 37]
     python work/pretrain/corpus.py hard FOLDER --made DIR [--weights DIR]
 
@@ -22,7 +22,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from dehw.data import materials  # noqa: E402
-from dehw.data.synth.sources import find_sources, made_up  # noqa: E402
+from dehw.data.synth.mix import MIX, load_mix  # noqa: E402
+from dehw.data.synth.pages import made_up  # noqa: E402
+from dehw.data.synth.sources import find_sources  # noqa: E402
 from dehw.eraser import Eraser  # noqa: E402
 from dehw.page import masks  # noqa: E402
 from dehw.page.layout import dark_pixels, measure  # noqa: E402
@@ -65,17 +67,19 @@ def scale_pairs(args: argparse.Namespace) -> None:
 
 
 def make_pages(args: argparse.Namespace) -> None:
-    sources = find_sources(args.clean, args.ink, args.fonts)
+    mix, sources = load_mix(args.mix), find_sources(args.clean, args.ink, args.fonts, args.photos)
     pieces = [
         piece
         for _, page in (pairs(args.pairs, "train") if args.pairs else [])
         for piece in materials.cut_ink(page[..., :3], page[..., 3:6], page[..., 6] > 127)
     ]
-    sources = sources._replace(bank=replace(sources.bank, pieces=[*sources.bank.pieces, *pieces]))
+    bank, writer = sources.bank, [pieces] if pieces else []  # most of the pairs are by one writer
+    bank = replace(bank, pieces=[*bank.pieces, *pieces], writers=[*bank.writers, *writer])
+    sources = sources._replace(bank=bank)
     for seed in range(args.first, args.first + args.count):
         path = args.folder / f"{seed:06d}.npy"
         if not path.exists():
-            page = made_up(seed, sources, args.height)
+            page = made_up(seed, sources, args.height, mix)
             save(path, np.dstack([page.image, page.gt, page.mask.astype(np.uint8) * 255]))
 
 
@@ -121,7 +125,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, help="real pairs: ink to cut out for pages, or what is to be scaled")
     parser.add_argument("--split", default="train", help="pairs: the split of index.csv to take")
     parser.add_argument("--heights", type=float, nargs="+", default=[0.8 * LINE_HEIGHT, 1.15 * LINE_HEIGHT])
-    parser.add_argument("--clean", type=Path, help="folder of born-digital exam pages")
+    parser.add_argument("--mix", type=Path, default=MIX, help="what pages are mixed from")
+    parser.add_argument("--clean", type=Path, nargs="*", default=[], help="folders of born-digital pages")
+    parser.add_argument("--photos", type=Path, help="folder of photos and scans of print without handwriting")
     parser.add_argument("--fonts", type=Path, help="folder of handwriting fonts, searched to its depths")
     parser.add_argument(
         "--ink", type=Path, nargs="*", default=[], help="folders of strokes or pieces, see `dehw synth`"

@@ -36,6 +36,7 @@ ENGINES = {  # what runs the networks: the packages that bring it, and how to ge
 }
 EXTRAS = {  # what only some files or commands need
     "pypdfium2": "for PDFs: pip install pypdfium2",
+    "pikepdf": "for PDFs: pip install pikepdf",
     "pillow-heif": "for HEIC, the photos of some phones: pip install 'dehw[heic]'",
     "gradio": "for dehw serve, the page in the browser: pip install 'dehw[serve]'",
     "paddleseg": "for training: pip install 'dehw[train]'",
@@ -220,9 +221,9 @@ def cache() -> Iterator[Finding]:
     from dehw.engine.export import cache_folder
 
     folder = cache_folder()
-    files = [path for path in folder.glob("*") if path.is_file()] if folder.is_dir() else []
+    files = [path for path in folder.glob("*") if path.is_file()] if os.access(folder, os.R_OK | os.X_OK) else []
     size = sum(path.stat().st_size for path in files)
-    place = next(path for path in (folder, *folder.parents) if path.exists())
+    place = next(path for path in (folder, *folder.parents) if os.path.exists(path))
     remedy = "make it writable, or name another folder by the variable DEHW_CACHE"
     writable = place.is_dir() and os.access(place, os.W_OK)
     detail = f"{folder}, {len(files)} files, {size / MIB:.0f} MiB; may be deleted at any time"

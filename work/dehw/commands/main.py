@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from dehw import __version__, errors
-from dehw.commands import bench, data, doctor, erase, evaluate, models, serve, submit, synth, train
+from dehw.commands import bench, data, doctor, erase, evaluate, models, serve, submit, synth, train, weights
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     data.add_recipes(commands.add_parser("recipes", help="show on one picture what is done to training crops"))
     models.add_export(commands.add_parser("export", help="write a pipeline's networks as ONNX files"))
+    weights.add_arguments(commands.add_parser("weights", help="import weights that the contest's winners released"))
     synth.add_arguments(commands.add_parser("synth", help="make up pages to train with"))
     bench.add_arguments(commands.add_parser("bench", help="measure how fast a pipeline erases pages"))
     doctor.add_arguments(commands.add_parser("doctor", help="say what erasing needs here, and what is missing"))

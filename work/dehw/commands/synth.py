@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING
 from dehw.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
+    from dehw.data.synth.mix import PageMix
     from dehw.data.synth.sources import Sources
 
 LEAST_HEIGHT = 8  # px
+SHOWN = 24  # pages on a contact sheet
 _sources: Sources | None = None  # of a worker process
 
 
@@ -23,17 +26,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `dehw synth`."""
     parser.description = (
         "Make up exam pages: DIR/images/*.jpg with handwriting, DIR/gts/*.png without, DIR/masks/*.png (white = "
-        "handwriting), which train.sh takes as they are. A page depends on its number and the sources alone; pages "
-        "that are there already are passed over."
+        "handwriting), which train.sh takes as they are. A page depends on its number, the mix and the sources "
+        "alone; pages that are there already are passed over."
     )
     add = parser.add_argument
     add("count", type=int, metavar="N", help="how many pages")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="where to write them")
-    add("--clean", type=Path, metavar="DIR", help="print some from these PDFs, or images of clean pages")
+    add("--mix", type=Path, metavar="FILE", help="what the pages are mixed from; default: configs/synth.yml")
+    add("--clean", type=Path, nargs="+", default=[], metavar="DIR", help="print some from these PDFs or clean images")
+    add("--photos", type=Path, metavar="DIR", help="write on some of these photos and scans of print without ink")
     add("--ink", type=Path, nargs="+", default=[], metavar="DIR", help="strokes, pieces or pairs to write with")
     add("--fonts", type=Path, metavar="DIR", help="handwriting fonts to write with")
     add("--print-height", type=float, default=32, metavar="PX", help="height of printed characters; default: 32")
     add("--seed", type=int, default=0, help="number of the first page; default: 0")
+    add("--sheet", type=Path, metavar="FILE", help=f"show the first {SHOWN} pages, handwriting tinted, in one picture")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes; default: one a processor core")
     parser.set_defaults(command=run)
 
@@ -45,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
+    from dehw.data.synth.mix import MIX, load_mix
     from dehw.data.synth.sources import find_sources
 
     if args.count < 1 or args.seed < 0 or args.workers < 1:
@@ -55,13 +62,16 @@ def run(args: argparse.Namespace) -> int:
         )
     seeds = [seed for seed in range(args.seed, args.seed + args.count) if not _files(args.output, seed)[-1].exists()]
     start = time.perf_counter()
-    sources = find_sources(args.clean, args.ink, args.fonts)
-    make = partial(write_page, folder=args.output, print_height=args.print_height)
+    mix = load_mix(args.mix or MIX)
+    sources = find_sources(args.clean, args.ink, args.fonts, args.photos)
+    make = partial(write_page, folder=args.output, print_height=args.print_height, mix=mix)
     # workers get the sources sent: reading thousands of fonts again would take each a minute, and a forked process
     # may wait for ever for OpenCV's threads, which did not come along
     with ProcessPoolExecutor(args.workers, get_context("spawn"), _keep, (sources,)) as pool:
         list(tqdm(pool.map(make, seeds), "making", len(seeds), unit="page", file=sys.stderr))
     seconds = (time.perf_counter() - start) / max(1, len(seeds))
+    if args.sheet:
+        write_sheet(args.sheet, args.output, range(args.seed, args.seed + min(SHOWN, args.count)))
     print(f"dehw: {len(seeds)} pages in {args.output}, {seconds:.2f} s a page", file=sys.stderr)
     return ExitCode.OK
 
@@ -80,13 +90,23 @@ def _files(folder: Path, seed: int) -> tuple[Path, Path, Path]:
     return folder / "images" / f"{name}.jpg", folder / "gts" / f"{name}.png", folder / "masks" / f"{name}.png"
 
 
-def write_page(seed: int, folder: Path, print_height: float) -> None:
+def write_page(seed: int, folder: Path, print_height: float, mix: PageMix) -> None:
     """Make one page and write its three files."""
-    from dehw.data.synth.sources import made_up
+    from dehw.data.synth.pages import made_up
     from dehw.files.images import write_image
     from dehw.page.masks import to_file
 
     assert _sources, "_keep has run in this process"
-    page = made_up(seed, _sources, print_height)
+    page = made_up(seed, _sources, print_height, mix)
     for path, image in zip(_files(folder, seed), (page.image, page.gt, to_file(page.mask))):
         write_image(path, image)
+
+
+def write_sheet(path: Path, folder: Path, seeds: Iterable[int]) -> None:
+    """Draw made-up pages of a folder into one picture, their handwriting tinted."""
+    from dehw.files.images import read_image, read_mask, write_image
+    from dehw.files.panels import contact_sheet, tint
+
+    files = [_files(folder, seed) for seed in seeds]
+    pages = [tint(read_image(image), read_mask(mask) > 0) for image, _, mask in files]
+    write_image(path, contact_sheet(pages, columns=6, width=480))

@@ -22,8 +22,9 @@ from pydantic import NonNegativeInt, PositiveFloat
 from dehw.config import STRICT, Fraction
 from dehw.data.augment import Crop
 from dehw.data.materials import PRINT_HEIGHT
-from dehw.data.synth import pen
-from dehw.data.synth.pages import ink_colour, stain
+from dehw.data.synth.camera.things import stain
+from dehw.data.synth.ink import pen
+from dehw.data.synth.ink.writer import ink_colour
 from dehw.files.images import read_image
 from dehw.page import masks
 

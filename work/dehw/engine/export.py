@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from dehw.config import NetworkConfig, Pipeline
 from dehw.engine.paddle import load
-from dehw.engine.weights import check, find, manifest
+from dehw.engine.weights import check, completed, find, manifest
 from dehw.errors import DeviceError, InputError
 from dehw.files.atomic import atomic_path, sha256
 from dehw.page import layout
@@ -105,7 +105,7 @@ def beside(network: NetworkConfig, path: str | Path, size: Size) -> Path | None:
 def made_of(network: NetworkConfig, path: str | Path, size: Size) -> dict[str, Any]:
     """What a manifest says of a network's ONNX file: the weights' checksum, the settings, the tiles' size."""
     checksum = sha256(path) if Path(path).is_file() else None
-    return {"weights": checksum, "type": network.type, "args": network.args, "size": list(size)}
+    return {"weights": checksum, "type": network.type, "args": completed(network, path).args, "size": list(size)}
 
 
 def cached(network: NetworkConfig, path: str | Path, size: Size) -> Path | bytes:
@@ -117,7 +117,7 @@ def cached(network: NetworkConfig, path: str | Path, size: Size) -> Path | bytes
     """
     path = Path(path)
     target = cache_folder() / f"{path.stem}-{size[0]}x{size[1]}-{_key(network, path, size)}.onnx"
-    if target.is_file():
+    if os.access(target, os.R_OK):  # Path.is_file raises where a folder on the way may not be entered
         return target
     model, _ = export(load(network, path), size)
     try:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,10 @@ from dehw.engine import DEVICES, weights
 from dehw.errors import DeviceError
 
 if TYPE_CHECKING:
+    import paddle
     from paddle import nn
+
+    from dehw.page.views import View
 
 INSTALL_GUIDE = "https://www.paddlepaddle.org.cn/en/install/quick"
 
@@ -25,7 +29,10 @@ _log = logging.getLogger(__name__)
 
 
 class PaddleNetwork:
-    """A Paddle layer in eval mode, in half precision on a GPU; calls the layer's `infer`."""
+    """A Paddle layer in eval mode, in half precision on a GPU; calls the layer's `infer`.
+
+    stacks: whether `average` runs all views as one batch. A CPU is faster with one after the other.
+    """
 
     def __init__(self, layer: nn.Layer, device: str = "cpu") -> None:
         import paddle
@@ -35,14 +42,35 @@ class PaddleNetwork:
         layer.eval()
         self.layer = layer
         self.device = device
+        self.stacks = device.startswith("gpu")
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
         import paddle
 
+        return self._infer(*(paddle.to_tensor(each) for each in inputs)).numpy()
+
+    def average(self, views: Sequence[View], *inputs: np.ndarray) -> paddle.Tensor:
+        """The mean of the views' answers, turned back: (N, C', H, W) float32, left on the device. See views.average."""
+        import paddle
+
+        tensors = [paddle.to_tensor(each) for each in inputs]
+        seen = [[_flip(each, view) for each in tensors] for view in views]
+        if self.stacks:
+            answers = self._infer(*(paddle.concat(each) for each in zip(*seen))).chunk(len(views))
+        else:
+            answers = [self._infer(*each) for each in seen]
+        return paddle.add_n([_flip(answer, view) for answer, view in zip(answers, views)]) / len(views)
+
+    def _infer(self, *inputs: paddle.Tensor) -> paddle.Tensor:
+        import paddle
+
         half = paddle.amp.auto_cast() if self.device.startswith("gpu") else contextlib.nullcontext()
         with paddle.no_grad(), half:
-            output = self.layer.infer(*(paddle.to_tensor(each) for each in inputs))
-        return output.astype("float32").numpy()
+            return self.layer.infer(*inputs).astype("float32")
+
+
+def _flip(x: paddle.Tensor, view: View) -> paddle.Tensor:
+    return x.flip(list(view.axes)) if view.axes else x
 
 
 def load(network: NetworkConfig, path: str | Path) -> nn.Layer:
@@ -51,7 +79,7 @@ def load(network: NetworkConfig, path: str | Path) -> nn.Layer:
     from dehw import models
     from dehw.models.layers import fold_spectral_norm
 
-    layer = models.build(network)
+    layer = models.build(weights.completed(network, path))
     weights.load(layer, path)
     layer.eval()
     return fold_spectral_norm(layer)

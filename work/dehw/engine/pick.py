@@ -21,7 +21,10 @@ _log = logging.getLogger(__name__)
 
 
 class Network(Protocol):
-    """Batches in, a batch out, (N, C, H, W) float32. A segmenter takes a tile, a generator tile and mask."""
+    """Batches in, a batch out, (N, C, H, W) float32. A segmenter takes a tile, a generator tile and mask.
+
+    One that has `average(views, *inputs)` averages its views itself, see page.views.average.
+    """
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray: ...
 

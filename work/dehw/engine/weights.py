@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +58,17 @@ def find(network: NetworkConfig, directory: str | Path | None, pipeline: Pipelin
     )
 
 
+def completed(network: NetworkConfig, path: str | Path) -> NetworkConfig:
+    """The network with the args that the manifest has of its file at `path` and the pipeline does not give.
+
+    Imported weights say there in which form their network computes. Raises WeightsError for a broken manifest.
+    """
+    facts = manifest(Path(path).parent).get(Path(path).name, {})
+    if facts.get("type") != network.type:
+        return network
+    return replace(network, args={**facts.get("args", {}), **network.args})
+
+
 def load(layer: nn.Layer, path: str | Path, check_manifest: bool = True) -> None:
     """Fill a network from a file: every array there, no other, each of its shape; bytes and half precision are widened.
 
@@ -85,15 +98,21 @@ def read(path: str | Path) -> dict[str, Any]:
     return state | {key: state[key] * scale for key, scale in scales.items() if key in state}
 
 
-def assign(layer: nn.Layer, state: dict[str, np.ndarray], source: str | Path) -> None:
-    """Set all of a network's arrays. Raises WeightsError naming `source` unless keys and shapes match."""
-    own = layer.state_dict()
+def assign(
+    layer: nn.Layer,
+    state: dict[str, np.ndarray],
+    source: str | Path,
+    called: Callable[[str], str] = str,
+    remedy: str = "Use the pipeline and args it was trained with.",
+) -> None:
+    """Set all of a network's arrays. Raises WeightsError naming `source` unless keys and shapes match.
+
+    called: the key in `state` of one of the network's own.
+    """
+    own = {called(key): value for key, value in layer.state_dict().items()}
     problems = _misfits({key: tuple(value.shape) for key, value in own.items()}, state)
     if problems:
-        raise WeightsError(
-            f"{source} does not belong to this {type(layer).__name__}: {'; '.join(problems)}. "
-            "Use the pipeline and args it was trained with."
-        )
+        raise WeightsError(f"{source} does not belong to this {type(layer).__name__}: {'; '.join(problems)}. {remedy}")
     for key, value in own.items():
         value.set_value(np.asarray(state[key]).astype(str(value.dtype).rpartition(".")[2]))
 

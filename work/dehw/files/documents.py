@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, TiffImagePlugin
+import cv2
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from dehw.files import MANY, images
-from dehw.files.pdf import PdfFile, PdfWriter
-from dehw.files.sheet import Sheet, Writer, page_name
+from dehw.files.pdf.layers import MAX_PIXELS
+from dehw.files.pdf.read import PdfFile
+from dehw.files.pdf.write import PdfWriter
+from dehw.files.sheet import DocumentWriter, Sheet, page_name
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+SQUARE = 1.2  # of two resolutions, from which on the pixels are not taken for square; faxes have 1.04 and 2.08
 
 
 class ImageFile:
@@ -23,7 +29,9 @@ class ImageFile:
     def __init__(self, path: Path, image: Image.Image):
         self.path, self.image = path, image
         self.kind = "JPEG" if image.format == "MPO" else str(image.format)
-        self.count = _count_tiff(image) if self.kind == "TIFF" else images.count_pages(image)
+        # Which of the file's pictures are pages, in their order.
+        self.frames = _tiff_pages(image) if self.kind == "TIFF" else list(range(images.count_pages(image)))
+        self.count = len(self.frames)
         if self.count > 1 and self.kind not in MANY:
             raise ValueError(f"it is an animation of {self.count} pictures; save each as a file of its own")
 
@@ -31,9 +39,17 @@ class ImageFile:
         """Read a page by its index from 0. Raises PageError."""
         with images.reading(page_name(self.path, index, self.count)):
             if self.kind == "TIFF":
-                self.image.seek(index)
+                self.image.seek(self.frames[index])
             losses = _losses(self.image)
-            sheet = Sheet(images.upright(self.image), images.metadata_of(self.image), losses=losses)
+            try:
+                page = images.upright(self.image)
+            except OSError as error:
+                if self.kind != "JPEG":
+                    raise
+                self.image = images.with_end(self.path, error)
+                page = images.upright(self.image)
+                losses += ("its end marker was missing",)
+            sheet = squared(Sheet(page, images.metadata_of(self.image), losses=losses))
             if self.count == 1:
                 self.image.close()  # or its pixels, 4 bytes each, would be held while the page is erased
             return sheet
@@ -57,22 +73,23 @@ def open_document(path: str | Path) -> Iterator[Document]:
         document.close()
 
 
-class ImageWriter(Writer):
+class ImageWriter(DocumentWriter):
     """An image file of one page."""
 
     def __init__(self, path: str | Path, kind: str):
         super().__init__(path)
         self.kind = kind
 
-    def _add(self, sheet: Sheet) -> None:
+    def _add(self, sheet: Sheet) -> tuple[str, ...]:
         self.sheet = sheet
+        return ()
 
     def finish(self) -> None:
         with images.writing(self.path):
-            images.save(self.temporary, self.sheet.image, self.kind, self.sheet.metadata)
+            images.save(self.temporary, self.sheet.shown, self.kind, self.sheet.metadata)
 
 
-class TiffWriter(Writer):
+class TiffWriter(DocumentWriter):
     """A TIFF of any number of pages. Pillow's own `save_all` would want all of them at once."""
 
     def __enter__(self) -> Self:
@@ -81,9 +98,10 @@ class TiffWriter(Writer):
         self.stack.callback(self._close)
         return self
 
-    def _add(self, sheet: Sheet) -> None:
-        images.save(self.file, sheet.image, "TIFF", sheet.metadata)
+    def _add(self, sheet: Sheet) -> tuple[str, ...]:
+        images.save(self.file, sheet.shown, "TIFF", sheet.metadata)
         self.file.newFrame()
+        return ()
 
     def finish(self) -> None:
         with images.writing(self.path):
@@ -98,7 +116,7 @@ class TiffWriter(Writer):
             self.file.close()
 
 
-def new_document(path: str | Path, kind: str, source: Document | None) -> Writer:
+def new_document(path: str | Path, kind: str, source: Document | None) -> DocumentWriter:
     """What writes `path` as a document of a kind. source: where pages to be kept as they were come from."""
     if kind == "PDF":
         return PdfWriter(path, source if isinstance(source, PdfFile) else None)
@@ -114,19 +132,41 @@ def _image_file(path: Path) -> ImageFile:
         raise
 
 
-def _count_tiff(image: Image.Image) -> int:
-    """How many pages a TIFF has; where it breaks off, the page after the last whole one counts too."""
-    count = 0
+def squared(sheet: Sheet) -> Sheet:
+    """A page whose pixels are not square, as a fax's, with square ones, and its own beside them."""
+    across, down = sheet.metadata.dpi or (1, 1)
+    if 1 / SQUARE < across / down < SQUARE:
+        return sheet
+    height, width = sheet.image.shape[:2]
+    size = (width, round(height * across / down)) if across > down else (round(width * down / across), height)
+    if size[0] * size[1] > MAX_PIXELS:
+        return sheet
+    return replace(sheet, image=cv2.resize(sheet.image, size, interpolation=cv2.INTER_LINEAR), stored=sheet.image)
+
+
+def _tiff_pages(image: Image.Image) -> list[int]:
+    """Which pictures of a TIFF are pages, not previews or masks; where it breaks off, the one after the last whole
+    one counts too.
+    """
+    pages, count = [], 0
     try:
         while True:
             image.seek(count)
+            if not _is_side_picture(image):
+                pages.append(count)
             count += 1
     except EOFError:
         pass
     except Exception:  # a damaged table raises nearly anything
-        count += 1
+        pages.append(count)
     image.seek(0)
-    return count
+    return pages or [0]
+
+
+def _is_side_picture(image: Image.Image) -> bool:
+    """Whether the current picture of a TIFF is a smaller copy, bit 0 of NewSubfileType, or a mask, bit 2 (TIFF 6.0)."""
+    table = getattr(image, "tag_v2", {})
+    return bool(int(table.get(ExifTags.Base.NewSubfileType, 0)) & 5) or table.get(ExifTags.Base.SubfileType) == 2
 
 
 def _losses(image: Image.Image) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Which files are pages, and work done on each of them."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,11 @@ def has_suffix(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
+def real(path: Path) -> Path:
+    """A path without links; one whose links run in a ring stays as it is, where Path.resolve raises."""
+    return Path(os.path.realpath(path))
+
+
 def find_pages(
     paths: Sequence[str | Path],
     ignore: Callable[[Path], bool] | None = None,
@@ -35,13 +41,14 @@ def find_pages(
     """
     pages, problems = [], []
     for path in map(Path, paths):
-        if path.is_dir():
+        if os.path.isdir(path):  # Path's own raise where a folder on the way may not be entered
             files = [page for page in _files_in(path) if not (ignore and ignore(page.path))]
             found = [page for page in files if known(page.path)]
             pages += found
             problems += [] if found else [f"{path}: no pages in this folder"]
-        elif not path.exists():
-            problems.append(f"{path}: no such file or folder")
+        elif not os.path.exists(path):
+            what = "a link that leads nowhere" if os.path.islink(path) else "no such file or folder"
+            problems.append(f"{path}: {what}")
         elif not known(path):
             problems.append(f"{path}: not a kind of file that can be read")
         else:
@@ -78,4 +85,11 @@ def _files_in(folder: Path) -> list[InputFile]:
 
     relative = (path.relative_to(folder) for path in folder.rglob("*"))
     shown = [path for path in relative if not any(part.startswith(".") for part in path.parts)]
-    return [InputFile(folder / path, path) for path in sorted(shown, key=natural) if (folder / path).is_file()]
+    return [InputFile(folder / path, path) for path in sorted(shown, key=natural) if _is_file(folder / path)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # may not be entered: that is told when it is opened
+        return True

@@ -1,5 +1,6 @@
 """Pages as files: the one place where images are found, read and written (Pillow). See documents.py for many pages."""
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,6 +46,7 @@ ABOUT_THE_PAGE = (
     ExifTags.Base.Copyright,
 )
 SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations in which a page lies on its side (EXIF 2.3, tag 274)
+END, MORE = b"\xff\xd9", b"\x35\xa7" * 64  # a JPEG's end marker, and data that could stand before it
 MAX_DPI = 65535  # the most that JPEG can hold; what lies beyond is damage
 
 
@@ -52,13 +54,15 @@ MAX_DPI = 65535  # the most that JPEG can hold; what lies beyond is damage
 class Metadata:
     """What a page's file says beside its pixels.
 
-    dpi: across and down. exif carries no orientation: the pixels are upright. grey: the file knows no colour.
+    dpi: across and down. exif carries no orientation: the pixels are upright. grey: the file knows no colour;
+    bilevel: only black and white.
     """
 
     dpi: tuple[float, float] | None = None
     icc: bytes | None = None
     exif: bytes | None = None
     grey: bool = False
+    bilevel: bool = False
 
 
 def kind_of(path: str | Path) -> str | None:
@@ -133,7 +137,7 @@ def metadata_of(image: Image.Image) -> Metadata:
     grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
     icc = image.info.get("icc_profile") or b""
     fits = icc[16:20] == (b"GRAY" if grey else b"RGB ")  # ICC.1, section 7.2: the profile's colour space
-    return Metadata(_dpi(image), icc if fits else None, _exif(image), grey)
+    return Metadata(_dpi(image), icc if fits else None, _exif(image), grey, bilevel=image.mode == "1")
 
 
 def write_image(
@@ -155,7 +159,8 @@ def write_image(
 def save(target: Path | IO[bytes], image: np.ndarray, kind: str, metadata: Metadata, jpeg_quality: int = 95) -> None:
     """Encode (H, W, 3) or (H, W) uint8 into `target`, a path or an opened file; raises what Pillow raises.
 
-    metadata.grey has colour pixels written as grey: those that were grey keep their value.
+    metadata.grey has colour pixels written as grey: those that were grey keep their value. metadata.bilevel has them
+    written as 1 bit by the kinds that can, TIFF by CCITT G4.
     """
     if kind == "HEIF":
         _register_heif()
@@ -167,6 +172,9 @@ def save(target: Path | IO[bytes], image: np.ndarray, kind: str, metadata: Metad
     options.update({key: value for key, value in kept.items() if value})
     picture = Image.fromarray(image)
     picture = picture.convert("L") if metadata.grey else picture
+    if metadata.bilevel and kind in ("TIFF", "PNG", "BMP"):
+        picture = picture.convert("1", dither=Image.Dither.NONE)
+        options |= {"compression": "group4"} if kind == "TIFF" else {}
     try:
         picture.save(target, format=kind, **options)
     except (MemoryError, OSError):
@@ -193,6 +201,22 @@ def open_image(path: str | Path) -> Image.Image:
         return Image.open(path, formats=[kind])
 
 
+def with_end(path: str | Path, error: OSError) -> Image.Image:
+    """Open a JPEG that lacks nothing but its end marker; any other one raises `error`.
+
+    What follows complete pixels changes none of them, so that they are the same with and without more data.
+    """
+    content = Path(path).read_bytes()
+    ended = [Image.open(io.BytesIO(content + more + END), formats=["JPEG"]) for more in (b"", MORE)]
+    try:
+        complete = ended[0].tobytes() == ended[1].tobytes()
+    except OSError:
+        complete = False
+    if not complete:
+        raise error
+    return ended[0]
+
+
 @contextmanager
 def opened(path: str | Path) -> Iterator[Image.Image]:
     """Lend an opened image file; whatever goes wrong inside becomes a PageError that names it."""
@@ -207,6 +231,10 @@ def reading(name: str | Path) -> Iterator[None]:
         yield
     except (MemoryError, PageError):
         raise
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        cause = f"it has more than {most} megapixels, the most that is read"
+        raise PageError(f"{name} cannot be read: {cause}. Scan it at a lower resolution, or cut it up.") from error
     except Exception as error:  # a damaged or hostile file makes decoders raise nearly anything
         reason = "not an image, or damaged" if isinstance(error, Image.UnidentifiedImageError) else error
         raise PageError(f"{name} cannot be read: {reason}. Open it in a viewer and save it anew.") from error

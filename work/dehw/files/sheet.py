@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
+import cv2
 import numpy as np
 
 from dehw.files import images
@@ -30,13 +31,43 @@ class Sheet:
     """One page of a document.
 
     image: (H, W, 3) uint8 RGB, upright. points: (width, height) of a PDF's page. losses: what of the page a
-    new file would not keep, a phrase each.
+    new file would not keep, a phrase each. mask: (H, W) bool, where it was erased; None where that is not known.
+    inked: the page with the strokes that the file holds apart from it, and which `image` does not show; None without.
+    spared: (H, W) bool, where these strokes stay; None where they all go. stored: (h, w, 3) uint8, the page as its
+    file has it, where these pixels are not square; None where they are.
     """
 
     image: np.ndarray
     metadata: Metadata
     points: tuple[float, float] | None = None
     losses: tuple[str, ...] = ()
+    mask: np.ndarray | None = None
+    inked: np.ndarray | None = None
+    spared: np.ndarray | None = None
+    stored: np.ndarray | None = None
+
+    @property
+    def shown(self) -> np.ndarray:
+        """The page as it is written: with those strokes that stay, all of them where it was not erased, and at the
+        file's own pixels.
+        """
+        if self.stored is not None:
+            return self._at_own_size(self.stored)
+        if self.inked is None or self.mask is None:
+            return self.image if self.inked is None else self.inked
+        return self.image if self.spared is None else np.where(self.spared[..., None], self.inked, self.image)
+
+    def _at_own_size(self, stored: np.ndarray) -> np.ndarray:
+        """The page where it was erased, and as it was stored elsewhere."""
+        if self.mask is None:
+            return stored
+        size = stored.shape[1::-1]
+        image, mask = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (self.image, _grey(self.mask)))
+        return np.where(mask[..., None] > 0, image, stored)
+
+
+def _grey(mask: np.ndarray) -> np.ndarray:
+    return mask.astype(np.uint8) * np.uint8(255)
 
 
 def page_name(path: Path, index: int, count: int) -> str:
@@ -44,7 +75,7 @@ def page_name(path: Path, index: int, count: int) -> str:
     return f"{path}, page {index + 1}," if count > 1 else str(path)
 
 
-class Writer(ABC):
+class DocumentWriter(ABC):
     """Writes a document; its file appears at `path` when the `with` block ends well. Raises PageError."""
 
     def __init__(self, path: str | Path):
@@ -63,14 +94,15 @@ class Writer(ABC):
         with images.writing(self.path):
             self.stack.__exit__(kind, error, trace)
 
-    def add(self, sheet: Sheet) -> None:
-        """Add a page."""
+    def add(self, sheet: Sheet) -> tuple[str, ...]:
+        """Add a page; returns what of it is lost, a phrase each."""
         self.size, self.points = sheet.image.shape[:2], sheet.points
         with images.writing(self.path):
-            self._add(sheet)
+            return (*sheet.losses, *self._add(sheet))
 
     @abstractmethod
-    def _add(self, sheet: Sheet) -> None: ...
+    def _add(self, sheet: Sheet) -> tuple[str, ...]:
+        """Add a page; returns what is lost beside `losses`."""
 
     def keep(self, index: int, sheet: Sheet | None) -> Kept:
         """Add a page as it was: itself, or else its picture; an empty page where it could not be read."""

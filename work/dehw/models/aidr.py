@@ -38,11 +38,12 @@ class AIDR(nn.Layer):
     """A second stage in five halvings and five doublings, with three of the encoder's features joined in.
 
     scaled: turns a channel count into that of the network's width. attention=False leaves the three non-local
-    blocks out. forward: (coarse (N, 3, H, W), the encoder's features at 1/2, 1/4, 1/8 and 1/16 of the size)
-    -> final (N, 3, H, W), all float32; H and W multiples of 32.
+    blocks out; released=True computes them as the seed's released code does, see NonLocal. forward: (coarse
+    (N, 3, H, W), the encoder's features at 1/2, 1/4, 1/8 and 1/16 of the size) -> final (N, 3, H, W), all float32;
+    H and W multiples of 32.
     """
 
-    def __init__(self, scaled: Callable[[int], int], attention: bool = True) -> None:
+    def __init__(self, scaled: Callable[[int], int], attention: bool = True, released: bool = False) -> None:
         super().__init__()
         n, c32, c64, c128, c256 = (scaled(c) for c in (96, 32, 64, 128, 256))
         self.en1 = Convs(3, n, n)
@@ -54,9 +55,9 @@ class AIDR(nn.Layer):
         self.de4 = Convs(3 * n, 2 * n, 2 * n)
         self.de5 = Convs(2 * n + 3, c64, c32)
         self.out = nn.Conv2D(c32, 3, 3, padding=1)
-        self.nonlocal5a = NonLocal(n) if attention else None
-        self.nonlocal5b = NonLocal(n) if attention else None
-        self.nonlocal1 = NonLocal(2 * n) if attention else None
+        self.nonlocal5a = NonLocal(n, released) if attention else None
+        self.nonlocal5b = NonLocal(n, released) if attention else None
+        self.nonlocal1 = NonLocal(2 * n, released) if attention else None
 
     def forward(self, coarse: paddle.Tensor, skips: tuple[paddle.Tensor, ...]) -> paddle.Tensor:
         _, x2, x3, x4 = skips

@@ -15,6 +15,7 @@ from dehw.models.aidr import AIDR
 from dehw.models.layers import ConvAct, DeconvAct, Lateral, Residual, normed, scaler
 
 DOWN = 32  # the encoder halves five times
+NONLOCAL_FORMS = ("corrected", "released")
 Features = tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor, paddle.Tensor]
 
 
@@ -22,19 +23,31 @@ class EraseNet(nn.Layer):
     """Erases handwriting from a page in two stages and tells where it saw any.
 
     `width` multiplies every channel count but those of images. `refinement` names the second stage: `dilated` is
-    EraseNet's own, `nonlocal` AIDR, `multiscale` AIDR without its non-local blocks. `spectral_norm=False` leaves
-    the convolutions bare; those of AIDR always are.
+    EraseNet's own, `nonlocal` AIDR, `multiscale` AIDR without its non-local blocks. `nonlocal_form` is that of these
+    blocks: `corrected`, or `released` for the seed's own weights, see NonLocal. `spectral_norm=False` leaves the
+    convolutions bare; those of AIDR always are.
     """
 
-    def __init__(self, width: float = 1.0, refinement: str = "dilated", spectral_norm: bool = True) -> None:
+    def __init__(
+        self,
+        width: float = 1.0,
+        refinement: str = "dilated",
+        spectral_norm: bool = True,
+        nonlocal_form: str = "corrected",
+    ) -> None:
         super().__init__()
         if refinement not in REFINEMENTS:
             raise ValueError(f"refinement must be one of {', '.join(REFINEMENTS)}, got {refinement!r}")
+        if nonlocal_form not in NONLOCAL_FORMS:
+            raise ValueError(f"nonlocal_form must be one of {', '.join(NONLOCAL_FORMS)}, got {nonlocal_form!r}")
+        released = nonlocal_form == "released"
+        if released and refinement != "nonlocal":
+            raise ValueError(f"nonlocal_form: released needs refinement: nonlocal, not {refinement}")
         scaled = scaler(width)
         self._build_encoder(scaled, spectral_norm)
         self._build_decoder(scaled, spectral_norm)
         self._build_mask_branch(scaled, spectral_norm)
-        self.refine = REFINEMENTS[refinement](scaled, spectral_norm)
+        self.refine = AIDR(scaled, released=True) if released else REFINEMENTS[refinement](scaled, spectral_norm)
 
     def _build_encoder(self, scaled: Callable[[int], int], sn: bool) -> None:
         c32, c64, c128, c256, c512 = (scaled(c) for c in (32, 64, 128, 256, 512))

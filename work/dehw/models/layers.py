@@ -96,24 +96,28 @@ class NonLocal(nn.Layer):
     """Adds to every position what it finds at all the others, each weighted by its likeness to it.
 
     Attention with one head over the H * W positions, half the channels, no scaling, no norm, no bias.
-    forward: (N, c, H, W) float32 -> the same shape. The seed's own code splits the positions in two and takes
-    the softmax over the queries; this is the form it meant, with the same parameters.
+    forward: (N, c, H, W) float32 -> the same shape. With `released` it is what the seed's code computes, and what its
+    released weights are trained for: that code folds the lower half of the positions into further channels, and takes
+    the softmax over the queries; H * W must be even. Without, it is the form that the seed meant. Both have the same
+    parameters.
     """
 
-    def __init__(self, c: int) -> None:
+    def __init__(self, c: int, released: bool = False) -> None:
         super().__init__()
         inner = max(1, c // 2)
+        self.channels, self.over = (2 * inner, -2) if released else (inner, -1)
         self.query = nn.Conv2D(c, inner, 1, bias_attr=False)
         self.key = nn.Conv2D(c, inner, 1, bias_attr=False)
         self.value = nn.Conv2D(c, inner, 1, bias_attr=False)
         self.out = nn.Conv2D(inner, c, 1, bias_attr=False)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        query, key, value = (conv(x).flatten(2) for conv in (self.query, self.key, self.value))  # (N, c / 2, H * W)
+        folded = [0, self.channels, -1]  # (N, c / 2, H * W), or (N, c, H * W / 2) as released
+        query, key, value = (conv(x).reshape(folded) for conv in (self.query, self.key, self.value))
         likeness = paddle.matmul(query / HEADROOM, key / HEADROOM, transpose_x=True)  # (N, queries, keys)
-        share = F.softmax(likeness.astype("float32") * HEADROOM**2, axis=-1)
-        found = paddle.matmul(value, share.astype(value.dtype), transpose_y=True)  # (N, c / 2, H * W)
-        return x + self.out(found.reshape([0, found.shape[1], x.shape[2], x.shape[3]]))
+        share = F.softmax(likeness.astype("float32") * HEADROOM**2, axis=self.over)
+        found = paddle.matmul(value, share.astype(value.dtype), transpose_y=True)  # the shape of value
+        return x + self.out(found.reshape([0, self.out.weight.shape[1], x.shape[2], x.shape[3]]))
 
 
 def scaler(width: float) -> Callable[[int], int]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dehw.engine.machine import forget_peak
 from dehw.errors import PageError
 
 if TYPE_CHECKING:
     import numpy as np
+    import paddle
 
     from dehw.engine.pick import Network
     from dehw.eraser import Eraser
     from dehw.files.find import InputFile
+    from dehw.page.views import View
 
 STAGES = ("read", "segment", "erase", "compose", "write", "other")
 STAGE_OF = {  # the stage of the table whose time each stage of the Eraser is
@@ -70,6 +73,12 @@ class Counted:
         self.calls.append(len(inputs[0]))  # threads call it side by side, and += could lose one
         return self.network(*inputs)
 
+    def average(self, views: Sequence[View], *inputs: np.ndarray) -> np.ndarray | paddle.Tensor:
+        from dehw.page.views import average
+
+        self.calls += [len(inputs[0])] * len(views)
+        return average(self.network, views, *inputs)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.network, name)
 
@@ -108,12 +117,21 @@ class BlotFinder:
         self.network = network
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
+        self.network(*inputs)
+        return self._blots(*inputs)
+
+    def average(self, views: Sequence[View], *inputs: np.ndarray) -> np.ndarray:
+        from dehw.page.views import average
+
+        average(self.network, views, *inputs)
+        return self._blots(*inputs)  # which look the same from every side
+
+    @staticmethod
+    def _blots(tiles: np.ndarray) -> np.ndarray:
         import numpy as np
 
-        self.network(*inputs)
-        (tiles,) = inputs
         away = np.abs(tiles - np.array(BLOT, np.float32).reshape(1, 3, 1, 1) / 255).max(axis=1, keepdims=True)
-        return (away < 0.5).astype(np.float32)
+        return (away < 0.25).astype(np.float32)  # coloured ink is farther from it
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.network, name)
@@ -164,6 +182,8 @@ class Bench:
             def message(self, text: str) -> None:
                 pass
 
+        if self.inked is not None:
+            pages = [replace(page, path=self._blotted(page.path)) for page in pages]
         jobs, _ = plan.make(pages, self.folder / "folder")
         started = time.perf_counter()
         for done in batch.erase_all(batch.with_eraser(self.eraser), jobs, Silent(len(jobs))):
@@ -180,6 +200,7 @@ class Bench:
             self.eraser.segmenter = BlotFinder(self.segmenter)
         copy = self.folder / "blotted" / path.name
         write_image(copy, blotted(self.eraser, read_image(path), self.inked or 0.0), kind=kind_of(path))
+        forget_peak()  # which is that of the copying
         return copy
 
     def _passes(self) -> tuple[int, int]:

@@ -119,7 +119,7 @@ def _plain(network: NetworkConfig, path: Path) -> nn.Layer:
     from dehw import models
     from dehw.engine import weights
 
-    layer = models.build(network)
+    layer = models.build(weights.completed(network, path))
     weights.load(layer, path)
     layer.eval()
     return layer

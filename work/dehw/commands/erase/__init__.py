@@ -19,6 +19,7 @@ def run(args: argparse.Namespace) -> int:
     """Erase documents to files. Every name is checked before the networks are loaded."""
     from dehw.commands.erase import batch, plan, progress
     from dehw.commands.erase.report import Report
+    from dehw.files import find
 
     if args.in_place and (args.output or args.format or args.resume):
         raise InputError("--in-place keeps each file's name and kind, and no trace of what is done: drop the others")
@@ -27,15 +28,16 @@ def run(args: argparse.Namespace) -> int:
         print(f"dehw: {path}: passed over, not a kind of file that can be read", file=sys.stderr)
     sides = [side for side in SIDES if getattr(args, side)]
     jobs, finished = plan.make(found, args.output, args.format, args.in_place, args.overwrite, args.resume, sides)
-    named = {path.resolve() for job in [*jobs, *finished] for path in (job.source, *job.files)}
-    if args.report and args.report.resolve() in named:
+    named = {find.real(path) for job in [*jobs, *finished] for path in (job.source, *job.files)}
+    if args.report and find.real(args.report) in named:
         raise InputError(f"{args.report} is one of the pages; choose another file for --report")
     eraser = load_eraser(args) if jobs else None
     report = Report(args.pipeline, finished, unknown)
     try:
         with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
             erase_page = batch.with_eraser(eraser, **erase_options(args)) if eraser else None
-            for outcomes in batch.erase_all(erase_page, jobs, shown) if erase_page else ():
+            boxes = args.keep or (), args.only or ()
+            for outcomes in batch.erase_all(erase_page, jobs, shown, boxes) if erase_page else ():
                 report.add(outcomes)
     finally:  # what was done is told of an interrupted run too
         if args.report:

@@ -18,12 +18,15 @@ from dehw.commands.erase.report import Outcome
 from dehw.eraser import Erased, Eraser, OnProgress
 from dehw.errors import InputError, PageError
 from dehw.files import documents, images
-from dehw.files.documents import Document, Sheet, Writer
+from dehw.files.documents import Document, DocumentWriter, Sheet
+from dehw.page import masks
 from dehw.page.confidence import doubts
+from dehw.page.masks import Box
 
 READ_AHEAD = 16_000_000  # pixels of the largest page that is read, or written, while another one is erased
 FAILURES = (PageError, InputError, MemoryError)  # fail one document, or one page of it, and let the others go on
 
+Boxes = tuple[Sequence[Box], Sequence[Box]]  # keep and only, see Eraser.__call__
 # What erases a page: called (job, index of the page from 0, image (H, W, 3) uint8 RGB, progress of its tiles).
 ErasePage = Callable[[Job, int, np.ndarray, OnProgress], Erased]
 
@@ -36,8 +39,8 @@ def with_eraser(eraser: Eraser, **options: Any) -> ErasePage:
 class Task:
     """A document on its way: read, erased, written. `read` and `write` may run beside another task's `erase`."""
 
-    def __init__(self, job: Job, progress: Progress):
-        self.job, self.progress = job, progress
+    def __init__(self, job: Job, progress: Progress, boxes: Boxes = ((), ())):
+        self.job, self.progress, self.boxes = job, progress, boxes
         self.sheet: Sheet | None = None  # its only page, between `read` and `erase`
         self.is_read_ahead = False
         self.outcomes: list[Outcome] = []
@@ -97,7 +100,7 @@ class Task:
             return [Outcome(str(self.job.source), number, None, "failed", warnings=cause) for number in numbers]
         return self.outcomes
 
-    def _finish(self, opened: ExitStack, document: Document, writer: Writer) -> None:
+    def _finish(self, opened: ExitStack, document: Document, writer: DocumentWriter) -> None:
         with opened:
             if self.job.kind == document.kind and all(each.status == "empty" for each in self.outcomes):
                 writer.copy(self.job.source)
@@ -107,13 +110,14 @@ class Task:
             writer.finish()
             writer.take_permissions(self.job.source)
 
-    def _erase_page(self, erase_page: ErasePage, document: Document, index: int, writer: Writer) -> Outcome:
+    def _erase_page(self, erase_page: ErasePage, document: Document, index: int, writer: DocumentWriter) -> Outcome:
         source, sheet = str(self.job.source), self.sheet
         name = f"{source}, page {index + 1}" if document.count > 1 else source
         done = Outcome(source, index + 1, str(self.job.target), "failed")
         try:
             sheet = sheet or document.read(index)
             erased = erase_page(self.job, index, sheet.image, self.progress.tiles)
+            erased, sheet = self._with_ink(sheet, erased)
             written = self._write_sides(index, sheet, erased)
         except FAILURES as error:
             if document.count == 1:
@@ -131,26 +135,42 @@ class Task:
             side_files=written,
         )
         if erased.mask.any():
-            writer.add(replace(sheet, image=np.asarray(erased.page)))
-            return replace(done, status="erased", warnings=(*sheet.losses, *erased.warnings))
+            losses = writer.add(replace(sheet, image=np.asarray(erased.page)))
+            for loss in losses:
+                self.progress.message(f"{name}: {loss}")
+            return replace(done, status="erased", warnings=(*losses, *erased.warnings))
         losses = sheet.losses if writer.keep(index, sheet) == "drawn" else ()
         return replace(done, status="empty", warnings=(*losses, *erased.warnings))
 
+    def _with_ink(self, sheet: Sheet, erased: Erased) -> tuple[Erased, Sheet]:
+        """What was erased with the strokes that the file holds apart, and the page with its mask without them."""
+        sheet = replace(sheet, mask=erased.mask)
+        if sheet.inked is None:
+            return erased, sheet
+        ink = (sheet.inked != sheet.image).any(2)
+        allowed = masks.allowed(ink.shape, *self.boxes)
+        return replace(erased, mask=erased.mask | ink & allowed), replace(sheet, spared=ink & ~allowed)
+
     def _write_sides(self, index: int, sheet: Sheet, erased: Erased) -> list[str]:
         files = self.job.side_files(index)
+        before = sheet.image if sheet.inked is None else sheet.inked
         for side, path in files.items():
-            sidefiles.write(path, side, sheet.image, erased, sheet.metadata)
+            sidefiles.write(path, side, before, erased, sheet.metadata)
         return [str(path) for path in files.values()]
 
 
-def erase_all(erase_page: ErasePage, jobs: Sequence[Job], progress: Progress) -> Iterator[list[Outcome]]:
+def erase_all(
+    erase_page: ErasePage, jobs: Sequence[Job], progress: Progress, boxes: Boxes = ((), ())
+) -> Iterator[list[Outcome]]:
     """Erase documents one after the other, and tell of each one's pages. What fails is told by `progress` too.
+
+    boxes: keep and only, for the strokes that a file holds apart from its page.
 
     While the networks work on a page, one thread reads the next one and another writes the one before; not so with
     documents of many pages, PDFs (PDFium bears no threads) and pages above READ_AHEAD, of which memory is to hold
     one.
     """
-    tasks = (Task(job, progress) for job in jobs)  # made when their turn comes: each holds its page
+    tasks = (Task(job, progress, boxes) for job in jobs)  # made when their turn comes: each holds its page
     written: deque[Future[list[Outcome]]] = deque()  # of tasks whose files are on their way
     reader, writer = ThreadPoolExecutor(1, "dehw-read"), ThreadPoolExecutor(1, "dehw-write")
     try:

@@ -1,5 +1,6 @@
 """What is to be erased, and where each document goes; every problem is found before any work."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -61,13 +62,13 @@ def own_outputs(inputs: Sequence[Path], output: Path | None, report: Path | None
     inside an input folder.
     """
     inside = None
-    if output and any(path.resolve() in output.resolve().parents for path in inputs):
-        inside = output.resolve()
-    report = report and report.resolve()
+    if output and any(find.real(path) in find.real(output).parents for path in inputs):
+        inside = find.real(output)
+    report = report and find.real(report)
     stems = cache(lambda folder: {each.stem for each in folder.iterdir()})
 
     def own(path: Path) -> bool:
-        where = path.resolve()
+        where = find.real(path)
         named = ".clean" in (Path(path.stem).suffix, path.suffix) or sidefiles.is_one(path, stems(path.parent))
         return named or inside in where.parents or where == report
 
@@ -90,10 +91,10 @@ def make(
     documents would end in one file, an original would be replaced, a format cannot hold a document, or, without
     `overwrite`, a target or a side file is there.
     """
-    if output and output.exists() and not output.is_dir():
+    if output and os.path.exists(output) and not os.path.isdir(output):
         raise InputError(f"{output} is a file, not a folder; choose another one with -o")
     jobs = [replace(_job(page, output, form, in_place), sides=tuple(sides)) for page in found]
-    done = {job: None for job in jobs if resume and job.target.exists()}
+    done = {job: None for job in jobs if resume and os.path.exists(job.target)}
     problems = _problems(jobs, in_place, overwrite or resume)
     if problems:
         raise InputError("nothing was erased:\n  " + "\n  ".join(problems))
@@ -109,7 +110,7 @@ def _job(page: InputFile, output: Path | None, form: str | None, in_place: bool)
         kind, count = None, 1  # its error is told when its turn comes
     wanted = FORMATS[form] if form else kind
     if in_place:
-        return Job(page.path, page.path.resolve(), wanted, count)  # a link stays one
+        return Job(page.path, find.real(page.path), wanted, count)  # a link stays one
     path = output / page.relative if output else page.path.with_name(f"{page.path.stem}.clean{page.path.suffix}")
     if form and path.suffix.lower() not in SUFFIXES[FORMATS[form]]:
         path = path.with_suffix(f".{form}")
@@ -117,15 +118,15 @@ def _job(page: InputFile, output: Path | None, form: str | None, in_place: bool)
 
 
 def _problems(jobs: Sequence[Job], in_place: bool, overwrite: bool) -> list[str]:
-    originals = {job.source.resolve() for job in jobs}
-    counts = Counter(path.resolve() for job in jobs for path in job.files)
+    originals = {find.real(job.source) for job in jobs}
+    counts = Counter(find.real(path) for job in jobs for path in job.files)
     problems = []
     for job in jobs:
         source = job.source
-        doubles = [path for path in job.files if counts[path.resolve()] > 1]
+        doubles = [path for path in job.files if counts[find.real(path)] > 1]
         written = job.files[1:] if in_place else job.files
-        replaced = [path for path in written if path.resolve() in originals]
-        there = [path for path in written if path.exists() and not overwrite]
+        replaced = [path for path in written if find.real(path) in originals]
+        there = [path for path in written if os.path.exists(path) and not overwrite]
         if doubles:
             problems.append(f"{source}: another page would end in {doubles[0]} too; erase them in two runs")
         elif job.count > 1 and job.kind not in MANY:

@@ -12,7 +12,7 @@ from dehw.errors import InputError
 
 if TYPE_CHECKING:
     from dehw.files.documents import Document, ImageFile
-    from dehw.files.pdf import PdfFile
+    from dehw.files.pdf.read import PdfFile
 
 REMEDY = "`dehw erase` has no such limit, and `dehw serve --help` tells how to raise it."
 
@@ -54,23 +54,11 @@ def _sizes(document: Document) -> Iterator[int]:
 
 def _image_size(document: ImageFile, index: int) -> int:
     if document.kind == "TIFF":
-        document.image.seek(index)
+        document.image.seek(document.frames[index])
     return math.prod(document.image.size)
 
 
 def _pdf_size(document: PdfFile, index: int) -> int:
-    """A PDF's page as dehw.files.pdf draws it, or its largest picture, where that has more pixels."""
-    import pypdfium2.raw
-
-    from dehw.files.pdf import MAX_PIXELS, main_picture
-    from dehw.files.sheet import DPI, INCH
-
-    page = document.pdf[index]
-    try:
-        pixels, share = main_picture(page)
-        paper = math.prod(page.get_size()) * (DPI / INCH) ** 2
-        drawn = min(math.prod(pixels) / share if share >= 0.5 else paper, MAX_PIXELS)
-        pictures = page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE])
-        return max([round(drawn), *(math.prod(picture.get_px_size()) for picture in pictures)])
-    finally:
-        page.close()
+    """A PDF's page as it is drawn, or its largest picture, where that has more pixels."""
+    look = document.look(index)
+    return max(math.prod(look.size), *(math.prod(picture.size) for picture in look.layers.pictures), 0)

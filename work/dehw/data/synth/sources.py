@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,46 +14,52 @@ from dehw.data import materials
 from dehw.data.crops import decode
 from dehw.data.materials import Glyph, InkBank
 from dehw.data.pairs import find_pairs
-from dehw.data.synth import typeset
-from dehw.data.synth.pages import Triple, make_page
+from dehw.data.synth.printed import fonts as printing
 from dehw.files.find import find_pages
 from dehw.files.images import read_image
 from dehw.page.characters import print_height
 from dehw.page.masks import threshold
 
-TRIAL_DPI = 150  # a PDF's print is measured at this resolution
-CLEAN = 0.55  # share of the pages made from clean ones rather than typeset, where there are clean ones
-SPREAD = 0.13  # of the print's height, as the deviation of its logarithm
+FEWEST_PIECES = 6  # of one writer
+THICKEST = 7  # px from the middle of a stroke to its edge; what is thicker is a blot, a hole or a logo
 
 
 class Sources(NamedTuple):
-    """bank: the ink. clean: PDFs and images without handwriting. fonts: printing fonts by role, see typeset."""
+    """bank: the ink. clean: PDFs and images of pages without handwriting. photos: photos of print, with their light.
+
+    fonts: printing fonts by role, see printed.fonts.
+    """
 
     bank: InkBank
     clean: Sequence[Path]
+    photos: Sequence[Path]
     fonts: dict[str, list[str]]
 
 
-def find_sources(clean: Path | None, ink: Sequence[Path], fonts: Path | None) -> Sources:
+def find_sources(clean: Sequence[Path], ink: Sequence[Path], fonts: Path | None, photos: Path | None = None) -> Sources:
     """Gather sources. Raises InputError where a folder has nothing in it, or no printing fonts are installed.
 
-    clean: folder of PDFs or images of clean pages. fonts: folder of handwriting fonts. ink: folders, searched to their
-    depths, of stroke data (medians.json.gz of hanzi-writer-data, paths.json.gz of KanjiVG: char -> SVG paths,
-    strokes_*.zip of Omniglot), of pieces that
+    clean: folders of PDFs or images of clean pages. fonts: folder of handwriting fonts. photos: folder of photos and
+    scans of print without handwriting. ink: folders, searched to their depths, of stroke data (medians.json.gz of
+    hanzi-writer-data, paths.json.gz of KanjiVG: char -> SVG paths, strokes_*.zip of Omniglot), of pieces that
     `dehw materials` cut, and of pairs with images/ and gts/.
     """
-    pages = sorted(p for p in clean.rglob("*") if p.suffix.lower() == ".pdf") if clean else []
-    if clean:
-        images = [page.path for page in find_pages([clean])] if not pages else []
-        pages = pages or images
     banks = [find_ink(folder) for folder in ink]
     bank = InkBank(
         hanzi=[glyph for each in banks for glyph in each.hanzi],
         scribbles=[glyph for each in banks for glyph in each.scribbles],
         pieces=[piece for each in banks for piece in each.pieces],
+        writers=[writer for each in banks for writer in each.writers],
         fonts=materials.load_families(fonts) if fonts else (),
     )
-    return Sources(bank, pages, typeset.system_fonts())
+    pages = [page for folder in clean for page in find_clean(folder)]
+    return Sources(bank, pages, find_clean(photos) if photos else [], printing.system_fonts())
+
+
+def find_clean(folder: Path) -> list[Path]:
+    """The PDFs below a folder; its images where it has none."""
+    pages = sorted(p for p in folder.rglob("*") if p.suffix.lower() == ".pdf")
+    return pages or [page.path for page in find_pages([folder])]
 
 
 def find_ink(folder: Path) -> InkBank:
@@ -65,42 +70,28 @@ def find_ink(folder: Path) -> InkBank:
 
     hanzi = strokes("medians.json.gz", materials.load_hanzi) + strokes("paths.json.gz", materials.load_kanji)
     scribbles = strokes("strokes_*.zip", materials.load_omniglot)
-    pieces = []
+    writers: list[list[np.ndarray]] = []
     if any(folder.rglob("gts")):
         for pair in find_pairs(folder):
             height = print_height(read_image(pair.image)) or materials.PRINT_HEIGHT
             page = decode(replace(pair, factor=materials.PRINT_HEIGHT / height))
-            pieces += materials.cut_ink(page.image, page.gt, threshold(page.soft_mask(), 0.5))
+            writers.append(materials.cut_ink(page.image, page.gt, threshold(page.soft_mask(), 0.5)))
     elif not (hanzi or scribbles):
-        pieces = [materials.piece_opacity(path) for path in materials.find_pieces(folder)]
-    return InkBank(hanzi=hanzi, scribbles=scribbles, pieces=pieces)
+        found = materials.find_writers(materials.find_pieces(folder))
+        writers = [[full_ink(materials.piece_opacity(path)) for path in paths] for paths in found]
+    pieces = [piece for writer in writers for piece in writer]
+    writers = [[piece for piece in writer if is_thin(piece)] for writer in writers]
+    known = [writer for writer in writers if len(writer) >= FEWEST_PIECES]
+    return InkBank(hanzi=hanzi, scribbles=scribbles, pieces=pieces, writers=known)
 
 
-@lru_cache(maxsize=256)
-def clean_height(path: Path) -> float | None:
-    """Height in px of a clean file's print: of a PDF's first page at TRIAL_DPI."""
-    first = next(typeset.pdf_pages(path, TRIAL_DPI)) if path.suffix.lower() == ".pdf" else read_image(path)
-    return print_height(np.ascontiguousarray(first))
+def full_ink(piece: np.ndarray) -> np.ndarray:
+    """A piece of ink, (h, w) float32 opacity, as its pen writes at full pressure, without the grey of its paper."""
+    strokes = piece[piece > 0.2]
+    level = max(0.3, float(np.percentile(strokes, 85))) if len(strokes) else 1.0
+    return ((piece / level - 0.15) / 0.85).clip(0, 1).astype(np.float32)
 
 
-def printed_page(rng: np.random.Generator, height: float, sources: Sources) -> np.ndarray:
-    """The printed side of a page, (H, W, 3) uint8, its print about `height` px high."""
-    if sources.clean and rng.random() < CLEAN:
-        path = sources.clean[rng.integers(len(sources.clean))]
-        measured = clean_height(path)
-        if measured and path.suffix.lower() == ".pdf":
-            sheets = list(typeset.pdf_pages(path, TRIAL_DPI * height / measured))
-            return np.ascontiguousarray(sheets[rng.integers(len(sheets))])
-        if measured:
-            scale = height / measured
-            interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-            return cv2.resize(read_image(path), None, fx=scale, fy=scale, interpolation=interpolation)
-    long, short = (int(rng.uniform(*n) * height) for n in ((55, 80), (40, 56)))
-    return typeset.typeset(rng, long, short, height, sources.fonts)
-
-
-def made_up(seed: int, sources: Sources, height: float) -> Triple:
-    """The page of a seed, its print about `height` px high; the same sources and seed give the same page."""
-    rng = np.random.default_rng(seed)
-    height *= float(np.exp(rng.normal(0, SPREAD)))
-    return make_page(rng, printed_page(rng, height, sources), sources.bank, height)
+def is_thin(piece: np.ndarray) -> bool:
+    """Whether a piece of ink, (h, w) float32 opacity, is made of strokes."""
+    return bool(cv2.distanceTransform((piece > 0.3).astype(np.uint8), cv2.DIST_L2, 3).max() <= THICKEST)

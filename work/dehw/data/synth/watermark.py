@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from dehw.data.materials import open_font
-from dehw.data.synth.pages import INK_SEEN, Triple
+from dehw.data.synth.worksheet import INK_SEEN, Triple
 from dehw.files.images import write_image
 
 TEXTS = ("SAMPLE", "DRAFT", "Copyright 2022", "www.example.com", "Confidential", "Photo by A. B.", "Do not copy")

@@ -1,51 +1,29 @@
-"""The printed side of made-up pages: exam sheets typeset from fonts, or pages of born-digital PDFs."""
+"""The printed side of made-up pages: exam sheets typeset from fonts."""
 
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
-from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dehw.data.synth.drawings import DRAWINGS, Ink, Place
+from dehw.data.materials import open_font
+from dehw.data.synth.ink.blanks import Room
+from dehw.data.synth.printed.drawings import DRAWINGS, Ink, Place
+from dehw.data.synth.printed.fonts import legible
 from dehw.data.synth.words import everyday_hanzi, nonsense, sentence, words
-from dehw.errors import InputError
+from dehw.data.synth.worksheet import Field, Printed
 
 VOWELS = "aāáǎàoōóǒòeēéěèiīíǐìuūúǔù"  # of pinyin
 NUMERATORS, DENOMINATORS = ("x+1", "1", "dy", "n", "2ab"), ("2", "dx", "x²−1", "n!", "c")
 BLANKS = ("（    ）", "________", "(      )", "□", "______ ", "○", "【   】")
 CELLS = ("得分", "题号", "x", "10", "3.5", "总分", "评卷人", "y", "一", "二", "甲")
-PATTERNS = {  # of files of printing fonts, by role
-    "cjk": (
-        "NotoSerifCJK-Regular*",
-        "NotoSansCJK-Regular*",
-        "NotoSansCJK-Bold*",
-        "NotoSerifCJK-Bold*",
-        "uming*",
-        "ukai*",
-    ),
-    "latin": ("LiberationSerif-Regular*", "LiberationSans-Regular*", "FreeSans.*", "FreeSerif.*", "DejaVuSerif.*"),
-    "cjk bold": ("NotoSansCJK-Bold*", "NotoSerifCJK-Bold*"),
-    "latin bold": (
-        "LiberationSerif-Bold.*",
-        "LiberationSans-Bold.*",
-        "FreeSansBold.*",
-        "FreeSerifBold.*",
-        "DejaVuSans-Bold.*",
-    ),
-    "italic": ("FreeSerifItalic*", "DejaVuSerif-Italic*", "DejaVuSans-Oblique*", "FreeSerif.*"),
-    "math": ("DejaVuSans.*", "FreeSerif.*", "DejaVuSerif.*", "DejaVuMathTeXGyre*"),
-    "mono": ("DejaVuSansMono.*", "LiberationMono-Regular*", "FreeMono.*"),
-}
 
 
 class Typesetter:
     """A white page being typeset from top to bottom.
 
-    height, width: px. print_height: px of a printed character. fonts: printing fonts by role, see typeset.
+    height, width: px. print_height: px of a printed character. fonts: printing fonts by role, see fonts.PATTERNS.
     """
 
     def __init__(
@@ -59,16 +37,31 @@ class Typesetter:
         self.y = int(height * rng.uniform(0.03, 0.08))
         self.faces = {role: str(rng.choice(fonts[role])) for role in ("cjk", "latin", "cjk bold", "latin bold")}
         self.tint = self.colour() if rng.random() < 0.06 else None  # some sheets are printed in blue or green
+        self.fields: list[Field] = []
 
     def font(self, role: str, factor: float = 1.0) -> ImageFont.FreeTypeFont:
         path = self.faces.get(role) or str(self.rng.choice(self.fonts[role]))
-        return ImageFont.truetype(path, max(6, round(self.size * factor)))
+        return open_font(path, max(6, round(self.size * factor)))
 
     def text(self, x: float, text: str, role: str, factor: float = 1.0, fill: Ink | None = None) -> float:
         """Print text at x on the current line; returns where it ends."""
         font = self.font(role, factor)
+        text = legible(font, text)
         self.pen.text((x, self.y), text, font=font, fill=fill or self.tint or (int(self.rng.integers(0, 50)),) * 3)
         return x + font.getlength(text)
+
+    def field(self, kind: str, x: float, y: float, w: float, h: float, group: int = 0) -> None:
+        """Say that a box of the page, in px, is meant to be written in."""
+        self.fields.append(Field(kind, Room(round(x), round(y), round(w), round(h)), group))
+
+    def box(self, x: float, y: float, w: float, h: float, fill: Ink, shape: str = "rectangle") -> None:
+        """Draw the outline of a "rectangle" or an "ellipse"."""
+        draw = getattr(self.pen, shape)
+        draw([x, y, x + w, y + h], outline=fill, width=max(1, round(self.size * 0.06)))
+
+    def printed(self) -> Printed:
+        """The page as it is, with the fields that lie wholly on it."""
+        return Printed(np.array(self.image), self.fields).window(Room(0, 0, *self.image.size))
 
     def colour(self) -> Ink:
         """A colour to print with: a strong one."""
@@ -136,6 +129,37 @@ class Typesetter:
         for i in range(columns):
             self.text(self.left + i * step, "（" + "　" * int(self.rng.integers(1, 4)) + "）", "cjk")
         self.feed(1.3)
+
+    def brackets(self) -> None:
+        """Statements to be judged, each with brackets before or behind it for one letter."""
+        chinese, first = self.rng.random() < 0.6, self.rng.random() < 0.4
+        pair, room = ("（", "）") if chinese else ("(", ")"), "　　" if chinese else "      "
+        role = "cjk" if chinese else "latin"
+        for number in range(1, int(self.rng.integers(2, 6))):
+            text = sentence(self.rng, chinese)[: int((self.right - self.left) / self.size) - 6]
+            x = self.text(self.left, f"{number}. ", role)
+            if not first:
+                x = min(self.text(x, text, role) + self.size, self.right - 4 * self.size)
+            start = self.text(x, pair[0], role)
+            end = start + self.font(role).getlength(room)
+            x = self.text(end, pair[1], role)
+            self.field("brackets", start, self.y, end - start, self.size)
+            if first:
+                self.text(x, text, role)
+            self.feed()
+
+    def sums(self) -> None:
+        """Columns of small sums, each with room for its result right behind the "="."""
+        columns, role = int(self.rng.integers(2, 6)), str(self.rng.choice(["latin", "math", "cjk"]))
+        step = (self.right - self.left) / columns
+        most, signs = 10 ** int(self.rng.integers(1, 4)), list("+−×÷")[: self.rng.integers(1, 5)]
+        for _ in range(int(self.rng.integers(2, 7))):
+            for x in self.left + step * np.arange(columns):
+                a, b = (int(n) for n in self.rng.integers(0, most, 2))
+                end = self.text(x, f"{a} {self.rng.choice(signs)} {b} = ", role)
+                if end < x + step - self.size:
+                    self.field("amounts", end, self.y, x + step - end, self.size)
+            self.feed(1.2)
 
     def question(self) -> None:
         number = self.rng.choice(["{}.", "({})", "{}、", "{})", "第{}题"]).format(self.rng.integers(1, 30))
@@ -265,6 +289,8 @@ ELEMENTS = {
     Typesetter.question: 8,
     Typesetter.heading: 3,
     Typesetter.items: 3,
+    Typesetter.brackets: 1.5,
+    Typesetter.sums: 0.7,
     Typesetter.dictation: 0.7,
     Typesetter.choices: 3,
     Typesetter.formula: 2,
@@ -277,42 +303,10 @@ ELEMENTS = {
 }
 
 
-def typeset(
-    rng: np.random.Generator, height: int, width: int, print_height: float, fonts: dict[str, list[str]]
-) -> np.ndarray:
-    """Typeset one exam page: (H, W, 3) uint8, print about `print_height` px high on white.
-
-    fonts: font files by role: cjk, latin, cjk bold, latin bold, italic, math, mono (each at least one).
-    """
-    sheet = Typesetter(rng, height, width, print_height, fonts)
+def exam(sheet: Typesetter) -> None:
+    """An exam page: elements below each other down to the end of the page."""
     elements, weights = list(ELEMENTS), np.array(list(ELEMENTS.values()))
-    if rng.random() < 0.7:
+    if sheet.rng.random() < 0.7:
         sheet.title()
-    while sheet.y < height - 4 * sheet.size:
-        elements[rng.choice(len(elements), p=weights / weights.sum())](sheet)
-    return np.array(sheet.image)
-
-
-def system_fonts(folder: Path = Path("/usr/share/fonts")) -> dict[str, list[str]]:
-    """Printing fonts found under `folder`, by role. Debian's fonts-noto-cjk, fonts-arphic-uming, fonts-dejavu,
-    fonts-liberation and fonts-freefont-ttf serve all roles."""
-    fonts = {role: [str(p) for n in names for p in sorted(folder.rglob(n))] for role, names in PATTERNS.items()}
-    missing = [role for role, files in fonts.items() if not files]
-    if missing:
-        raise InputError(
-            f"{folder}: no font for {', '.join(missing)}; install fonts-noto-cjk, fonts-dejavu, fonts-liberation, "
-            "fonts-freefont-ttf or name a folder of fonts"
-        )
-    return fonts
-
-
-def pdf_pages(path: Path, dpi: float) -> Iterator[np.ndarray]:
-    """Render the pages of a PDF one by one: (H, W, 3) uint8 RGB."""
-    import pypdfium2
-
-    document = pypdfium2.PdfDocument(str(path))
-    try:
-        for page in document:
-            yield cv2.cvtColor(page.render(scale=dpi / 72).to_numpy(), cv2.COLOR_BGR2RGB)
-    finally:
-        document.close()
+    while sheet.y < sheet.image.height - 4 * sheet.size:
+        elements[sheet.rng.choice(len(elements), p=weights / weights.sum())](sheet)

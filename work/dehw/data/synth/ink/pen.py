@@ -296,6 +296,13 @@ def emphasis(rng: np.random.Generator, length: int, height: int, width: float) -
     return draw(trembling, width, rng)
 
 
+def stroke(rng: np.random.Generator, length: int, width: float) -> np.ndarray:
+    """A level line `length` px long, drawn freehand: (h, w) float32 opacity."""
+    t = np.linspace(0, 1, max(4, length // 12))
+    line = np.stack([t * length, rng.normal(0, 0.03) * length * t + rng.normal(0, 0.3, t.shape)], 1)
+    return draw([line.astype(np.float32)], width, rng)
+
+
 def crop(alpha: np.ndarray) -> np.ndarray:
     """Cut away the empty border of an opacity patch (at least one pixel is left)."""
     x, y, w, h = cv2.boundingRect((alpha > 0.05).astype(np.uint8))

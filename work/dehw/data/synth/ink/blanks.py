@@ -63,6 +63,17 @@ def cells(printed: np.ndarray, print_height: float) -> list[Room]:
     ]
 
 
+def boxes(printed: np.ndarray, print_height: float) -> list[Room]:
+    """Small empty squares: boxes to tick, and characters that look like one."""
+    stats = cv2.connectedComponentsWithStats(1 - printed)[2][1:]
+    low, high = 0.5 * print_height, 1.3 * print_height
+    return [
+        Room(*map(int, (x, y, w, h)))
+        for x, y, w, h, area in stats
+        if low <= h <= high and low <= w <= high and 0.8 < w / h < 1.25 and area > 0.95 * w * h
+    ]
+
+
 def free_block(rng: np.random.Generator, taken: np.ndarray, print_height: float) -> Room | None:
     """The largest of some random boxes without anything in them, at least two lines high; None where none is free.
 

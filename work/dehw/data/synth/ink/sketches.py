@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from dehw.data.materials import Glyph
-from dehw.data.synth import pen
+from dehw.data.synth.ink import pen
 
 LABELS = tuple("xyzOABCDPQRFN0124abr") + ("-1", "10", "F1", "mg", "v0")
 

@@ -1,0 +1,325 @@
+"""What a PDF keeps when a page of it is erased, and that no handwriting stays in its file."""
+
+import numpy as np
+import pikepdf
+import pypdfium2
+import pytest
+from pdfs import (
+    add_page,
+    contents_of,
+    erase,
+    has_ink,
+    is_blue,
+    is_flat,
+    mask_of,
+    over,
+    paper,
+    picture,
+    pictures_of,
+)
+from pikepdf import Array, Dictionary, Name, OutlineItem
+from PIL import Image
+from test_documents import read_all
+
+from dehw.files.documents import new_document, open_document
+
+INKED = paper(250, 167, (slice(120, 140), slice(40, 120)))
+
+
+def texts_of(path):
+    pdf = pypdfium2.PdfDocument(path)
+    try:
+        return [page.get_textpage().get_text_bounded().strip() for page in pdf]
+    finally:
+        pdf.close()
+
+
+def clean(tmp_path):
+    return erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of)
+
+
+# -- the file and its pages ----------------------------------------------------------------------------------
+
+
+def test_size_boxes_outline_title_and_labels_stay(tmp_path):
+    with pikepdf.new() as pdf:
+        scan = picture(pdf, INKED)
+        add_page(pdf, over(), pictures=[scan], UserUnit=2)
+        add_page(pdf, over(), pictures=[scan], CropBox=Array([0, 45, 30, 90]), TrimBox=Array([2, 47, 28, 88]))
+        add_page(pdf, over(), pictures=[scan], Rotate=90)
+        add_page(pdf, "BT /F1 8 Tf 10 70 Td (Print) Tj ET")
+        with pdf.open_outline() as outline:
+            outline.root += [OutlineItem(f"Part {number}", number) for number in range(4)]
+        pdf.docinfo["/Title"], pdf.docinfo["/Author"] = "Unit Test", "Maths"
+        with pdf.open_metadata(update_docinfo=False) as xmp:
+            xmp["dc:title"] = "Unit Test"
+        pdf.Root.PageLabels = Dictionary(Nums=Array([0, Dictionary(S=Name.r)]))
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()] * 3
+    with pikepdf.open(tmp_path / "in.pdf") as before, pikepdf.open(tmp_path / "out.pdf") as after:
+        for old, new in zip(before.pages, after.pages):
+            for key in ("/MediaBox", "/CropBox", "/TrimBox", "/Rotate", "/UserUnit"):
+                assert old.get(key) == new.get(key)
+        with after.open_outline() as outline:
+            assert [item.title for item in outline.root] == ["Part 0", "Part 1", "Part 2", "Part 3"]
+            assert outline.root[2].destination[0] == after.pages[2].obj
+        assert (after.docinfo["/Title"], after.docinfo["/Author"]) == ("Unit Test", "Maths")
+        assert after.open_metadata()["dc:title"] == "Unit Test"
+        assert after.pages[2].label == "iii"
+    assert texts_of(tmp_path / "out.pdf") == ["", "", "", "Print"]
+    assert not has_ink(tmp_path / "out.pdf")
+
+
+def test_a_form_on_another_page_still_works(tmp_path):
+    with pikepdf.new() as pdf:
+        add_page(pdf, over(), pictures=[picture(pdf, INKED)])
+        page = add_page(pdf, "BT /F1 8 Tf 10 70 Td (Class) Tj ET")
+        field = Dictionary(Type=Name.Annot, Subtype=Name.Widget, FT=Name.Tx, T="class", V="7b", F=4)
+        field.Rect, field.DA, field.P = Array([10, 40, 50, 55]), "/F1 8 Tf 0 g", page.obj
+        page.obj.Annots = Array([pdf.make_indirect(field)])
+        pdf.Root.AcroForm = Dictionary(Fields=Array([page.obj.Annots[0]]), DA="/F1 8 Tf 0 g")
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    with pikepdf.open(tmp_path / "out.pdf") as after:
+        [field] = after.Root.AcroForm.Fields
+        assert (field.T, field.V) == ("class", "7b") and field.P == after.pages[1].obj
+        assert after.pages[1].Annots[0] == field
+
+
+# -- what changes of a page ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turn", [0, 90])
+def test_a_scan_is_replaced_in_its_own_place_and_its_words_stay(tmp_path, turn):
+    """All but those that a reader of text found in the handwriting, which lies at 40 to 48 points from below."""
+    words = "BT 3 Tr /F1 8 Tf 14 79 Td (Print) Tj 0 -38 Td (secret) Tj 0 -30 Td (below) Tj ET"
+    with pikepdf.new() as pdf:
+        add_page(pdf, over() + words, pictures=[picture(pdf, INKED)], Rotate=turn)
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert set(texts_of(tmp_path / "in.pdf")[0].split()) == {"Print", "secret", "below"}
+    assert set(texts_of(tmp_path / "out.pdf")[0].split()) == {"Print", "below"}
+    assert b"secret" not in contents_of(tmp_path / "out.pdf")
+    assert not is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
+
+
+def test_faint_pencil_goes_with_the_words_that_were_read_in_it(tmp_path):
+    image = np.full((250, 167, 3), 240, np.uint8)
+    image[120:140, 40:120] = 225
+    with pikepdf.new() as pdf:
+        words = "BT 3 Tr /F1 8 Tf 14 41 Td (secret) Tj ET"
+        add_page(pdf, over() + words, pictures=[picture(pdf, image)])
+        pdf.save(tmp_path / "in.pdf")
+    erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: sheet.image[..., 0] < 230)
+    [made] = pictures_of(tmp_path / "out.pdf")
+    assert made.min() > 232 and texts_of(tmp_path / "out.pdf") == [""]
+
+
+def strokes(*lines):
+    """Content that draws lines of points in blue."""
+    drawn = [" l ".join(f"{x} {y}" for x, y in line).replace(" l ", " m ", 1) + " l S" for line in lines]
+    return "q 0.08 0.12 0.78 RG 1.5 w 1 J " + " ".join(drawn) + " Q "
+
+
+WRITTEN = strokes([(10, 40), (14, 46), (18, 40), (22, 46)], [(26, 41), (32, 45), (38, 41)])
+PRINTED = "BT /F1 8 Tf 10 70 Td (Print) Tj 0 -45 Td (below) Tj ET 0.5 w 10 38.5 m 50 38.5 l S "
+
+
+def test_drawn_strokes_are_dropped_and_text_stays_text(tmp_path):
+    with pikepdf.new() as pdf:
+        for _ in range(20):
+            add_page(pdf, PRINTED + WRITTEN)
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()] * 20
+    assert texts_of(tmp_path / "out.pdf") == texts_of(tmp_path / "in.pdf")
+    assert (tmp_path / "out.pdf").stat().st_size <= 2 * (tmp_path / "in.pdf").stat().st_size
+    before, after = (read_all(tmp_path / name)[7].image for name in ("in.pdf", "out.pdf"))
+    assert not is_blue(after).any() and b"14 46" not in contents_of(tmp_path / "out.pdf")
+    np.testing.assert_array_equal(after[~is_blue(before)], before[~is_blue(before)])
+    line = round((90 - 38.5) / 90 * 250)
+    assert (after[line - 1 : line + 2, 40:130].min(0) < 120).all()  # the printed line under it is whole
+
+
+def note(pdf, kind, content, rect=(8, 38, 42, 48)):
+    about = Dictionary(Type=Name.XObject, Subtype=Name.Form, BBox=Array(rect))
+    shown = Dictionary(N=pdf.make_stream(content.encode(), about))
+    annotation = Dictionary(Type=Name.Annot, Subtype=Name(f"/{kind}"), Rect=Array(rect), F=4, AP=shown)
+    if kind == "Ink":
+        annotation.InkList = Array([Array([10, 40, 14, 46])])
+    return pdf.make_indirect(annotation)
+
+
+def test_ink_annotations_are_dropped_and_nothing_else(tmp_path):
+    """Though another annotation answers to one, and a second page has none of them."""
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED)
+        ink = note(pdf, "Ink", WRITTEN)
+        answer = Dictionary(Type=Name.Annot, Subtype=Name.Link, Rect=Array([10, 70, 30, 78]), IRT=ink)
+        page.obj.Annots = Array([ink, pdf.make_indirect(answer)])
+        add_page(pdf, PRINTED)
+        pdf.save(tmp_path / "in.pdf")
+    [sheet, _] = read_all(tmp_path / "in.pdf")
+    assert is_blue(sheet.inked).any() and not is_blue(sheet.image).any()
+    assert clean(tmp_path) == [()]
+    with pikepdf.open(tmp_path / "in.pdf") as before, pikepdf.open(tmp_path / "out.pdf") as after:
+        [left] = after.pages[0].Annots
+        assert left.Subtype == "/Link"
+        assert before.pages[0].Contents.read_bytes() == after.pages[0].Contents.read_bytes()
+        assert not [each for each in after.objects if isinstance(each, Dictionary) and "/InkList" in each]
+    assert b"14 46" not in contents_of(tmp_path / "out.pdf")
+
+
+def test_a_page_that_can_only_become_a_picture_says_what_it_loses(tmp_path):
+    """Its handwriting is a stamp, whose strokes lie in a form of their own."""
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED, Rotate=90, CropBox=Array([0, 10, 60, 90]))
+        page.obj.Annots = Array([note(pdf, "Stamp", WRITTEN)])
+        pdf.save(tmp_path / "in.pdf")
+    [lost] = clean(tmp_path)
+    assert lost == ("its text can no longer be selected", "its notes became part of its picture")
+    assert is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
+    assert b"14 46" not in contents_of(tmp_path / "out.pdf") and texts_of(tmp_path / "out.pdf") == [""]
+    before, after = (read_all(tmp_path / name)[0] for name in ("in.pdf", "out.pdf"))
+    assert before.points == after.points and before.image.shape == after.image.shape
+    np.testing.assert_allclose(after.image[~mask_of(before)].astype(int), before.image[~mask_of(before)], atol=30)
+
+
+def test_a_signature_in_a_form_field_goes_and_the_field_stays(tmp_path):
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED)
+        field = note(pdf, "Widget", WRITTEN)
+        field.FT, field.T = Name.Sig, "signature"
+        page.obj.Annots = Array([field])
+        pdf.Root.AcroForm = Dictionary(Fields=Array([field]))
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+    assert b"14 46" not in contents_of(tmp_path / "out.pdf")
+    with pikepdf.open(tmp_path / "out.pdf") as after:
+        assert [each.T for each in after.Root.AcroForm.Fields] == ["signature"]
+
+
+def test_print_that_handwriting_crosses_stays_and_what_is_covered_goes(tmp_path):
+    """As by a brush, over a word that is no handwriting at all."""
+    with pikepdf.new() as pdf:
+        add_page(pdf, "BT /F1 8 Tf 10 70 Td () Tj (Print) Tj 0 -30 Td [(cov) -10 (ered)] TJ [-20] TJ ET " + WRITTEN)
+        pdf.save(tmp_path / "in.pdf")
+    mask = np.zeros((250, 167), bool)
+    mask[110:150, 20:130] = True  # 36 to 50 points from below
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask) == [()]
+    assert texts_of(tmp_path / "out.pdf") == ["Print"] and not is_flat(tmp_path / "out.pdf")
+
+
+def test_the_words_of_a_scan_that_cannot_be_told_apart_go_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("dehw.files.pdf.strokes._boxes", lambda pdf, index: [])
+    with pikepdf.new() as pdf:
+        words = "BT 3 Tr /F1 8 Tf 14 79 Td (Print) Tj ET"
+        add_page(pdf, over() + words, pictures=[picture(pdf, INKED)])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [("its text can no longer be selected",)]
+    assert texts_of(tmp_path / "out.pdf") == [""] and not is_flat(tmp_path / "out.pdf")
+
+
+def test_a_page_of_forms_without_end_is_drawn(tmp_path):
+    """Each of them draws the next one ten times over."""
+    with pikepdf.new() as pdf:
+        box, deeper = Array([0, 0, 60, 90]), None
+        for _ in range(9):
+            inside = Dictionary(XObject=Dictionary(X=deeper)) if deeper is not None else Dictionary()
+            about = Dictionary(Type=Name.XObject, Subtype=Name.Form, BBox=box, Resources=inside)
+            deeper = pdf.make_stream(b"/X Do " * 10 if deeper is not None else b"0 0 1 1 re f", about)
+        add_page(pdf, "/P0 Do", pictures=[deeper])
+        pdf.save(tmp_path / "in.pdf")
+    with open_document(tmp_path / "in.pdf") as document:
+        look = document.look(0)
+    assert look.layers.text and look.size == (167, 250)
+
+
+# -- nothing of the handwriting stays ------------------------------------------------------------------------
+
+
+def test_no_older_revision_preview_or_list_of_pictures_holds_the_handwriting(tmp_path):
+    """Pages share a list of all pictures, the one page has a preview, and an update was appended to the file."""
+    with pikepdf.new() as pdf:
+        shared = pdf.make_indirect(Dictionary(A=picture(pdf, INKED), B=picture(pdf, paper(250, 167, seed=1))))
+        for name in "AB":
+            add_page(pdf, over(name=name)).Resources.XObject = shared
+        pdf.pages[0].obj.Thumb = picture(pdf, INKED[::4, ::4].copy())
+        pdf.pages[0].obj.PieceInfo = Dictionary(Tool=Dictionary(Private=pdf.make_stream(b"14 46 l")))
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    assert len(pictures_of(tmp_path / "in.pdf")) == 3 and len(pictures_of(tmp_path / "out.pdf")) == 2
+    assert not has_ink(tmp_path / "out.pdf") and b"14 46" not in contents_of(tmp_path / "out.pdf")
+    content = (tmp_path / "out.pdf").read_bytes()
+    assert content.count(b"%%EOF") == 1 and b"/Prev" not in content
+
+
+def test_what_a_page_does_not_show_of_a_picture_goes_too(tmp_path):
+    """A scan of two pages, of which the page shows one: the other one's handwriting is not left in the picture."""
+    image = paper(250, 334, (slice(120, 140), slice(40, 120)))
+    image[60:80, 200:300] = (20, 30, 200)
+    with pikepdf.new() as pdf:
+        add_page(pdf, "q 120 0 0 90 0 0 cm /P0 Do Q", pictures=[picture(pdf, image)])
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    assert not has_ink(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
+
+
+def test_a_picture_under_another_is_painted_too(tmp_path):
+    with pikepdf.new() as pdf:
+        add_page(pdf, over() + over(name="P1"), pictures=[picture(pdf, INKED), picture(pdf, INKED)])
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    assert not has_ink(tmp_path / "out.pdf")
+
+
+def test_a_picture_written_into_the_content_makes_the_page_a_picture(tmp_path):
+    pixels = INKED[::5, ::5]
+    head = f"q 60 0 0 90 0 0 cm BI /W {pixels.shape[1]} /H {pixels.shape[0]} /BPC 8 /CS /RGB /F /AHx ID "
+    with pikepdf.new() as pdf:
+        add_page(pdf, head + pixels.tobytes().hex() + "> EI Q")
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    assert is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+
+
+def test_a_locked_pdf_that_anyone_may_open_is_erased(tmp_path):
+    with pikepdf.new() as pdf:
+        add_page(pdf, over(), pictures=[picture(pdf, INKED)])
+        pdf.save(tmp_path / "in.pdf", encryption=pikepdf.Encryption(owner="secret", user=""))
+    assert clean(tmp_path) == [()] and not has_ink(tmp_path / "out.pdf")
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+
+
+# -- pages of two levels -------------------------------------------------------------------------------------
+
+
+def test_a_page_of_two_levels_stays_one(tmp_path):
+    """In G4, and hardly larger; what was erased becomes white, not grey."""
+    scan = paper(250, 167, (slice(120, 140), slice(40, 120)))[..., 0] > 128
+    with pikepdf.new() as pdf:
+        add_page(pdf, over(), pictures=[picture(pdf, scan)])
+        pdf.save(tmp_path / "in.pdf")
+    mask = np.zeros(scan.shape, bool)
+    mask[118:142, 38:122] = True
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask) == [()]
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        [made] = pdf.pages[0].Resources.XObject.values()
+        assert (made.BitsPerComponent, made.Filter) == (1, "/CCITTFaxDecode")
+    [sheet] = read_all(tmp_path / "out.pdf")
+    np.testing.assert_array_equal(sheet.image[..., 0] > 128, scan | mask)
+    assert sheet.metadata.bilevel and (tmp_path / "out.pdf").stat().st_size < 3 * (tmp_path / "in.pdf").stat().st_size
+
+
+def test_pages_of_two_levels_become_a_pdf_of_two_levels(tmp_path):
+    scan = paper(250, 167)[..., 0] > 128
+    Image.fromarray(scan).save(tmp_path / "in.tif", compression="group4")
+    with open_document(tmp_path / "in.tif") as document, new_document(tmp_path / "out.pdf", "PDF", document) as writer:
+        writer.add(document.read(0))
+        writer.finish()
+    [made] = pictures_of(tmp_path / "out.pdf")
+    np.testing.assert_array_equal(made[..., 0] > 128, scan)
+    assert b"CCITTFax" in (tmp_path / "out.pdf").read_bytes()

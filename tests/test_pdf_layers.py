@@ -1,0 +1,150 @@
+"""How dense a PDF's page is drawn: the finest of its pictures decides."""
+
+import numpy as np
+import pikepdf
+import pytest
+from pdfs import A_PAGE, add_page, erase, has_ink, is_blue, mask_of, over, paper, picture
+from pikepdf import Array, Dictionary, Name
+from test_documents import read_all
+
+TEXT = "BT /F1 8 Tf 10 70 Td (Print) Tj ET "
+AT_200 = (250, 167)  # (height, width) of A_PAGE at 200 dpi
+AT_300 = (375, 250)
+
+
+def shape_of(path):
+    return read_all(path)[0].image.shape[:2]
+
+
+@pytest.mark.parametrize("size", [(3, 2), (24, 16), (90, 60)])
+@pytest.mark.parametrize("text", ["", TEXT, "0 0 m 60 90 l S "])
+def test_a_coarse_background_is_no_scan(tmp_path, size, text):
+    """As a picture of few pixels, or a logo, behind a page of text; where it is all there is, it loses nothing."""
+    with pikepdf.new() as pdf:
+        add_page(pdf, over() + text, pictures=[picture(pdf, paper(*size))])
+        pdf.save(tmp_path / "in.pdf")
+    assert shape_of(tmp_path / "in.pdf") == (AT_200 if text else size)
+
+
+def test_handwriting_is_erased_over_a_background_of_one_pixel(tmp_path):
+    with pikepdf.new() as pdf:
+        ink = paper(100, 160, (slice(40, 60), slice(20, 120)))
+        content = over() + TEXT + "q 60 0 0 37.5 0 20 cm /P1 Do Q"
+        add_page(pdf, content, pictures=[picture(pdf, paper(1, 1)), picture(pdf, ink)])
+        pdf.save(tmp_path / "in.pdf")
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of) == [()]
+    assert has_ink(tmp_path / "in.pdf") and not has_ink(tmp_path / "out.pdf")
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+
+
+def test_the_stencil_of_a_copier_decides(tmp_path):
+    """100 dpi of paper under 300 dpi of print, and handwriting on both."""
+    with pikepdf.new() as pdf:
+        back = paper(125, 83, (slice(60, 70), slice(20, 60)))
+        back[12:16] = 240
+        paint = np.ones(AT_300, bool)
+        paint[30:50, 50:125] = False  # 0 is painted: print
+        paint[185:200:3, 70:170] = False  # and handwriting
+        stencil = picture(pdf, paint, ImageMask=True, ColorSpace=None)
+        add_page(pdf, over() + "q 0.1 0.1 0.1 rg " + over(name="P1") + "Q", pictures=[picture(pdf, back), stencil])
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    assert sheet.image.shape[:2] == AT_300
+
+    mask = np.zeros(AT_300, bool)
+    mask[170:220, 50:190] = True
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask) == [()]
+    [clean] = read_all(tmp_path / "out.pdf")
+    assert clean.image.shape[:2] == AT_300 and clean.image[mask].min() > 200
+    assert clean.image[32:48, 55:120].max() < 90
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        [made] = [each for each in pdf.pages[0].Resources.XObject.values() if each.get("/ImageMask")]
+        bits = np.array(pikepdf.PdfImage(made).as_pil_image())
+    assert bits[170:220, 50:190].all() and not bits[32:48, 55:120].any()
+    assert not has_ink(tmp_path / "out.pdf")
+
+
+def test_a_scan_in_strips_keeps_its_density(tmp_path):
+    image = paper(*AT_300, (slice(180, 260), slice(60, 200)))
+    with pikepdf.new() as pdf:
+        strips = [picture(pdf, image[top : top + 75]) for top in range(0, 375, 75)]
+        content = "".join(f"q 60 0 0 18 0 {72 - 18 * number} cm /P{number} Do Q " for number in range(5))
+        add_page(pdf, content, pictures=strips)
+        pdf.save(tmp_path / "in.pdf")
+    assert shape_of(tmp_path / "in.pdf") == AT_300
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of) == [()]
+    assert not has_ink(tmp_path / "out.pdf") and shape_of(tmp_path / "out.pdf") == AT_300
+
+
+def form(pdf, content, **entries):
+    inside = Dictionary(XObject=Dictionary(**entries))
+    about = Dictionary(Type=Name.XObject, Subtype=Name.Form, BBox=Array([0, 0, 1, 1]), Resources=inside)
+    return pdf.make_stream(content.encode(), about)
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_a_picture_in_forms_is_found_and_painted(tmp_path, turn):
+    """Two pages show the same form: the other one stays as it was."""
+    image = paper(*AT_300, (slice(180, 200), slice(60, 200)))
+    with pikepdf.new() as pdf:
+        inner = form(pdf, "/I Do", I=picture(pdf, image))
+        outer = form(pdf, "q 0.5 0 0 0.5 0 0 cm /J Do Q", J=inner)
+        for _ in range(2):
+            add_page(pdf, f"q {2 * A_PAGE[0]} 0 0 {2 * A_PAGE[1]} 0 0 cm /P0 Do Q", pictures=[outer], Rotate=turn)
+        pdf.save(tmp_path / "in.pdf")
+    sheets = read_all(tmp_path / "in.pdf")
+    np.testing.assert_array_equal(sheets[0].image, np.rot90(image, -turn // 90))
+    first = iter([True, False])
+    lost = erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask_of(sheet) & next(first))
+    after = read_all(tmp_path / "out.pdf")
+    assert lost == [()] and not is_blue(after[0].image).any()
+    assert np.abs(after[0].image.astype(int) - sheets[0].image)[~mask_of(sheets[0])].max() <= 12
+    np.testing.assert_array_equal(after[1].image, sheets[1].image)
+
+
+def test_a_soft_mask_counts_and_loses_the_shape_of_what_was_written(tmp_path):
+    """Handwriting of a pen on glass: one colour, and a see-through mask of 300 dpi."""
+    alpha = np.zeros(AT_300, np.uint8)
+    alpha[180:200, 60:200] = 255
+    alpha[185:195, 80:180:2] = 128
+    with pikepdf.new() as pdf:
+        soft = picture(pdf, alpha)
+        add_page(pdf, TEXT + over(), pictures=[picture(pdf, np.full((2, 2, 3), (20, 30, 200), np.uint8), SMask=soft)])
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    assert sheet.image.shape[:2] == AT_300
+
+    def white(sheet):
+        return is_blue(sheet.image)
+
+    lost = erase(tmp_path / "in.pdf", tmp_path / "out.pdf", white)
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any() and not has_ink(tmp_path / "out.pdf")
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        masks = [each.SMask for each in pdf.objects if isinstance(each, pikepdf.Stream) and "/SMask" in each]
+        assert lost or not any(np.array(pikepdf.PdfImage(each).as_pil_image()).any() for each in masks)
+
+
+def test_text_on_a_coarse_scan_is_drawn_at_200_dpi_and_a_fine_one_at_600_at_most(tmp_path, monkeypatch):
+    monkeypatch.setattr("dehw.files.pdf.layers.PHOTO", 100_000)
+    for name, size, text, expected in (
+        ("coarse", (125, 83), TEXT, AT_200),
+        ("scan", (125, 83), "", (125, 83)),
+        ("searched", (125, 83), "BT 3 Tr /F1 8 Tf 10 70 Td (Print) Tj ET", (125, 83)),
+        ("fine", (1500, 1000), "", (750, 500)),
+        ("part", (375, 250), "", AT_300),
+    ):
+        with pikepdf.new() as pdf:
+            shown = over() if name != "part" else "q 30 0 0 45 0 0 cm /P0 Do Q"
+            image = paper(*size) if name != "part" else paper(187, 125)
+            add_page(pdf, shown + text, pictures=[picture(pdf, image)])
+            pdf.save(tmp_path / f"{name}.pdf")
+        height, width = shape_of(tmp_path / f"{name}.pdf")
+        assert abs(height - expected[0]) <= 2 and abs(width - expected[1]) <= 2, name
+
+
+def test_a_larger_unit_is_a_larger_page(tmp_path):
+    with pikepdf.new() as pdf:
+        add_page(pdf, TEXT, UserUnit=2)
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    assert sheet.points == (120, 180) and sheet.image.shape == (500, 334, 3)

@@ -1,0 +1,1 @@
+"""PDFs: pages drawn as pictures, and written back with as little changed as possible."""

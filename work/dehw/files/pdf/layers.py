@@ -1,0 +1,250 @@
+"""What a PDF's page is made of: its pictures, where they lie, and whether there is text; and how dense to draw it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dehw.files.sheet import DPI, INCH
+
+if TYPE_CHECKING:
+    import pikepdf
+
+MAX_PIXELS = 80_000_000  # of a page, 240 MB: what asks for more is shown smaller
+MAX_DPI = 600  # finer pictures gain nothing; a page that is one picture of up to PHOTO pixels keeps all of them
+PHOTO = 24_000_000
+COVERS = 0.01  # share of the page that pictures of a density cover, to count
+NESTED, FORMS = 8, 10_000  # forms within forms, and of a page, that are looked into: a hostile page multiplies them
+INVISIBLE = 3  # PDF's text rendering mode of text that is only searched
+SHOW = ("Tj", "TJ", "'", '"')
+PAINT = ("S", "s", "f", "F", "f*", "B", "B*", "b", "b*", "sh")
+
+
+@dataclass
+class Picture:
+    """A picture where it is drawn.
+
+    holder: the dictionary that names it; None for one written into the page's own content. matrix: (3, 3), from the
+    unit square to the page's space, for rows (x, y, 1). size: (width, height) in pixels of the picture, or of its
+    mask where that is finer.
+    """
+
+    holder: pikepdf.Object | None
+    name: str
+    stream: pikepdf.Object
+    matrix: np.ndarray
+    size: tuple[int, int]
+
+    @property
+    def is_stencil(self) -> bool:
+        """Whether its pixels say only where to paint."""
+        return self.holder is not None and bool(self.stream.get("/ImageMask", False))
+
+
+@dataclass
+class Layers:
+    """pictures: in the order they are drawn. text, hidden: whether there is text to see, or only to search. drawn:
+    whether there are lines, areas or notes, beside one area behind all pictures, such as white paper. forms: their
+    count.
+    """
+
+    pictures: list[Picture] = field(default_factory=list)
+    text: bool = False
+    hidden: bool = False
+    drawn: bool = False
+    forms: int = 0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a page lies in its own space, and how it is shown.
+
+    box: (x0, y0, x1, y1) of what is seen of it. turn: degrees clockwise. unit: points in one of its units.
+    """
+
+    box: tuple[float, float, float, float]
+    turn: int
+    unit: float
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """(width, height) in its units, as shown."""
+        x0, y0, x1, y1 = self.box
+        return (y1 - y0, x1 - x0) if self.turn % 180 else (x1 - x0, y1 - y0)
+
+    @property
+    def points(self) -> tuple[float, float]:
+        """(width, height) in points, as shown."""
+        width, height = self.size
+        return width * self.unit, height * self.unit
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(3, 3): from the unit square of the page as shown to its space, for rows (x, y, 1)."""
+        x0, y0, x1, y1 = self.box
+        wide, high = x1 - x0, y1 - y0
+        rows = {
+            0: (wide, 0, 0, high, x0, y0),
+            90: (0, high, -wide, 0, x1, y0),
+            180: (-wide, 0, 0, -high, x1, y1),
+            270: (0, -high, wide, 0, x0, y1),
+        }
+        return matrix(rows[self.turn])
+
+
+def matrix(six: tuple) -> np.ndarray:
+    """PDF's six numbers of a matrix as (3, 3) float64."""
+    a, b, c, d, e, f = map(float, six)
+    return np.array([[a, b, 0], [c, d, 0], [e, f, 1]])
+
+
+def frame(page: pikepdf.Page) -> Frame:
+    """How a page is shown."""
+    media, crop = ([float(side) for side in box] for box in (page.mediabox, page.cropbox))
+    media, crop = ([*map(min, box[:2], box[2:]), *map(max, box[:2], box[2:])] for box in (media, crop))
+    x0, y0 = map(max, media[:2], crop[:2])
+    x1, y1 = map(min, media[2:], crop[2:])
+    if x0 >= x1 or y0 >= y1:
+        x0, y0, x1, y1 = media
+    turn = int(_inherited(page.obj, "/Rotate", 0)) % 360 // 90 * 90
+    return Frame((x0, y0, x1, y1), turn, float(page.obj.get("/UserUnit", 1)))
+
+
+def layers(page: pikepdf.Page) -> Layers:
+    """Look through a page's content. Raises what pikepdf raises for damaged ones."""
+    found = Layers()
+    _walk(page, page.resources, np.eye(3), 0, found)
+    return found
+
+
+def pixels(page: Layers, at: Frame) -> tuple[tuple[int, int], bool]:
+    """(width, height) to draw a page with, and whether these are its picture's own pixels.
+
+    The finest pictures that cover part of it decide: at least 200 dpi for what is no scan, at most 600.
+    """
+    (across, down), share = _finest(page, at)
+    width, height = at.size
+    inch = INCH / at.unit
+    least = 0 if share > 0.9 and not (page.text or page.drawn) else DPI
+    most = math.inf if share > 0.9 and width * across * height * down <= PHOTO else MAX_DPI
+    density = max(across, down) * inch
+    if density < least * 0.98:  # 1653 pixels on A4 are 200 dpi too
+        across = down = DPI / inch
+    elif density > most:
+        across = down = MAX_DPI / inch
+    elif not math.isclose(across, down, rel_tol=0.02):
+        across = down = max(across, down)
+    else:
+        size = round(width * across), round(height * down)
+        if math.prod(size) <= MAX_PIXELS:
+            return size, True
+    scale = min(across, math.sqrt(MAX_PIXELS / (width * height)))
+    return (math.ceil(width * scale - 1e-6), math.ceil(height * scale - 1e-6)), False
+
+
+def _finest(page: Layers, at: Frame) -> tuple[tuple[float, float], float]:
+    """Pixels a unit, across and down as shown, of the finest pictures that cover enough; the share that all cover."""
+    known = sorted((_density(picture, at) for picture in page.pictures), key=lambda each: -max(each[0]))
+    covered, finest = 0.0, (0.0, 0.0)
+    for density, share in known:
+        covered += share
+        if finest == (0.0, 0.0) and covered >= COVERS:
+            finest = density
+    return finest, covered
+
+
+def _density(picture: Picture, at: Frame) -> tuple[tuple[float, float], float]:
+    """Pixels a unit, across and down as shown, and the share of the page that is covered."""
+    (a, b, _), (c, d, _), _ = picture.matrix
+    sides = math.hypot(a, b), math.hypot(c, d)
+    across, down = (count / side if side else 0.0 for count, side in zip(picture.size, sides))
+    if (abs(b) > abs(a)) != bool(at.turn % 180):
+        across, down = down, across
+    x0, y0, x1, y1 = bounds(picture)
+    wide = max(0.0, min(x1, at.box[2]) - max(x0, at.box[0]))
+    high = max(0.0, min(y1, at.box[3]) - max(y0, at.box[1]))
+    return (across, down), wide * high / math.prod(at.size)
+
+
+def bounds(picture: Picture) -> tuple[float, float, float, float]:
+    """(x0, y0, x1, y1) of a picture in the page's space."""
+    corners = np.array([(0, 0, 1), (1, 0, 1), (0, 1, 1), (1, 1, 1)]) @ picture.matrix
+    return (*corners[:, :2].min(0), *corners[:, :2].max(0))
+
+
+def _walk(content: pikepdf.Object, resources: pikepdf.Object, ctm: np.ndarray, depth: int, found: Layers) -> None:
+    import pikepdf
+
+    saved: list[tuple[np.ndarray, int]] = []
+    mode, painted = 0, False
+    for operands, operator in pikepdf.parse_content_stream(content):
+        word = str(operator)
+        if word == "q":
+            saved.append((ctm, mode))
+        elif word == "Q" and saved:
+            ctm, mode = saved.pop()
+        elif word == "cm":
+            ctm = matrix(operands) @ ctm
+        elif word == "Tr":
+            mode = int(operands[0])
+        elif word in SHOW:
+            found.hidden |= mode == INVISIBLE
+            found.text |= mode != INVISIBLE
+        elif word in PAINT:
+            found.drawn |= bool(found.pictures) or painted
+            painted = True
+        elif word == "INLINE IMAGE":
+            inline = operands[0]
+            found.pictures.append(Picture(None, "", inline, ctm, (inline.width, inline.height)))
+        elif word == "Do" and depth < NESTED:
+            _draw(resources.get("/XObject", {}), str(operands[0]), ctm, depth, found, resources)
+
+
+def _draw(holder: pikepdf.Object, name: str, ctm: np.ndarray, depth: int, found: Layers, outer: pikepdf.Object) -> None:
+    """Follow what a page draws by name: a picture, or a form, which has content of its own."""
+    drawn = holder.get(name)
+    if drawn is None:
+        return
+    if drawn.get("/Subtype") == "/Image":
+        sizes = [(int(each.Width), int(each.Height)) for each in _with_masks(drawn)]
+        found.pictures.append(Picture(holder, name, drawn, ctm, max(sizes, key=math.prod)))
+    elif drawn.get("/Subtype") == "/Form":
+        found.forms += 1
+        if found.forms > FORMS:
+            raise ValueError(f"it has more than {FORMS} forms")
+        inner = matrix(tuple(drawn.get("/Matrix", (1, 0, 0, 1, 0, 0)))) @ ctm
+        _walk(drawn, drawn.get("/Resources", outer), inner, depth + 1, found)
+
+
+def _with_masks(picture: pikepdf.Object) -> Iterator[pikepdf.Object]:
+    import pikepdf
+
+    yield picture
+    for key in ("/SMask", "/Mask"):
+        if isinstance(picture.get(key), pikepdf.Stream):
+            yield picture[key]
+
+
+def _inherited(node: pikepdf.Object, key: str, default: Any) -> Any:
+    """An entry of a page, or of what it belongs to."""
+    for _ in range(100):  # a damaged tree may be a ring
+        if key in node:
+            return node[key]
+        if "/Parent" not in node:
+            break
+        node = node.Parent
+    return default
+
+
+def on_page(box: Sequence[float], at: Frame, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) in pixels of a page drawn at (width, height), of a box in the page's space."""
+    corners = np.array([(box[0], box[1], 1), (box[2], box[3], 1)]) @ np.linalg.inv(at.matrix)
+    across, down = corners[:, 0] * size[0], (1 - corners[:, 1]) * size[1]
+    edges = (np.floor(across.min()), np.floor(down.min()), np.ceil(across.max()), np.ceil(down.max()))
+    limits = (*size, *size)
+    left, top, right, bottom = (int(min(max(edge, 0), limit)) for edge, limit in zip(edges, limits))
+    return left, top, right, bottom

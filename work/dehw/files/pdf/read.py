@@ -1,0 +1,174 @@
+"""PDFs opened, and their pages drawn as pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from dehw.files import images
+from dehw.files.images import Metadata
+from dehw.files.pdf import layers, mend, notes
+from dehw.files.pdf.layers import Frame, Layers
+from dehw.files.sheet import INCH, Sheet, page_name
+
+if TYPE_CHECKING:
+    import pikepdf
+    import pypdfium2
+
+EDGE = 0.005  # pixels, see _draw_exactly
+REOPEN = 8  # pages read before a PDF is opened anew, because PDFium keeps the contents of every page it has seen
+HIDDEN = 2  # the flag of an annotation that is not shown
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a page is made of and how it is shown. size: (width, height) in pixels; exact: its pictures' own."""
+
+    layers: Layers
+    frame: Frame
+    size: tuple[int, int]
+    exact: bool
+
+
+class PdfFile:
+    """An opened PDF. A page is drawn at its pictures' own pixels; one of text, at 200 dpi or more."""
+
+    kind = "PDF"
+
+    def __init__(self, path: Path):
+        self.path, self.seen = path, 0
+        self.pdf = _opened(path)
+        self.count = len(self.pdf)
+        if not self.count:
+            raise ValueError("it has no pages")
+
+    @cached_property
+    def content(self) -> pikepdf.Pdf:
+        """The same file as objects, to look into and to copy from; mended where its pages are damaged."""
+        return mend.opened(self.path, self.pdf)
+
+    def read(self, index: int) -> Sheet:
+        """Draw a page by its index from 0, without its Ink annotations. Raises PageError."""
+        with images.reading(page_name(self.path, index, self.count)):
+            self.seen += 1
+            if self.seen % REOPEN == 0:
+                self.pdf.close()
+                self.pdf = _opened(self.path)
+            page = self.pdf[index]
+            try:
+                look = self.look(index)
+                inks = _hide_inks(page, False)
+                inked = draw(self.pdf, page, look.size, look.exact) if inks else None
+                _hide_inks(page, True)
+                image = draw(self.pdf, page, look.size, look.exact)
+                points = look.frame.points
+                dpi = image.shape[1] / points[0] * INCH, image.shape[0] / points[1] * INCH
+                grey = _is_grey(image)
+                about = Metadata(dpi, grey=grey, bilevel=grey and _is_bilevel(image))
+                return Sheet(image, about, points, inked=inked)
+            finally:
+                page.close()
+
+    def look(self, index: int) -> Look:
+        """Look at a page's content, without drawing it."""
+        page = self.content.pages[index]
+        at = layers.frame(page)
+        try:
+            found = layers.layers(page)
+            found.drawn |= any(notes.is_drawn(note) for note in page.obj.get("/Annots", []))
+        except MemoryError:
+            raise
+        except Exception:  # damaged content raises nearly anything; PDFium draws what it can of it
+            found = Layers(text=True)
+        return Look(found, at, *layers.pixels(found, at))
+
+    def close(self) -> None:
+        self.pdf.close()
+        if "content" in self.__dict__:
+            self.content.close()
+
+
+def draw(pdf: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, size: tuple[int, int], exact: bool) -> np.ndarray:
+    """Draw a page as (H, W, 3) uint8 RGB at (width, height). exact: as _draw_exactly does."""
+    import pypdfium2
+    import pypdfium2.raw as raw
+
+    bitmap = pypdfium2.PdfBitmap.new_native(*size, raw.FPDFBitmap_BGR, rev_byteorder=True)
+    try:
+        bitmap.fill_rect((255, 255, 255, 255), 0, 0, *size)
+        flags = raw.FPDF_ANNOT | raw.FPDF_REVERSE_BYTE_ORDER
+        has_fields = any(_is_a(each, raw.FPDF_ANNOT_WIDGET) for each in _annotations(page))
+        if exact and not has_fields:
+            _draw_exactly(bitmap, page, size, flags)
+        else:
+            raw.FPDF_RenderPageBitmap(bitmap, page, 0, 0, *size, 0, flags)
+            if pdf.formenv:
+                raw.FPDF_FFLDraw(pdf.formenv, bitmap, page, 0, 0, *size, 0, flags)
+        return np.array(bitmap.to_numpy()[..., :3])  # a copy: the bitmap's memory goes
+    finally:
+        bitmap.close()
+
+
+def _draw_exactly(bitmap: pypdfium2.PdfBitmap, page: pypdfium2.PdfPage, size: tuple[int, int], flags: int) -> None:
+    """Draw a page at the pixels of the picture that fills it. PDFium widens what ends a millionth behind a pixel to
+    the next one, and blurs the scan by that: so all is drawn 1/200 pixel inside the edges.
+    """
+    import pypdfium2
+    import pypdfium2.raw as raw
+
+    across, down = ((count - 2 * EDGE) / side for count, side in zip(size, page.get_size()))
+    matrix = pypdfium2.PdfMatrix(across, 0, 0, down, EDGE, EDGE).to_raw()
+    raw.FPDF_RenderPageBitmapWithMatrix(bitmap, page, matrix, raw.FS_RECTF(0, 0, *size), flags)
+
+
+def _opened(path: Path) -> pypdfium2.PdfDocument:
+    import pypdfium2
+
+    pdf = pypdfium2.PdfDocument(path)
+    pdf.init_forms()  # or filled-in forms would not be drawn
+    return pdf
+
+
+def _annotations(page: pypdfium2.PdfPage) -> list:
+    """The annotations of a page, to be closed by _is_a or _hide."""
+    import pypdfium2.raw as raw
+
+    return [raw.FPDFPage_GetAnnot(page, index) for index in range(raw.FPDFPage_GetAnnotCount(page))]
+
+
+def _is_a(annotation: object, kind: int) -> bool:
+    import pypdfium2.raw as raw
+
+    try:
+        return bool(annotation) and raw.FPDFAnnot_GetSubtype(annotation) == kind
+    finally:
+        raw.FPDFPage_CloseAnnot(annotation)
+
+
+def _hide_inks(page: pypdfium2.PdfPage, hide: bool) -> int:
+    """Hide a page's Ink annotations, in memory, and return how many it has."""
+    import pypdfium2.raw as raw
+
+    count = 0
+    for annotation in _annotations(page):
+        if raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_INK:
+            count += 1
+            if hide:
+                raw.FPDFAnnot_SetFlags(annotation, raw.FPDFAnnot_GetFlags(annotation) | HIDDEN)
+        raw.FPDFPage_CloseAnnot(annotation)
+    return count
+
+
+def _is_grey(image: np.ndarray) -> bool:
+    red, green, blue = image[..., 0], image[..., 1], image[..., 2]
+    return np.array_equal(red, green) and np.array_equal(red, blue)
+
+
+def _is_bilevel(image: np.ndarray) -> bool:
+    """Whether a grey page has but black and white."""
+    return not cv2.calcHist([image], [0], None, [256], [0, 256])[1:255].any()

@@ -1,0 +1,263 @@
+"""What of a PDF's page is changed, so that it shows what was erased: as little as possible."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from dehw.files.images import Metadata
+from dehw.files.pdf import encode, layers, strokes
+from dehw.files.pdf.encode import Encoded
+from dehw.files.pdf.layers import Frame, Picture
+
+if TYPE_CHECKING:
+    import pikepdf
+    from PIL import Image
+
+    from dehw.files.pdf.read import Look, PdfFile
+    from dehw.files.sheet import Sheet
+
+FAR = 40  # levels between two pixels that are seen as different
+NEAR = 8  # the same of faint pencil in a picture that is left as it is
+INSIDE, OUTSIDE = 0.02, 0.001  # shares of the mask, and of the rest, that may come out different
+LOSSLESS = ("/FlateDecode", "/LZWDecode", "/RunLengthDecode")
+WHITE = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What to change of a page. pictures: by their place among those that it draws. content: in place of the page's
+    own; None where that stays. losses: what is lost by it, a phrase each. page: the picture that the page becomes.
+    """
+
+    pictures: dict[int, Encoded] = field(default_factory=dict)
+    content: bytes | None = None
+    losses: tuple[str, ...] = ()
+    page: Encoded | None = None
+
+
+# Puts a picture into a dictionary, under a key.
+Put = Callable[["pikepdf.Object", str, Encoded], None]
+
+
+def whole(at: Frame, picture: Encoded) -> Change:
+    """A page that is but a picture of itself."""
+    six = " ".join(f"{number:.6f}" for number in at.matrix[:, :2].ravel())
+    return Change(content=f"q {six} cm /Page Do Q".encode(), page=picture)
+
+
+def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> None:
+    """Change a page; what it shares with others stays as it is."""
+    import pikepdf
+
+    if change.page:
+        page.obj.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary())
+        if "/Group" in page.obj:  # how its layers were blended
+            del page.obj.Group
+        put(page.obj.Resources.XObject, "/Page", change.page)
+    elif change.pictures:
+        page.obj.Resources = _own(pdf, page.resources, 0)
+        found = layers.layers(page).pictures
+        for number, encoded in change.pictures.items():
+            put(found[number].holder, found[number].name, encoded)
+    if change.content is not None:
+        page.obj.Contents = pdf.make_stream(change.content)
+
+
+def _own(pdf: pikepdf.Pdf, resources: pikepdf.Object, depth: int) -> pikepdf.Object:
+    """A copy of a page's or form's resources, in which pictures can be put into the place of others."""
+    mine = copy.copy(resources)
+    if "/XObject" in mine:
+        mine.XObject = copy.copy(mine.XObject)
+        for name, drawn in list(mine.XObject.items()):
+            if drawn.get("/Subtype") == "/Form" and depth < layers.NESTED:
+                form = copy.copy(drawn)
+                if "/Resources" in form:
+                    form.Resources = _own(pdf, form.Resources, depth + 1)
+                mine.XObject[name] = form
+    return mine
+
+
+def plan(source: PdfFile, index: int, page: pikepdf.Page, sheet: Sheet) -> Change | None:
+    """How a page comes to show `sheet` where its mask is; None where only a picture of all of it can do that.
+
+    Strokes and words under the mask are left out; where that does not do, the pictures that it touches are painted
+    anew. Whether it does is seen by drawing the page.
+    """
+    if sheet.mask is None:
+        return None
+    try:
+        look = source.look(index)
+        found, at = look.layers, look.frame
+        if look.size != sheet.image.shape[1::-1]:
+            return None
+        content, losses = strokes.without(source.pdf, index, page, at, sheet.mask)
+        change = Change({}, content, losses)
+        if content is not None and _shows(look, page, change, sheet):
+            return change
+        alone = look.exact and len(found.pictures) == 1 and not (found.text or found.drawn)
+        painted = ((number, _repainted(each, at, sheet, alone)) for number, each in enumerate(found.pictures))
+        change = Change({number: encoded for number, encoded in painted if encoded}, content, losses)
+        return change if change.pictures and _shows(look, page, change, sheet) else None
+    except MemoryError:
+        raise
+    except Exception:  # a damaged or rare picture makes decoders raise nearly anything
+        return None
+
+
+def _shows(look: Look, page: pikepdf.Page, change: Change, sheet: Sheet) -> bool:
+    """Whether a page, once changed, shows no handwriting, and all else.
+
+    Words and lines of its own that lie under the mask but in part are print, and better than what was erased there:
+    so only what lies behind them is compared for what is too dark.
+    """
+    import pikepdf
+
+    assert sheet.mask is not None
+    with pikepdf.new() as trial:
+        trial.pages.append(page)
+        changed = trial.pages[0]
+        apply(trial, changed, change, lambda holder, key, new: holder.__setitem__(key, new.stream(trial)))
+        near = FAR if change.pictures else NEAR
+        lighter, darker, outside = _far(_drawn(trial, look), sheet, near)
+        most = INSIDE * np.count_nonzero(sheet.mask)
+        if outside > OUTSIDE * sheet.mask.size or lighter > most:
+            return False
+        if darker > most and (look.layers.text or look.layers.drawn):
+            changed.obj.Contents = trial.make_stream(strokes.bare(changed))
+            darker = _far(_drawn(trial, look), sheet, near)[1]
+        return darker <= most
+
+
+def _drawn(pdf: pikepdf.Pdf, look: Look) -> np.ndarray:
+    """The first page of a PDF, drawn as `look` says."""
+    import pypdfium2
+
+    from dehw.files.pdf.read import draw
+
+    file = io.BytesIO()
+    pdf.save(file)
+    opened = pypdfium2.PdfDocument(file.getvalue())
+    try:
+        opened.init_forms()
+        return draw(opened, opened[0], look.size, look.exact)
+    finally:
+        opened.close()
+
+
+def _far(shown: np.ndarray, sheet: Sheet, near: int) -> tuple[int, int, int]:
+    """How many pixels of a page, (H, W, 3) uint8, are far from what they should be: lighter in the mask, darker in
+    it by more than `near` levels, and outside it.
+    """
+    assert sheet.mask is not None
+    lighter = darker = outside = 0
+    for top in range(0, len(shown), 256):  # in parts, for the memory's sake
+        rows = slice(top, top + 256)
+        want, mask = sheet.image[rows], sheet.mask[rows]
+        if sheet.metadata.bilevel:
+            want = cv2.threshold(want, 127, 255, cv2.THRESH_BINARY)[1]
+        above, below = (cv2.subtract(*pair).max(2) for pair in ((shown[rows], want), (want, shown[rows])))
+        lighter += np.count_nonzero((above > FAR) & mask)
+        darker += np.count_nonzero((below > near) & mask)
+        outside += np.count_nonzero((np.maximum(above, below) > FAR) & ~mask)
+    return lighter, darker, outside
+
+
+def _repainted(picture: Picture, at: Frame, sheet: Sheet, alone: bool) -> Encoded | None:
+    """A picture without the handwriting on it; None where the mask does not touch it. ValueError where it cannot be.
+
+    alone: whether the page shows it and nothing else, so that the page's own pixels are the picture's. What lies
+    outside the page becomes white: it may be handwriting too.
+    """
+    stream = picture.stream
+    size = picture.size if picture.holder is None else (int(stream.Width), int(stream.Height))
+    there = _there(picture, at, sheet.image.shape, size)
+    mask = _mask_there(sheet, there, size)
+    if mask is None or not mask.any():
+        return None
+    if picture.holder is None or not isinstance(stream.get("/Mask", stream), type(stream)):
+        raise ValueError("written into the content, or see-through by colour")
+    if picture.is_stencil:
+        return _stencil(stream, mask)
+    page = _warp(sheet.image, there, size, WHITE)
+    masks = _masks(picture, at, sheet)
+    lossless = str(stream.get("/Filter")) in LOSSLESS
+    if alone and not masks:
+        return encode.picture(page, sheet.metadata, lossless)
+    decoded = _decoded(stream)
+    pixels = np.array(decoded.convert("RGB"))
+    np.copyto(pixels, page, where=mask[..., None])
+    about = Metadata(grey=decoded.mode in ("1", "L") and sheet.metadata.grey, bilevel=decoded.mode == "1")
+    made = encode.picture(pixels, about, lossless)
+    return Encoded(made.data, made.entries, masks)
+
+
+def _masks(picture: Picture, at: Frame, sheet: Sheet) -> dict[str, Encoded]:
+    """The masks of a picture, by their keys, without handwriting: there it is not painted, unless it is opaque."""
+    made: dict[str, Encoded] = {}
+    for key in ("/SMask", "/Mask"):
+        stream = picture.stream.get(key)
+        if stream is None:
+            continue
+        size = int(stream.Width), int(stream.Height)
+        mask = _mask_there(sheet, _there(picture, at, sheet.image.shape, size), size)
+        assert mask is not None
+        if key == "/Mask":
+            made[key] = _stencil(stream, mask)
+            continue
+        alpha = np.array(_decoded(stream).convert("L"))
+        if alpha[mask].min(initial=255) < 255:
+            alpha[mask] = 0
+        made[key] = encode.picture(alpha, Metadata(grey=True), lossless=True)
+    return made
+
+
+def _stencil(stream: pikepdf.Object, mask: np.ndarray) -> Encoded:
+    """A picture of where to paint, that does not under a mask, (H, W) bool."""
+    samples = np.array(_decoded(stream).convert("L"))
+    if [int(each) for each in stream.get("/Decode", (0, 1))] == [1, 0]:
+        samples = 255 - samples
+    samples[mask] = 255
+    return encode.bits(samples, stencil=True)
+
+
+def _decoded(stream: pikepdf.Object) -> Image.Image:
+    import pikepdf
+
+    return pikepdf.PdfImage(stream).as_pil_image()
+
+
+def _there(picture: Picture, at: Frame, page: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
+    """(2, 3): from the pixels of a picture, of (width, height), to those of its page, whose shape is (H, W, 3)."""
+    (wide, high), (tall, broad) = size, page[:2]
+    unit = np.array([[1 / wide, 0, 0], [0, -1 / high, 0], [0, 1, 1]])
+    shown = np.array([[broad, 0, 0], [0, -tall, 0], [0, tall, 1]])
+    corners = unit @ picture.matrix @ np.linalg.inv(at.matrix) @ shown
+    half = layers.matrix((1, 0, 0, 1, 0.5, 0.5))  # OpenCV counts from the middle of a pixel
+    return (half @ corners @ np.linalg.inv(half)).T[:2]
+
+
+def _warp(image: np.ndarray, there: np.ndarray, size: tuple[int, int], border: tuple[int, ...]) -> np.ndarray:
+    """A page's image as a picture on it sees it: (h, w[, 3])."""
+    exact = np.allclose(np.abs(there[:, :2]).max(0), 1, atol=2e-4) and np.allclose(np.abs(there[:, :2]).min(0), 0)
+    flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_NEAREST if exact else cv2.INTER_LINEAR)
+    return cv2.warpAffine(image, there, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=border)
+
+
+def _mask_there(sheet: Sheet, there: np.ndarray, size: tuple[int, int]) -> np.ndarray | None:
+    """The mask as a picture sees it, (h, w) bool, and all that lies outside the page; None where it sees none of it."""
+    assert sheet.mask is not None
+    mask = sheet.mask.astype(np.uint8) * np.uint8(255)
+    step = int(np.ceil(np.linalg.norm(there[:, :2], axis=0).max()))  # page's pixels to one of the picture
+    if step > 1:
+        mask = cv2.dilate(mask, np.ones((step, step), np.uint8))
+    seen = _warp(mask, there, size, (0,)) > 0
+    if not seen.any():
+        return None
+    return seen | (_warp(np.full_like(mask, 255), there, size, (0,)) == 0)
