@@ -2,7 +2,7 @@
 
     python work/pretrain/corpus.py pages FOLDER --count 600 [--height 20] [--mix FILE] [--clean DIR ...] [--photos DIR]
         [--fonts DIR] [--ink DIR ...] [--pairs DIR]
-    python work/pretrain/corpus.py pairs FOLDER --pairs DIR [--split train] [--heights 16 23]
+    python work/pretrain/corpus.py pairs FOLDER --pairs DIR [--split train] [--heights 26 37]
     python work/pretrain/corpus.py hard FOLDER --made DIR [--weights DIR]
 
 A page is one .npy as `pages.py` reads it. Pages are named by their seed: what is there already is passed over,
@@ -27,9 +27,10 @@ from dehw.data.synth.pages import made_up  # noqa: E402
 from dehw.data.synth.sources import find_sources  # noqa: E402
 from dehw.eraser import Eraser  # noqa: E402
 from dehw.page import masks  # noqa: E402
-from dehw.page.layout import dark_pixels, print_height  # noqa: E402
+from dehw.page.layout import dark_pixels, measure  # noqa: E402
 
-LITE_HEIGHT = 20  # px; print_height of configs/pipelines/lite.yml, which these networks work at
+LITE_HEIGHT = 20  # px; print of made-up pages, whose lines then have the line_height of configs/pipelines/lite.yml
+LINE_HEIGHT = 32  # px; that line height, which these networks work at
 HARD_SIDE = 640  # px of a window that is hard: the largest that a crop of 448 px is taken from
 HARD_PIXELS = 60  # of print taken or ink missed in a window, at the least
 
@@ -56,8 +57,9 @@ def save(path: Path, page: np.ndarray) -> None:
 
 
 def scale_pairs(args: argparse.Namespace) -> None:
+    reader = Eraser.load(parts=()).reader
     for name, page in pairs(args.pairs, args.split):
-        height = print_height(np.ascontiguousarray(page[..., :3])) or LITE_HEIGHT
+        height = measure(np.ascontiguousarray(page[..., :3]), reader).height
         for wanted in args.heights:
             size = [round(n * wanted / height) for n in page.shape[1::-1]]
             scaled = np.dstack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in np.split(page, (3, 6), 2)])
@@ -122,7 +124,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pairs", type=Path, help="real pairs: ink to cut out for pages, or what is to be scaled")
     parser.add_argument("--split", default="train", help="pairs: the split of index.csv to take")
-    parser.add_argument("--heights", type=float, nargs="+", default=[0.8 * LITE_HEIGHT, 1.15 * LITE_HEIGHT])
+    parser.add_argument("--heights", type=float, nargs="+", default=[0.8 * LINE_HEIGHT, 1.15 * LINE_HEIGHT])
     parser.add_argument("--mix", type=Path, default=MIX, help="what pages are mixed from")
     parser.add_argument("--clean", type=Path, nargs="*", default=[], help="folders of born-digital pages")
     parser.add_argument("--photos", type=Path, help="folder of photos and scans of print without handwriting")

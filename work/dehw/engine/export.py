@@ -24,6 +24,7 @@ from dehw.engine.paddle import load
 from dehw.engine.weights import check, completed, find, manifest
 from dehw.errors import DeviceError, InputError
 from dehw.files.atomic import atomic_path, sha256
+from dehw.page import layout
 
 if TYPE_CHECKING:
     from paddle import nn
@@ -39,7 +40,6 @@ files = ("net.json", "net.pdiparams", "net.onnx")
 paddle2onnx.export(*files, opset_version=int(sys.argv[1]), optimize_tool=None)
 """
 MISREAD = ("1.leaky_relu", "1.nearest_interp")  # operators, as a saved program names them
-GIVEN = {1: "the probability of handwriting", 3: "the tile erased, not clipped"}  # by the output's channels
 README = """# Networks of the pipeline {name}, as ONNX of opset {opset}
 
 | file | network | inputs | output | SHA-256 of the weights |
@@ -144,17 +144,20 @@ def export_pipeline(pipeline: Pipeline, weights: str | Path | None, output: Path
         with atomic_path(output / f"{path.stem}.onnx") as temporary:
             temporary.write_bytes(model)
         inputs = ", ".join(f"`{name}` (N, {CHANNELS[name]}, {side}, {side})" for name in names)
-        channels = 1 if pipeline.segment and network is pipeline.segment.network else 3
-        gives = f"(N, {channels}, {side}, {side}), {GIVEN[channels]}"
+        gives = f"(N, 3, {side}, {side}), the tile erased, not clipped"
+        if network not in pipeline.erase.networks:
+            what = "lines of text" if network is pipeline.lines else "handwriting"
+            gives = f"(N, 1, {side}, {side}), the probability of {what}"
         rows.append(f"| `{path.stem}.onnx` | {network.type} | {inputs} | {gives} | `{sha256(path)}` |")
     with atomic_path(output / "README.md") as temporary:
         temporary.write_text(README.format(name=pipeline.name, opset=OPSET, rows="\n".join(rows)), encoding="utf-8")
 
 
 def tiles(pipeline: Pipeline) -> list[tuple[NetworkConfig, int]]:
-    """A pipeline's networks, the segmenter first, each with the side of its tiles in pixels."""
+    """A pipeline's networks, the segmenter first, the finder of lines last, each with the side of its tiles in px."""
     segment = [(pipeline.segment.network, pipeline.segment.window)] if pipeline.segment else []
-    return segment + [(network, pipeline.erase.tile) for network in pipeline.erase.networks]
+    erase = [(network, pipeline.erase.tile) for network in pipeline.erase.networks]
+    return [*segment, *erase, *([(pipeline.lines, layout.SIDE)] if pipeline.lines else [])]
 
 
 def cache_folder() -> Path:
