@@ -15,17 +15,6 @@ def share(text: str) -> float:
     return value
 
 
-def box(text: str) -> tuple[int, ...]:
-    """A box of pixels x0,y0,x1,y1, for argparse."""
-    try:
-        left, top, right, bottom = (int(part) for part in text.split(","))
-    except ValueError:
-        left = top = right = bottom = -1
-    if not (0 <= left < right and 0 <= top < bottom):
-        raise argparse.ArgumentTypeError(f"must be four whole numbers x0,y0,x1,y1 with x0 < x1, y0 < y1; got {text!r}")
-    return left, top, right, bottom
-
-
 def at_least(least: float, kind: type = float) -> Callable[[str], float]:
     """What reads an argument that must be a number of this kind and size, for argparse."""
 

@@ -6,19 +6,21 @@ from collections.abc import Callable, Sequence
 
 from dehw import __version__, errors
 from dehw.commands import bench, data, doctor, erase, evaluate, models, serve, submit, synth, train, weights
+from dehw.commands.erase.progress import tell_json
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `dehw` with its arguments and return the exit code (dehw.errors.ExitCode)."""
     args = parser().parse_args(argv)
     warnings.filterwarnings("ignore", "No ccache found")  # Paddle looks for a compiler cache; nothing is compiled here
-    return guarded(lambda: args.command(args))
+    as_json = getattr(args, "progress", None) == "json"
+    return guarded(lambda: args.command(args), tell_json if as_json else errors.tell)
 
 
-def guarded(command: Callable[[], int]) -> int:
+def guarded(command: Callable[[], int], tell: Callable[[str], None] = errors.tell) -> int:
     """Run a command; an error that the user can act on ends in its message on stderr and its exit code."""
     remedy = "close other programs, or give pages of fewer pixels; `dehw doctor` says how much is free"
-    return errors.guarded(command, remedy, "the pages done so far are whole")
+    return errors.guarded(command, remedy, "the pages done so far are whole", tell)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -33,11 +33,13 @@ def find_pages(
     paths: Sequence[str | Path],
     ignore: Callable[[Path], bool] | None = None,
     known: Callable[[Path], bool] = has_suffix,
+    suffixes: Sequence[str] = IMAGE_SUFFIXES,
 ) -> list[InputFile]:
     """List the pages that files and folders name, folders recursively and in natural order (2 before 10).
 
     A file is taken as named; in folders, hidden files, those that `ignore` picks, and then those that are not
-    `known` are passed over. Raises InputError that lists every path which is missing, of an unknown kind or empty.
+    `known` are passed over. Raises InputError that lists every path which is missing, of an unknown kind or empty,
+    and the suffixes to give.
     """
     pages, problems = [], []
     for path in map(Path, paths):
@@ -55,7 +57,7 @@ def find_pages(
             pages.append(InputFile(path, Path(path.name)))
     if problems or not pages:
         listed = "\n  ".join(problems or ["nothing was named"])
-        raise InputError(f"no page to read:\n  {listed}\nGive image files ({' '.join(IMAGE_SUFFIXES)}) or folders.")
+        raise InputError(f"no page to read:\n  {listed}\nGive files ({' '.join(suffixes)}) or folders of them.")
     return pages
 
 
