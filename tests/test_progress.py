@@ -1,5 +1,8 @@
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +47,33 @@ def test_json_is_one_object_a_line_on_stderr(capsys, monkeypatch):
     assert [line.get("done") for line in lines] == [0.125, 0.5, 0.75, 1.0, 1.5, 2.0, None]
     assert all(line["total"] == 2 for line in lines[:-1]) and lines[-1] == {"message": "a page\nfailed"}
     assert captured.out == ""
+
+
+NATIVE = """
+import os, sys, warnings
+from dehw.commands.erase.progress import json_alone, tell_json
+with json_alone():
+    os.write(2, b"of a library in C\\n")
+    warnings.warn("of a library")
+    tell_json("of ours", erased=1)
+    print("of another", file=sys.stderr)
+    os.write(2, b"the last, not ended \\xff")
+os.write(2, b"after\\n")
+"""
+
+
+def test_what_libraries_write_becomes_json_too():
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "work")}
+    done = subprocess.run([sys.executable, "-c", NATIVE], env=env, capture_output=True, text=True, check=True)
+    *lines, last = done.stderr.splitlines()
+    told = [json.loads(line) for line in lines if line != "of another"]
+    assert {each["message"] for each in told} == {
+        "of a library in C",
+        "of a library",
+        "of ours",
+        "the last, not ended \\xff",
+    }
+    assert {"message": "of ours", "erased": 1} in told and last == "after"
 
 
 def test_json_between_pages_is_not_a_flood(capsys, monkeypatch):

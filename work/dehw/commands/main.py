@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 
 from dehw import __version__, errors
 from dehw.commands import bench, data, doctor, erase, evaluate, models, serve, submit, synth, train, weights
-from dehw.commands.erase.progress import tell_json
+from dehw.commands.erase.progress import json_alone, tell_json
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `dehw` with its arguments and return the exit code (dehw.errors.ExitCode)."""
     args = parser().parse_args(argv)
     warnings.filterwarnings("ignore", "No ccache found")  # Paddle looks for a compiler cache; nothing is compiled here
-    as_json = getattr(args, "progress", None) == "json"
-    return guarded(lambda: args.command(args), tell_json if as_json else errors.tell)
+    if getattr(args, "progress", None) != "json":
+        return guarded(lambda: args.command(args))
+    with json_alone():
+        return guarded(lambda: args.command(args), tell_json)
 
 
 def guarded(command: Callable[[], int], tell: Callable[[str], None] = errors.tell) -> int:

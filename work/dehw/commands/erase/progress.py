@@ -1,12 +1,14 @@
 """What a run tells on stderr: how far it is, and messages; as a bar, lines, or lines of JSON."""
 
 import json
+import os
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TextIO
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 STEPS = ("segment", "erase")  # of a page, each counted as half of it
 EVERY = 0.5  # seconds between two lines of JSON within a page
@@ -103,35 +105,16 @@ class Lines(Progress):
 class JsonLines(Progress):
     """A line {"done": pages, "total": pages} for programs that watch; messages are {"message": text}."""
 
-    def __init__(self, total: int):
-        super().__init__(total)
-        self.last = 0.0
-        self.showwarning, warnings.showwarning = warnings.showwarning, self._warn
-
-    def close(self) -> None:
-        warnings.showwarning = self.showwarning
+    last = 0.0
 
     def _tell(self, text: str, **figures: Any) -> None:
         tell_json(text, **figures)
-
-    def _warn(
-        self,
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        """Tell what a library warns of, which would stand there as plain text."""
-        tell_json(str(message))
 
     def _show(self) -> None:
         now = time.monotonic()
         if self.done % 1 == 0 or now - self.last >= EVERY:
             self.last = now
-            line = {"done": round(self.done, 3), "total": self.total}
-            print(json.dumps(line), file=sys.stderr, flush=True)
+            _write_json({"done": round(self.done, 3), "total": self.total})
 
 
 KINDS = {"bar": Bar, "json": JsonLines, "none": Progress, "quiet": Quiet}
@@ -139,7 +122,47 @@ KINDS = {"bar": Bar, "json": JsonLines, "none": Progress, "quiet": Quiet}
 
 def tell_json(text: str, **figures: Any) -> None:
     """Tell a message on stderr as a line of JSON."""
-    print(json.dumps({"message": text, **figures}), file=sys.stderr, flush=True)
+    _write_json({"message": text, **figures})
+
+
+def _write_json(content: dict[str, Any]) -> None:
+    sys.stderr.write(json.dumps(content) + "\n")  # at once, for several threads do
+    sys.stderr.flush()
+
+
+@contextmanager
+def json_alone() -> Iterator[None]:
+    """Have whatever else is written to stderr told as JSON too: what libraries warn of, in C as well (libtiff)."""
+    with warnings.catch_warnings(), ExitStack() as stack:
+        warnings.showwarning = lambda message, *about, **more: tell_json(str(message))
+        with suppress(OSError, AttributeError):  # of a stderr that is no file
+            if sys.stderr.fileno() == 2:
+                stack.enter_context(_lines_as_json())
+        yield
+
+
+@contextmanager
+def _lines_as_json() -> Iterator[None]:
+    """Put a pipe in the place of descriptor 2, whose lines a thread tells as JSON."""
+    stderr = sys.stderr
+    sys.stderr = os.fdopen(os.dup(2), "w", encoding=stderr.encoding, errors=stderr.errors)
+    read, write = os.pipe()
+    os.dup2(write, 2)
+    os.close(write)
+
+    def tell_lines() -> None:
+        with os.fdopen(read, errors="backslashreplace") as pipe:
+            for line in pipe:
+                tell_json(line.rstrip())
+
+    thread = threading.Thread(target=tell_lines, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.dup2(sys.stderr.fileno(), 2)  # the pipe's other end is closed by that
+        thread.join(1)  # a child that still holds it is not waited for
+        sys.stderr = stderr
 
 
 @contextmanager
