@@ -7,6 +7,13 @@ from pathlib import Path
 from dehw.engine import DEVICES, ENGINES
 
 
+def path(text: str) -> Path:
+    """A path, for argparse; an empty one would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty; the current folder is .")
+    return Path(text)
+
+
 def share(text: str) -> float:
     """A number in 0..1, for argparse."""
     value = at_least(0)(text)
@@ -35,6 +42,6 @@ def add_networks(parser: argparse.ArgumentParser) -> None:
     """The arguments that choose the networks and what runs them: pipeline, weights, device, engine."""
     add = parser.add_argument
     add("--pipeline", default="lite", help="name in configs/pipelines, or a file; default: %(default)s")
-    add("--weights", type=Path, metavar="DIR", help="folder of weights, in place of the ones that ship")
+    add("--weights", type=path, metavar="DIR", help="folder of weights, in place of the ones that ship")
     add("--device", choices=DEVICES, default="auto", help="default: %(default)s")
     add("--engine", choices=ENGINES, default="auto", help="what runs the networks; default: %(default)s")

@@ -2,18 +2,19 @@
 
 import argparse
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dehw.commands.arguments import add_networks, share
+from dehw.commands.arguments import add_networks, path, share
 from dehw.commands.erase.boxes import Boxes, page_box
 from dehw.errors import ExitCode, InputError
 from dehw.files import FORMATS
 
 if TYPE_CHECKING:
+    from dehw.commands.erase.plan import Job
     from dehw.commands.erase.streams import Places
     from dehw.eraser import Eraser
+    from dehw.files.find import InputFile
 
 SIDES = ("mask", "compare", "ink")  # files beside an erased page, see sidefiles.MAKERS
 
@@ -32,17 +33,11 @@ def _erase(args: argparse.Namespace, places: "Places") -> int:
     from dehw.commands.erase import batch, plan, progress
     from dehw.commands.erase.former import FormerOutputs
     from dehw.commands.erase.report import Report
-    from dehw.files import find
 
     started = time.perf_counter()
     former = FormerOutputs(places.pages, places.output, args.report)
     found, unknown = plan.find_documents(places.pages, former)
-    sides = [side for side in SIDES if getattr(args, side)]
-    jobs, finished = plan.make(found, places.output, args.format, args.in_place, args.overwrite, args.resume, sides)
-    places.check(jobs)
-    named = {find.real(path) for job in [*jobs, *finished] for path in (job.source, *job.files)}
-    if args.report and find.real(args.report) in named:
-        raise InputError(f"{args.report} is one of the pages; choose another file for --report")
+    jobs, finished = _jobs(args, places, found)
     boxes, report = Boxes(args.keep, args.only), Report(args.pipeline, finished, unknown, places.named)
     with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
         shown.named = places.named
@@ -62,6 +57,23 @@ def _erase(args: argparse.Namespace, places: "Places") -> int:
     where = "in place" if args.in_place else f"to {args.output}" if args.output else "beside the originals"
     shown.note(report.summary(time.perf_counter() - started, where), **report.counts())
     return ExitCode.FAILED if report.count("failed") else ExitCode.OK
+
+
+def _jobs(args: argparse.Namespace, places: "Places", found: "Sequence[InputFile]") -> "tuple[list[Job], list[Job]]":
+    """What is to be done and what is done already, all places checked and swept of what killed runs left there."""
+    from dehw.commands.erase import checks, plan
+    from dehw.files import atomic
+
+    sides = [side for side in SIDES if getattr(args, side)]
+    jobs, finished = plan.make(found, places.output, args.format, args.in_place, args.overwrite, args.resume, sides)
+    places.check(jobs)
+    written = [job.target for job in (*jobs, *finished)]
+    if args.report:
+        checks.check_report(args.report, [*jobs, *finished], args.overwrite, args.resume)
+        written.append(args.report)
+    for folder in {each.parent for each in written}:
+        atomic.sweep(folder)
+    return jobs, finished
 
 
 def erase_options(args: argparse.Namespace) -> dict[str, object]:
@@ -87,8 +99,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "named. Exit codes: 0 done, 1 some pages failed, 2 bad input, 3 weights, 4 memory, 5 device, 130 stopped."
     )
     add = parser.add_argument
-    add("pages", nargs="+", type=Path, metavar="PAGE|FOLDER", help="images and PDFs, or folders of them; - is stdin")
-    add("-o", "--output", type=Path, metavar="DIR|FILE", help="keep relative paths and names under DIR; - is stdout")
+    add("pages", nargs="+", type=path, metavar="PAGE|FOLDER", help="images and PDFs, or folders of them; - is stdin")
+    add("-o", "--output", type=path, metavar="DIR|FILE", help="keep relative paths and names under DIR; - is stdout")
     add("--in-place", action="store_true", help="replace the files themselves, each when its clean one is whole")
     add("--format", choices=FORMATS, help="write this kind of file; default: the input's")
     add_networks(parser)
@@ -102,7 +114,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     there = parser.add_mutually_exclusive_group()
     there.add_argument("--overwrite", action="store_true", help="replace outputs that are there already")
     there.add_argument("--resume", action="store_true", help="pass over files whose output is there already")
-    add("--report", type=Path, metavar="JSON", help="list each page: seconds, share erased, warnings")
+    add("--report", type=path, metavar="JSON", help="list each page: seconds, share erased, warnings")
     told = parser.add_mutually_exclusive_group()
     told.add_argument("--progress", choices=("bar", "json", "none"), default="bar", help="default: %(default)s")
     quiet: dict[str, Any] = {"dest": "progress", "action": "store_const", "const": "quiet"}

@@ -29,7 +29,7 @@ class FormerOutputs:
         self.count = 0
 
     def __call__(self, path: Path) -> bool:
-        if path.suffix == ".json" and is_report(path):
+        if is_report(path):
             return True
         where = find.real(path)
         named = ".clean" in (Path(path.stem).suffix, path.suffix) or sidefiles.is_one(path, self.stems(path.parent))
@@ -40,6 +40,8 @@ class FormerOutputs:
 
 def is_report(path: Path) -> bool:
     """Whether a file is the report of a run."""
+    if not os.path.isfile(path):  # to open a pipe might wait forever
+        return False
     try:
         with open(path, "rb") as file:
             return file.read(len(REPORT)) == REPORT

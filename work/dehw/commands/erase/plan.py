@@ -1,14 +1,13 @@
 """What is to be erased, and where each document goes; every problem is found before any work."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dehw.commands.erase import sidefiles
+from dehw.commands.erase import checks, sidefiles
 from dehw.errors import InputError, PageError
-from dehw.files import FORMATS, MANY, SUFFIXES, documents, find, images
+from dehw.files import FORMATS, SUFFIXES, documents, find, images
 from dehw.files.find import InputFile
 
 
@@ -73,15 +72,16 @@ def make(
     InputError where `output` can be neither, two documents would end in one file, an original would be replaced, a
     format cannot hold a document, or, without `overwrite`, a target or a side file is there.
     """
-    if output and (kind := named_kind(output)):
-        jobs = [_job_to_file(found, output, kind, form)]
-    elif output and os.path.exists(output) and not os.path.isdir(output):
-        raise InputError(f"{output} is a file, not a folder; choose another one with -o")
+    named = named_kind(output) if output else None
+    if output:
+        checks.check_folder(output.parent if named else output)
+    if output and named:
+        jobs = [_job_to_file(found, output, named, form)]
     else:
         jobs = [_job(page, output, form, in_place) for page in found]
     jobs = [replace(job, sides=tuple(sides)) for job in jobs]
-    done = {job: None for job in jobs if resume and os.path.exists(job.target)}
-    problems = _problems(jobs, in_place, overwrite or resume)
+    done = {job: None for job in jobs if resume and os.path.isfile(job.target)}
+    problems = checks.problems(jobs, in_place, overwrite or resume)
     if problems:
         raise InputError("nothing was erased:\n  " + "\n  ".join(problems))
     return [job for job in jobs if job not in done], list(done)
@@ -109,7 +109,7 @@ def _job(page: InputFile, output: Path | None = None, form: str | None = None, i
         kind = images.kind_of(page.path)
         with documents.open_document(page.path) as document:
             count = document.count
-    except PageError:
+    except (PageError, MemoryError):
         kind, count = None, 1  # its error is told when its turn comes
     wanted = FORMATS[form] if form else kind
     if in_place:
@@ -118,25 +118,3 @@ def _job(page: InputFile, output: Path | None = None, form: str | None = None, i
     if form and path.suffix.lower() not in SUFFIXES[FORMATS[form]]:
         path = path.with_suffix(f".{form}")
     return Job(page.path, path, wanted, count)
-
-
-def _problems(jobs: Sequence[Job], in_place: bool, overwrite: bool) -> list[str]:
-    originals = {find.real(job.source) for job in jobs}
-    counts = Counter(find.real(path) for job in jobs for path in job.files)
-    problems = []
-    for job in jobs:
-        source = job.source
-        doubles = [path for path in job.files if counts[find.real(path)] > 1]
-        written = job.files[1:] if in_place else job.files
-        replaced = [path for path in written if find.real(path) in originals]
-        there = [path for path in written if os.path.exists(path) and not overwrite]
-        if doubles:
-            problems.append(f"{source}: another page would end in {doubles[0]} too; erase them in two runs")
-        elif job.count > 1 and job.kind not in MANY:
-            problems.append(f"{source}: a {job.kind} cannot hold its {job.count} pages; choose --format tif or pdf")
-        elif replaced:
-            problems.append(f"{source}: {replaced[0]} would replace an original; choose another folder with -o")
-        elif there:
-            remedy = "--overwrite" if in_place else "--overwrite, --resume or another -o"
-            problems.append(f"{source}: {there[0]} is there already; give {remedy}")
-    return problems
