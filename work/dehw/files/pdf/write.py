@@ -34,7 +34,8 @@ class PdfWriter(DocumentWriter):
         import pikepdf
 
         super().__enter__()
-        self.spool = Spool(self.path.parent)
+        with images.writing(self.path):
+            self.spool = Spool(self.path.parent)
         self.stack.callback(self.spool.close)
         self.pdf = mend.opened(self.source.path, self.source.pdf) if self.source else pikepdf.new()
         self.stack.callback(self.pdf.close)
