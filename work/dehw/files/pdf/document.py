@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dehw.errors import PageError
 from dehw.files import images
+from dehw.files.atomic import temporary_prefix
 from dehw.files.pdf import read, write
 from dehw.files.sheet import DocumentWriter, Kept, Sheet, page_name
 from dehw.files.worker import client
@@ -77,7 +78,7 @@ class PdfWriter(DocumentWriter):
     def __enter__(self) -> Self:
         super().__enter__()
         with images.writing(self.path):
-            folder = tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".dehw-")
+            folder = tempfile.TemporaryDirectory(dir=self.path.parent, prefix=temporary_prefix())
             self.folder = Path(self.stack.enter_context(folder)).absolute()
         return self
 

@@ -60,7 +60,7 @@ def answer(function: str, arguments: tuple) -> tuple[str | None, Any, str]:
         return None, getattr(importlib.import_module(module), name)(*arguments), ""
     except Exception as error:
         kind = next((each.__name__ for each in (MemoryError, OSError) if isinstance(error, each)), "ValueError")
-        return kind, str(error), traceback.format_exc()[-TRACE:]
+        return kind, str(getattr(error, "strerror", None) or error), traceback.format_exc()[-TRACE:]
 
 
 def _limit() -> None:
