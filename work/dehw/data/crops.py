@@ -21,9 +21,8 @@ from pydantic import Field, PositiveInt
 from dehw.config import STRICT, Fraction
 from dehw.data import augment
 from dehw.data.augment import Crop
-from dehw.data.materials import find_pieces
 from dehw.data.pairs import Pair
-from dehw.data.recipes import Kit, Recipes, follow
+from dehw.data.recipes import Kit, Recipes, banks, follow
 from dehw.errors import InputError
 from dehw.files.images import read_image, read_label, read_mask
 from dehw.page import layout, masks
@@ -120,7 +119,7 @@ class CropStream:
         self._seed = (seed, lane)
         self._decoded: dict[int, DecodedPair] = {}  # by place in the endless order of pages
         self._order = lru_cache(maxsize=2)(self._shuffled)
-        self._pieces = find_pieces(settings.recipes.materials) if settings.recipes.materials else []
+        self._banks = banks(settings.recipes)
 
     def __getitem__(self, n: int) -> Crop:
         """Crop number n."""
@@ -143,7 +142,7 @@ class CropStream:
 
     def _changed(self, crop: Crop, rng: np.random.Generator, oldest: int) -> Crop:
         size = self.print_height or self.settings.recipes.print_size
-        kit = Kit(size, another=lambda rng: self._drawn(rng, oldest)[0], pieces=self._pieces)
+        kit = Kit(size, another=lambda rng: self._drawn(rng, oldest)[0], **self._banks)
         return follow(crop, rng, self.settings.recipes, kit)
 
     def _page(self, place: int, oldest: int) -> DecodedPair:

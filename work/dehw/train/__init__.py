@@ -38,6 +38,18 @@ def train_generator(argv: Sequence[str] | None = None) -> int:
     return _run(parser, argv, run)
 
 
+def find_mistakes(argv: Sequence[str] | None = None) -> int:
+    """The chain's step between segmenter and generators. Returns the exit code."""
+    parser = _parser("Cut out what a pipeline's segmenter takes for handwriting and is not.", "configs/mtrnet.yml")
+
+    def run(args: argparse.Namespace) -> None:
+        from dehw.train import erase
+
+        erase.find_mistakes(args.config, args.opts, args.data, args.output, args.device, args.masks)
+
+    return _run(parser, argv, run)
+
+
 def _parser(description: str, config: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", default=config, help="configuration (default: %(default)s)")

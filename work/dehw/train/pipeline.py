@@ -1,10 +1,12 @@
-"""The chain behind `sh train.sh`: data, masks, then every network of a pipeline, each in a process of its own.
+"""The chain behind `sh train.sh`: data, masks, materials, then every network of a pipeline, each in its own process.
 
 What is done is passed over, what was cut goes on, and what is made of something else by now is done again.
 """
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import os
 import re
 import shutil
@@ -18,16 +20,21 @@ from functools import cache
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from dehw.config import NetworkConfig, Pipeline, find_config, load_pipeline, read
 from dehw.data import mask_files
+from dehw.data.bank import Bank
 from dehw.data.pairs import datasets, mask_homes
 from dehw.data.zips import ZIP_FOLDER, contest_datasets
 from dehw.engine import paddle, weights
 from dehw.errors import ConfigError, DehwError, DeviceError, ExitCode, InputError
 from dehw.train import steps
 from dehw.train.folders import pipeline_folder, record_finished, training_data, weights_folder
+
+if TYPE_CHECKING:
+    from dehw.train.banks import Wants
 
 SMOKE = "smoke"
 ABOUT = re.compile(r"about ([\d.]+) h\b")
@@ -137,7 +144,6 @@ class Chain:
         self.home = pipeline_folder(self.output, pipeline)
         self.masks = self.home / "masks"
         self.record = self.home / "finished.json"
-        self.count = 2 + len(self.steps)
 
         @cache
         def found(part: str, *listed: Path) -> list[Path]:  # what is left out is named once
@@ -145,6 +151,11 @@ class Chain:
 
         self.data = {step.network.weights: found(step.part, *places[step.network.weights]) for step in planned}
         self.folders = datasets(list(chain.from_iterable(self.data.values())))
+        asked = [(step, self._read(step).wants(*self._configured(step), self._masks_for(step))) for step in planned]
+        self.materials = list({wants.materials_folder: wants for _, wants in asked if wants.materials}.values())
+        self.mistakes: tuple[NetworkStep, Wants] | None = next((both for both in asked if both[1].mistakes), None)
+        self.count = 2 + len(self.materials) + bool(self.mistakes) + len(self.steps)
+        self._numbers = itertools.count(1)
 
     def run(self, request: str, taken: Sequence[Path]) -> Path:
         """Go through all steps; returns the record of the finished training."""
@@ -153,12 +164,19 @@ class Chain:
         device, gpus = choose_device(request)
         for step in self.steps:
             adopt(step.network, weights_folder(self.output, self.pipeline), taken)
-        say(f"1/{self.count} data: {self._data_in_words()}")
+        say(f"{self._number()} data: {self._data_in_words()}")
         self._make_masks()
+        for wants in self.materials:
+            pieces = wants.materials_bank()
+            say(f"{self._number()} materials: {told(pieces)}")
+            pieces.complete(mask_files.workers())
         trained = False
-        for number, step in enumerate(self.steps, 3):
-            if self._is_to_train(f"{number}/{self.count}", step):
-                self._train(f"{number}/{self.count}", step, device, gpus)
+        for step in self.steps:
+            if self.mistakes and step is self.mistakes[0]:
+                self._find_mistakes(*self.mistakes, device)
+            number = self._number()
+            if self._is_to_train(number, step):
+                self._train(number, step, device, gpus)
                 trained = True
         if trained or not self.record.is_file():
             record_finished(self.output, self.pipeline, self.source)
@@ -174,21 +192,36 @@ class Chain:
     def _make_masks(self) -> None:
         renewals = mask_files.outdated(self.folders, self.masks)
         pages = sum(len(renewal.tasks) for renewal in renewals)
-        say(f"2/{self.count} masks: {self.masks}: {f'{pages} pages' if pages else 'done before'}")
+        say(f"{self._number()} masks: {self.masks}: {f'{pages} pages' if pages else 'done before'}")
         mask_files.renew(renewals)
+
+    def _find_mistakes(self, step: NetworkStep, wants: Wants, device: str) -> None:
+        """Have the segmenter look through the training pages, in a process of its own. Raises StepError."""
+        number, pieces = self._number(), wants.mistakes_bank()
+        if pieces is None:
+            say(f"{number} mistakes: the segmenter was not trained here; brackets and circles are drawn")
+            return
+        say(f"{number} mistakes: {told(pieces)}")
+        if not pieces.is_current:
+            self._start("mistakes", f"{number} mistakes", step, ["-m", "dehw.train"], device)
+
+    def _number(self) -> str:
+        """Of the next step: "3/5"."""
+        return f"{next(self._numbers)}/{self.count}"
+
+    def _configured(self, step: NetworkStep) -> tuple[str, list[str], Sequence[Path], Path]:
+        return str(step.config), step.opts(self.source), self.data[step.network.weights], self.output
+
+    def _read(self, step: NetworkStep) -> ModuleType:
+        """What trains the step: the module seg or erase."""
+        return importlib.import_module(f"dehw.train.{step.part}")
 
     def _made_of(self, step: NetworkStep) -> dict:
         """What the step is made of now, see steps.made_of."""
-        from dehw.train import erase, seg
-
-        made_of = seg.made_of if step.part == "seg" else erase.made_of
-        return made_of(str(step.config), step.opts(self.source), self.data[step.network.weights], self.output)
+        return self._read(step).made_of(*self._configured(step))
 
     def _folder(self, step: NetworkStep) -> Path:
-        from dehw.train import erase, seg
-
-        place = seg.step_folder if step.part == "seg" else erase.step_folder
-        return place(step.network, self.output, self.pipeline)
+        return self._read(step).step_folder(step.network, self.output, self.pipeline)
 
     def _is_to_train(self, number: str, step: NetworkStep) -> bool:
         """Whether a step is not done; says so, and why. A training that cannot go on is set aside."""
@@ -212,26 +245,32 @@ class Chain:
 
     def _train(self, number: str, step: NetworkStep, device: str, gpus: int) -> None:
         """Train in a process of its own, or in one on each GPU. Raises StepError."""
-        name = step.network.weights
         program = ["-m", "dehw.train"]
         if gpus > 1:
             launch = ["-m", "paddle.distributed.launch", "--log_dir", str(self.home / "launch")]
             program = [*launch, str(Path(__file__).with_name("__main__.py"))]
-        options = ["--config", step.config, "--data", *self.data[name], "--output", self.output, "--device", device]
-        options += ["--label", f"{number} {name}", *self._masks_for(name), "--opts", *step.opts(self.source)]
-        command = [sys.executable, *program, step.part, *map(str, options)]
+        self._start(step.part, f"{number} {step.network.weights}", step, program, device)
+
+    def _start(self, part: str, label: str, step: NetworkStep, program: Sequence[str], device: str) -> None:
+        """Run `dehw.train PART` on a step's configuration. Raises StepError."""
+        config, opts, folders, output = self._configured(step)
+        options = ["--config", config, "--data", *folders, "--output", output, "--device", device]
+        masks = self._masks_for(step)
+        options += ["--label", label, *(["--masks", masks] if masks else []), "--opts", *opts]
+        command = [sys.executable, *program, part, *map(str, options)]
         code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=2, env=environment()).returncode
         if code:
+            name = label.split(maxsplit=1)[1]
             raise StepError(f"{name}: its training stopped with exit code {code}, see above", code)
 
-    def _masks_for(self, name: str) -> list[str | Path]:
-        """The option that names the masks to a network's training.
+    def _masks_for(self, step: NetworkStep) -> Path | None:
+        """The folder of masks, if a network's training finds in it those of its datasets.
 
-        Without it masks are computed on the way: among the network's own datasets one of two that share a name would
-        be looked for in the other's place.
+        Else, and masks are computed on the way, one of two datasets of one name is among its own, and would be looked
+        for in the other's place.
         """
-        homes, own = mask_homes(self.folders, self.masks), mask_homes(datasets(self.data[name]), self.masks)
-        return ["--masks", self.masks] if own.items() <= homes.items() else []
+        own = mask_homes(datasets(self.data[step.network.weights]), self.masks)
+        return self.masks if own.items() <= mask_homes(self.folders, self.masks).items() else None
 
 
 def places_of(step: NetworkStep, data: Path | None, root: Path) -> list[Path]:
@@ -346,6 +385,11 @@ def environment() -> dict[str, str]:
     """The environment of a step's process, which finds this very package."""
     package = str(Path(__file__).resolve().parents[2])
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
+
+
+def told(pieces: Bank) -> str:
+    """What is to be done for a bank, in words."""
+    return f"{pieces.folder}: " + ("done before" if pieces.is_current else f"{len(pieces.stale)} pages")
 
 
 def say(text: str) -> None:

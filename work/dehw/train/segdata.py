@@ -15,8 +15,8 @@ from paddleseg.transforms import Compose
 from dehw.config import validate
 from dehw.data.augment import pad
 from dehw.data.crops import CropSettings, CropStream, decode
-from dehw.data.materials import find_pieces
 from dehw.data.pairs import find_pairs, split
+from dehw.data.recipes import banks
 from dehw.page.masks import threshold
 
 
@@ -52,8 +52,7 @@ class DehwCrops(_Handwriting):
     ) -> None:
         self.pairs, _ = split(find_pairs(dataset_root, masks, labelled=True), val_count)
         self.settings = validate({"recipes": recipes or {}, **settings}, CropSettings, "train_dataset")
-        if self.settings.recipes.materials:
-            find_pieces(self.settings.recipes.materials)  # what is missing is told here, not by a worker
+        banks(self.settings.recipes)  # what is missing is told here, not by a worker
         self.transforms = Compose(transforms, to_rgb=False)
         self.label_threshold = label_threshold
         self.print_height = print_height
