@@ -26,6 +26,8 @@ GT_FOLDER = "gts"
 MASK_FOLDER = "masks"
 LABEL_FOLDER = "Annotations"
 ELSEWHERE = {"sample", "watermark"}  # hold pairs that no training on handwriting takes unless they are named
+# The contest's pages to erase, which have no ground truths; B, the later one, first.
+TEST_SETS = ("dehw_testB_dataset", "dehw_testB", "dehw_testA_dataset", "dehw_testA")
 MAX_DEPTH = 3  # folders between what the user names and images/
 
 # What shares one ground truth: seed 000's zips hold tiles cut from pages, PAGE_ROW_COLUMN; the watermark contest's hold
@@ -136,8 +138,12 @@ def datasets(roots: str | Path | Sequence[str | Path], labelled: bool = False) -
 
 
 def left_out(roots: str | Path | Sequence[str | Path], labelled: bool = False) -> list[Path]:
-    """The folders at or below `roots` that hold pages, but not what makes a dataset of them, see datasets."""
-    return _found_below(roots, lambda folder: _image_folder(folder).is_dir() and not _is_dataset(folder, labelled))
+    """The folders at or below `roots` that hold pages, but not what makes a dataset of them, see datasets.
+
+    The contest's test sets are none.
+    """
+    found = _found_below(roots, lambda folder: _image_folder(folder).is_dir() and not _is_dataset(folder, labelled))
+    return [folder for folder in found if folder.name not in TEST_SETS]
 
 
 def split(pairs: Sequence[Pair], count: int = 81, seed: int = 2022) -> tuple[list[Pair], list[Pair]]:

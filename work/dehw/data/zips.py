@@ -6,14 +6,12 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, LABEL_FOLDER, MASK_FOLDER, datasets
+from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, LABEL_FOLDER, MASK_FOLDER, TEST_SETS, datasets
 from dehw.errors import InputError
 from dehw.files.find import find_pages, has_suffix
 from dehw.files.images import IMAGE_SUFFIXES
 
 ZIP_FOLDER = "data126591"  # the name AI Studio mounts the contest's zips under
-# B, the later one, first.
-TEST_SETS = ("dehw_testB_dataset", "dehw_testB", "dehw_testA_dataset", "dehw_testA")
 
 
 def contest_datasets(root: str | Path = "data", labelled: bool = False) -> list[Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dehw.config import Pipeline
 from dehw.data.pairs import GT_FOLDER, LABEL_FOLDER, left_out
-from dehw.data.zips import TEST_SETS, ZIP_FOLDER, contest_datasets
+from dehw.data.zips import ZIP_FOLDER, contest_datasets
 from dehw.errors import InputError
 from dehw.files.atomic import write_json
 
@@ -34,8 +34,7 @@ def training_data(roots: Sequence[str | Path], part: str) -> list[Path]:
     truth = f"neither {GT_FOLDER}/ nor {LABEL_FOLDER}/" if segmenting else f"no {GT_FOLDER}/"
     found = [folder for root in roots for folder in _own(contest_datasets(root, segmenting), part)]
     for folder in left_out(roots, segmenting):
-        if folder.name not in TEST_SETS:
-            _say(f"{folder} is left out: it holds {truth}, which a {LEARNERS[part]} learns from")
+        _say(f"{folder} is left out: it holds {truth}, which a {LEARNERS[part]} learns from")
     if not found:
         listed = ", ".join(map(str, roots))
         raise InputError(
