@@ -5,7 +5,8 @@ python -m tools.recipes --data DIR [--steps N] [--crops PX]
 DIR holds images/ and gts/, such as pages made up by `dehw synth`; --val of them are kept out and judged. Every row is a
 training of its own: a mask network (PP-OCRv6 small, which learns from few steps), then MTRNet++ at an eighth of its
 width. What the first row's mask network took for handwriting serves all rows. The last row is the first one by another
-random seed: rows that differ by less than these two tell nothing.
+random seed: rows that differ by less than these two tell nothing. --tile first cuts the squares with the most
+handwriting out of every page, which makes judging them short.
 """
 
 import argparse
@@ -19,10 +20,11 @@ from pathlib import Path
 import cv2  # noqa: F401  before Paddle
 import numpy as np
 
+from dehw.data.crops import decode
 from dehw.data.pairs import find_pairs, split
 from dehw.engine import weights
 from dehw.eraser import Eraser
-from dehw.files.images import read_image
+from dehw.files.images import read_image, write_image
 from dehw.page import metrics
 from dehw.train import erase, seg
 
@@ -68,16 +70,34 @@ def main() -> None:
     parser.add_argument("--crops", type=int, default=256, metavar="PX", help="side of a crop (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=2, help="crops a step (default: %(default)s)")
     parser.add_argument("--val", type=int, default=4, help="pages kept out (default: %(default)s)")
+    parser.add_argument("--tile", type=int, metavar="PX", help="cut the pages to squares, two of each")
     args = parser.parse_args()
     print("| recipes | mIoU | contest, true mask | contest | residual | lost | CPU seconds |")
     print("|---" * 7 + "|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         (home / "toy.yml").write_text(PIPELINE, encoding="utf-8")
+        if args.tile:
+            args.data = cut_tiles(args.data, home / "tiles", args.tile)
         for name, variant in VARIANTS.items():
             started = time.process_time()
             figures = measure(home, variant, args)
             print(f"| {name} | {figures} | {time.process_time() - started:.0f} |", flush=True)
+
+
+def cut_tiles(data: Path, folder: Path, side: int) -> Path:
+    """Write the two squares of every page that hold the most handwriting as a dataset; returns its folder."""
+    for number, pair in enumerate(find_pairs(data)):
+        page = decode(pair)
+        height, width = page.image.shape[:2]
+        spots = [(y, x) for y in range(0, height - side + 1, side) for x in range(0, width - side + 1, side)]
+        boxes = {(y, x): np.s_[y : y + side, x : x + side] for y, x in spots}
+        ink = page.soft_mask()
+        for y, x in sorted(spots, key=lambda spot: -ink[boxes[spot]].sum())[:2]:
+            name = f"dehw_train_{number}_{y}_{x}.png"  # by such names tiles of a page stay together, see pairs.py
+            write_image(folder / "images" / name, page.image[boxes[y, x]])
+            write_image(folder / "gts" / name, page.gt[boxes[y, x]])
+    return folder
 
 
 def measure(home: Path, variant: Variant, args: argparse.Namespace) -> str:
