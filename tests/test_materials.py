@@ -37,6 +37,17 @@ def data(tmp_path) -> Path:
     return tmp_path / "set"
 
 
+def test_pages_with_labels_and_no_ground_truth_give_pieces_too(data):
+    """The print under a label stays in its piece; there is nothing to tell it by."""
+    (data / "gts").rename(data / "Annotations")
+    for path in list((data / "Annotations").iterdir()):
+        write_image(path, pair()[2].astype(np.uint8))
+    pieces = bank.handwriting(data.parent / "bank", find_pairs(data, labelled=True))
+    assert pieces.renew() == [] and pieces.pieces == 8
+    word = read_image(data.parent / "bank/set/p0_1.png")
+    assert word.shape == (6, 40, 3) and np.abs(word.astype(int) - RED).max() <= 1
+
+
 def run(*arguments) -> int:
     return main.main(["materials", *map(str, arguments)])
 

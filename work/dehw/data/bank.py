@@ -19,7 +19,7 @@ import numpy as np
 import dehw
 from dehw.data.crops import decode
 from dehw.data.mask_files import NOTED_EVERY, in_threads, state
-from dehw.data.materials import PRINT_HEIGHT, REACH, cut_pieces, cut_scan
+from dehw.data.materials import PRINT_HEIGHT, REACH, cut_pieces, cut_scan, paper_under
 from dehw.data.pairs import Pair, mask_homes
 from dehw.errors import InputError, PageError
 from dehw.files.atomic import write_json
@@ -149,8 +149,7 @@ def handwriting(
 
 def page_source(pair: Pair, homes: Mapping[Path, Path], cut: Cut) -> Source:
     """A pair as source; homes: the folder below the bank of each dataset, see pairs.mask_homes."""
-    files = tuple(path for path in (pair.image, pair.gt, pair.mask) if path)
-    return Source(homes[_dataset(pair)] / pair.stem, files, cut)
+    return Source(homes[_dataset(pair)] / pair.stem, tuple(pair.files), cut)
 
 
 def page_homes(pairs: Sequence[Pair], *further: Path) -> dict[Path, Path]:
@@ -164,7 +163,8 @@ def _dataset(pair: Pair) -> Path:
 
 def _cut_pair(pair: Pair, print_height: float | None, reach: int) -> list[np.ndarray]:
     page = decode(pair, print_height)
-    return cut_pieces(page.image, page.gt, masks.threshold(page.soft_mask(), 0.5), reach)
+    gt = page.gt if pair.gt != pair.image else paper_under(page.image)  # a dataset of labels alone has none
+    return cut_pieces(page.image, gt, masks.threshold(page.soft_mask(), 0.5), reach)
 
 
 def _cut_ink(path: Path, scale: float) -> list[np.ndarray]:

@@ -24,7 +24,7 @@ from dehw.data.augment import Crop
 from dehw.data.pairs import Pair
 from dehw.data.recipes import Kit, Recipes, banks, follow
 from dehw.errors import InputError
-from dehw.files.images import read_image, read_mask
+from dehw.files.images import read_image, read_label, read_mask
 from dehw.page import layout, masks
 
 ORDER, CROP, RECIPE = 0, 1, 2  # tell the seeds of a stream's kinds of draw apart
@@ -82,13 +82,20 @@ def decode(pair: Pair, print_height: float | None = None) -> DecodedPair:
     Raises PageError for a file that cannot be read, InputError for a pair of unequal sizes.
     """
     image, gt = read_image(pair.image), read_image(pair.gt)
-    mask = masks.to_file(read_mask(pair.mask)) if pair.mask else None
+    mask = _mask_of(pair)
     if image.shape != gt.shape or (mask is not None and mask.shape != image.shape[:2]):
         raise InputError(f"{pair.image}, its gt and its mask differ in size; compute_mask.py lists these.")
     factor = 1.0 if print_height is None else layout.measure(image).factor(print_height)
     if factor == 1.0:
         return DecodedPair(image, gt, mask)
     return DecodedPair(image, gt, mask).mapped(lambda array: _resize(array, factor))
+
+
+def _mask_of(pair: Pair) -> np.ndarray | None:
+    """What a pair's files say of its handwriting, (H, W) uint8, 255 = handwriting; its label goes before its mask."""
+    if pair.label:
+        return masks.to_file(read_label(pair.label))
+    return masks.to_file(read_mask(pair.mask)) if pair.mask else None
 
 
 class CropStream:

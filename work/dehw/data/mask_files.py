@@ -82,12 +82,13 @@ def write(
 class Renewal:
     """The masks of one dataset that are missing, or older than the state of their pairs.
 
-    folder: the dataset; pairs that bring a mask are left out. target: where find_pairs looks for its other masks.
+    folder: the dataset; pairs that bring a mask or a label are left out. target: where find_pairs looks for the masks
+    of the others.
     """
 
     def __init__(self, folder: Path, target: Path) -> None:
         self.index = target / INDEX
-        pairs = [pair for pair in dataset_pairs(folder)[0] if pair.mask is None]
+        pairs = [pair for pair in dataset_pairs(folder)[0] if not (pair.mask or pair.label)]
         self.states = {pair.stem: state(pair.image, pair.gt) for pair in pairs}
         known = json.loads(self.index.read_text(encoding="utf-8")) if self.index.is_file() else {}
         self.done = {stem: state for stem, state in known.items() if self.states.get(stem) == state}

@@ -28,7 +28,7 @@ def train_segmenter(argv: Sequence[str] | None = None) -> int:
 
 def train_generator(argv: Sequence[str] | None = None) -> int:
     """The command of work/train/train.py. Returns the exit code."""
-    parser = _parser("Train one of a pipeline's generators.", "configs/erasenet.yml")
+    parser = _parser("Train one of a pipeline's generators.", "configs/mtrnet.yml")
 
     def run(args: argparse.Namespace) -> None:
         from dehw.train import erase

@@ -1,6 +1,7 @@
 """What a training cuts from its own pages for its crops: handwriting, and print that its segmenter takes for it.
 
-OUTPUT/PIPELINE/materials and mistakes hold the pieces. They are cut where a recipe wants them and names no folder.
+OUTPUT/PIPELINE/materials/DATASETS and mistakes hold the pieces. They are cut where a recipe wants them and names no
+folder.
 """
 
 from __future__ import annotations
@@ -59,10 +60,15 @@ class Wants:
         wanted = self.recipes.distractors > 0 and self.recipes.mistakes is None
         return wanted and self.is_generator and self.pipeline.segment is not None
 
+    @property
+    def materials_folder(self) -> Path:
+        """Where the handwriting of these datasets goes; other networks may learn from others."""
+        names = "+".join(dict.fromkeys(Path(root).name for root in self.roots))
+        return pipeline_folder(self.output, self.pipeline) / MATERIALS / names[:100]
+
     def materials_bank(self) -> Bank:
         """The handwriting of the training pages, and of the recipes' folders `ink`. Raises InputError."""
-        folder = pipeline_folder(self.output, self.pipeline) / MATERIALS
-        return bank.handwriting(folder, self._pairs(), self.recipes.ink, self.pipeline.print_height)
+        return bank.handwriting(self.materials_folder, self._pairs(), self.recipes.ink, self.pipeline.print_height)
 
     def mistakes_bank(self, device: str = "cpu") -> Bank | None:
         """What the pipeline's segmenter takes for handwriting on training pages; None where it is not trained.
@@ -108,7 +114,7 @@ class Wants:
         return replace(self.recipes, **found)
 
     def _pairs(self) -> list[Pair]:
-        return split(find_pairs(self.roots, self.masks), self.val_count)[0]
+        return split(find_pairs(self.roots, self.masks, labelled=not self.is_generator), self.val_count)[0]
 
 
 def recorded(recipes: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 from visualdl import LogWriter
 
 from dehw import models
-from dehw.config import STRICT, Mask, NetworkConfig, Pipeline, load, load_pipeline
+from dehw.config import STRICT, Folders, Mask, NetworkConfig, Pipeline, load, load_pipeline
 from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, prepare_workers
 from dehw.data.pairs import find_pairs, split
 from dehw.engine import weights
@@ -85,7 +85,7 @@ class EraseTraining:
     pipeline: str = "erasenet"
     network: str | None = None
     init: str | None = None
-    data: list[str] = field(default_factory=lambda: ["data"])
+    data: Folders = field(default_factory=lambda: ["data"])
     stage1: Stage
     stage2: Stage | None = None
     batch: PositiveInt = 4
@@ -125,7 +125,7 @@ def train(
     paddle.set_device(device)
     ranks.connect()
     with ranks.first_goes_ahead():
-        roots = training_data(data or config.data)
+        roots = training_data(data or config.data, "erase")
     recipe = made_of(config_path, opts, roots, output)
     trainer = Trainer(config, pipeline, roots, Path(output), device, masks, label)
     if ranks.is_first():
@@ -189,7 +189,7 @@ def find_mistakes(
     """
     device = pick_device(device)
     paddle.set_device(device)
-    roots = training_data(data or load(config_path, EraseTraining, opts).data)
+    roots = training_data(data or load(config_path, EraseTraining, opts).data, "erase")
     wanted = wants(config_path, opts, roots, output, masks)
     mistakes = wanted.mistakes_bank(device) if wanted.mistakes else None
     if mistakes:

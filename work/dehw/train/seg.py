@@ -60,7 +60,7 @@ def train(
 ) -> Path:
     """Train a pipeline's segmenter, going on from what OUTPUT/PIPELINE/seg holds; returns its weights file.
 
-    data: folders with datasets, the configuration's dataset_root if None. resume: a checkpoint folder (iter_N), or the
+    data: folders with datasets instead of the configuration's. resume: a checkpoint folder (iter_N), or the
     newest. masks: the folder of masks that find_pairs takes. label: what the status line calls it, for a chain of
     trainings, which records itself that it is finished. What PaddleSeg prints goes to log.txt in that folder. Raises
     ConfigError, InputError, WeightsError, DeviceError, and DehwError when training diverges.
@@ -71,7 +71,7 @@ def train(
     paddle.set_device(pick_device(device))
     ranks.connect()
     with ranks.first_goes_ahead():
-        roots = training_data(data or [config.dic["train_dataset"].get("dataset_root", "data")])
+        roots = training_data(data or run.data, "seg")
     prepare_workers(run.num_workers)
     with ranks.first_goes_ahead():
         config.dic["train_dataset"]["recipes"] = asdict(wants(config_path, opts, roots, output, masks).met("cpu"))
@@ -110,12 +110,11 @@ def made_of(config_path: str, opts: Sequence[str], roots: Sequence[Path], output
     _, run = read_config(config_path, opts)
     pipeline = load_pipeline(run.pipeline)
     settings = asdict(run) | {"print_height": pipeline.print_height}
-    for name in ("train_dataset", "val_dataset"):
-        settings[name].pop("dataset_root", None)
     settings["train_dataset"]["recipes"] = banks.recorded(settings["train_dataset"].get("recipes") or {})
-    del settings["pipeline"]
+    for name in ("pipeline", "data"):
+        del settings[name]
     pace = {name: settings.pop(name) for name in PACE}
-    return steps.made_of(segmenter(run, pipeline), find_pairs(roots), settings, pace, {})
+    return steps.made_of(segmenter(run, pipeline), find_pairs(roots, labelled=True), settings, pace, {})
 
 
 def wants(

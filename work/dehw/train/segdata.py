@@ -50,7 +50,7 @@ class DehwCrops(_Handwriting):
         masks: str | None = None,
         **settings: Any,
     ) -> None:
-        self.pairs, _ = split(find_pairs(dataset_root, masks), val_count)
+        self.pairs, _ = split(find_pairs(dataset_root, masks, labelled=True), val_count)
         self.settings = validate({"recipes": recipes or {}, **settings}, CropSettings, "train_dataset")
         banks(self.settings.recipes)  # what is missing is told here, not by a worker
         self.transforms = Compose(transforms, to_rgb=False)
@@ -103,7 +103,7 @@ class DehwPages(_Handwriting):
         print_height: float | None = None,
         masks: str | None = None,
     ) -> None:
-        _, self.pairs = split(find_pairs(dataset_root, masks), val_count)
+        _, self.pairs = split(find_pairs(dataset_root, masks, labelled=True), val_count)
         self.transforms = Compose(transforms, to_rgb=False)
         self.size = size
         self.label_threshold = label_threshold
