@@ -30,7 +30,7 @@ from dehw.train import erase, seg
 
 ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = """
-segment: {network: {type: ppocr_small, weights: seg.pdparams}, window: 512, stride: 448}
+segment: {network: {type: ppocr_small, weights: seg.pdparams}, window: 256, stride: 224}
 mask: {threshold: 0.5, dilate: 3}
 erase: {networks: [{type: mtrnet, weights: gan.pdparams, args: {width: 0.125, whiten: true}}], tile: 256, margin: 32}
 """
@@ -126,7 +126,7 @@ def train(home: Path, variant: Variant, args: argparse.Namespace) -> None:
     data, output = [str(args.data)], str(home)
     opts = [f"iters={args.steps}", f"save_interval={args.steps}", f"batch_size={args.batch}", "num_workers=0"]
     opts += [f"train_dataset.size={args.crops}", "train_dataset.recipes={}", *variant.opts("train_dataset")]
-    opts += ["lr_scheduler.warmup_iters=20", "test_config.stride=[512, 512]"]
+    opts += ["lr_scheduler.warmup_iters=20", "test_config.crop_size=[256, 256]", "test_config.stride=[256, 256]"]
     seg.train(str(ROOT / "configs/ppocr_small.yml"), [*shared, *opts], data, output, "cpu", label="seg")
     opts = [f"stage1.steps={args.steps}", f"validate_every={args.steps}", f"batch={args.batch}", "workers=0"]
     opts += [f"crops.size={args.crops}", f"crops.clean_gt={5 if variant.clean else 'null'}", "validate_mask=gt"]
