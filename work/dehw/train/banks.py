@@ -7,6 +7,7 @@ folder.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
@@ -64,7 +65,8 @@ class Wants:
     def materials_folder(self) -> Path:
         """Where the handwriting of these datasets goes; other networks may learn from others."""
         names = "+".join(dict.fromkeys(Path(root).name for root in self.roots))
-        return pipeline_folder(self.output, self.pipeline) / MATERIALS / names[:100]
+        readable = re.sub(r"[^\w.+-]", "_", names)[:100]  # settings hold it, which cannot hold garbled names
+        return pipeline_folder(self.output, self.pipeline) / MATERIALS / readable
 
     def materials_bank(self) -> Bank:
         """The handwriting of the training pages, and of the recipes' folders `ink`. Raises InputError."""
