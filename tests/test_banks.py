@@ -128,12 +128,12 @@ def test_a_bank_knows_which_pages_and_ink_it_is_made_of(home):
     bank = wants().materials_bank()
     bank.complete()
     assert bank.pieces == 3 and wants().materials_bank().is_current
-    widths = sorted(read_image(Path("output/tiny/materials") / name).shape[1] for name in names("materials"))
+    widths = sorted(read_image(Path("output/tiny/materials/a") / name).shape[1] for name in names("materials/a"))
     assert widths[0] >= 34 and widths[-1] - widths[0] in (10, 20, 30)  # strokes of several pages
     write_image(home / "public/word.png", read_image("a/images/3.png")[:40])
     with_ink = wants("crops.recipes.ink=[public]")
     assert with_ink.materials_bank().stale == [*sorted(bank.sources), "public/word"]  # ink_scale counts from now on
-    assert with_ink.met("cpu").materials == "output/tiny/materials" and "public/word_0.png" in names("materials")
+    assert with_ink.met("cpu").materials == "output/tiny/materials/a" and "public/word_0.png" in names("materials/a")
     assert wants().materials_bank().gone == ["public/word"]
 
 
@@ -203,13 +203,13 @@ def test_the_chain_cuts_before_the_networks_that_want_it_and_once(home, capsys, 
         return dict(re.findall(r"^train: (\d)/7 (.*)$", capsys.readouterr().err, re.MULTILINE))
 
     told = train()
-    assert told["3"] == "materials: output/tiny/materials: 3 pages" and len(names("materials")) == 3
+    assert told["3"] == "materials: output/tiny/materials/a: 3 pages" and len(names("materials/a")) == 3
     assert told["5"] == "mistakes: output/tiny/mistakes: 3 pages" and len(names("mistakes")) == 3
     weights_of = {number: told[number].split(":")[0] for number in "467"}
     assert weights_of == {n: f"output/tiny/weights/{name}.pdparams" for n, name in zip("467", ("seg", "one", "two"))}
     told = train()
     assert all("done before" in told[number] for number in "234567") and asked == [("mistakes", "5/7 mistakes")]
-    (home / f"a/gts/{names('materials')[0][2:3]}.png").touch()
+    (home / f"a/gts/{names('materials/a')[0][2:3]}.png").touch()
     told = train()
     assert told["3"].endswith("1 pages") and told["5"].endswith("3 pages") and "data changed" in told["6"]
 

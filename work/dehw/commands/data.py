@@ -37,7 +37,8 @@ def recipes(args: argparse.Namespace) -> int:
     from dehw.data.recipes import Recipes
     from dehw.files.images import write_image
 
-    steps = Recipes(materials=args.materials, print_size=args.print_height or Recipes.print_size)
+    banks = {"materials": args.materials, "mistakes": args.mistakes}
+    steps = Recipes(**banks, print_size=args.print_height or Recipes.print_size)
     settings = CropSettings(size=args.size, recipes=steps)
     pairs = find_pairs(args.data)
     if args.output.resolve() in {path.resolve() for pair in pairs for path in (pair.image, pair.gt)}:
@@ -80,6 +81,7 @@ def add_recipes(parser: argparse.ArgumentParser) -> None:
     add("data", nargs="+", type=Path, metavar="DATA", help="folders with images/ and gts/, or that hold such")
     add("-o", "--output", type=Path, default=Path("recipes.png"), metavar="PNG", help="default: %(default)s")
     add("--materials", metavar="DIR", help="what `dehw materials` wrote; without, no handwriting is pasted")
+    add("--mistakes", metavar="DIR", help="print that a segmenter took for handwriting; without, some is drawn")
     add("--size", type=at_least(16, int), default=512, metavar="PX", help="side of the crops; default: %(default)s")
     add("--print-height", type=at_least(1), metavar="PX", help="as the pipeline's that is trained; default: null")
     add("--seed", type=at_least(0, int), default=0, help="default: %(default)s")
