@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dehw.commands.arguments import at_least
-from dehw.errors import ExitCode, InputError
+from dehw.errors import ExitCode, InputError, PageError
 
 if TYPE_CHECKING:
+    from dehw.data.pairs import Pair
     from dehw.page.layout import Reader
 
 
@@ -23,7 +24,14 @@ def materials(args: argparse.Namespace) -> int:
         raise InputError("name DATA, folders with images/ and gts/, or --ink and folders of handwriting.")
     pairs = split(find_pairs(args.data), args.val_count)[0] if args.data else []
     reader = _reader(args.line_height)
-    pairs = [scaled(pair, args.line_height, reader) for pair in pairs]
+
+    def measured(pair: "Pair") -> "Pair":
+        try:
+            return scaled(pair, args.line_height, reader)
+        except PageError:  # which cutting it will name
+            return pair
+
+    pairs = [measured(pair) for pair in pairs]
     pieces = bank.handwriting(args.output, pairs, args.ink, args.line_height, args.ink_scale)
     begun = pieces.index.is_file() and not pieces.is_of_another_kind and not pieces.gone
     if not begun and args.output.is_dir() and any(args.output.iterdir()):
