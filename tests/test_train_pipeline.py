@@ -327,7 +327,8 @@ def commands(monkeypatch, code: int = 0) -> list[list[str]]:
     monkeypatch.undo()
 
     def run(command, **options):
-        asked.append(command)
+        if "--config" in command:  # some libraries start programs when they are imported
+            asked.append(command)
         return subprocess.CompletedProcess(command, code if "one.pdparams" in " ".join(command) else 0)
 
     monkeypatch.setattr(pipeline.subprocess, "run", run)
