@@ -218,6 +218,14 @@ def test_what_only_the_segmenter_found_is_cut_as_print():
     assert np.abs(grey[..., :3].astype(int) - ring[..., :3]).max() <= 2  # and on grey paper too
 
 
+def test_a_shadow_that_the_segmenter_found_is_no_bracket():
+    gt = np.full((600, 700, 3), 250, np.uint8)
+    gt[40:560, 40:80], gt[100:140, 400:440] = 90, 60
+    found = gt[..., 0] < 200
+    (bracket,) = cut_mistakes(gt, found, np.zeros_like(found))
+    assert bracket.shape == (40, 40, 4)
+
+
 def test_a_bank_without_pieces_is_refused(tmp_path):
     with pytest.raises(InputError, match="dehw materials"):
         find_pieces(tmp_path)
