@@ -1,0 +1,40 @@
+"""From a photo of a sheet to the page on it: straight, level, upright, without what the sheet lies on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dehw.page import layout
+from dehw.page.layout import Reader
+from dehw.page.scan import baselines, find, trace, warp
+from dehw.page.scan.trace import Outline
+from dehw.page.scan.warp import Warp
+
+
+@dataclass(frozen=True)
+class Straightened:
+    """page: (H, W, 3) uint8 RGB. warp: where each point of it lies in the photo. outline: the sheet in the photo; None
+    where none of its sides is seen, so that nothing was trimmed.
+    """
+
+    page: np.ndarray
+    warp: Warp
+    outline: Outline | None
+
+
+def straighten(photo: np.ndarray, reader: Reader | None = None) -> Straightened:
+    """Find the sheet in a photo, (H, W, 3) uint8 RGB, and lay it flat.
+
+    Sides that the picture cuts off stay outside: what it shows of the sheet is kept whole. A photo in which no side of a
+    sheet is seen is turned upright, and level where its lines of text agree. Without a reader, pages are not turned.
+    """
+    read = layout.UNREAD if reader is None else layout.measure(photo, reader)
+    quad = find.find(photo, read.lines)
+    outline = trace.trace(photo, find.completed(quad, photo.shape, read.lines))
+    flat = warp.laid(outline, photo.shape).turned(read.turns)
+    if reader is not None:
+        top, bottom = (outline.seen[(side + read.turns) % 4] for side in (0, 2))
+        flat = baselines.levelled(flat, photo, reader.lines, top, bottom)
+    return Straightened(flat(photo), flat, outline if quad else None)
