@@ -23,6 +23,12 @@ BAND = 256  # rows done at a time, which keeps the memory low
 SHARP, RADIUS = 0.6, 1 / 2400  # strength of the sharpening, and its deviation by the page's longer side
 
 
+def finish(page: np.ndarray) -> None:
+    """Make a page, (H, W, 3) uint8 RGB, as one prints it: white and sharp, in place."""
+    whiten(page)
+    sharpen(page)
+
+
 def whiten(page: np.ndarray) -> None:
     """Make the paper of a page, (H, W, 3) uint8 RGB, white, in place."""
     light = paper_light(page)

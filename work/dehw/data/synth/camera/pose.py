@@ -55,18 +55,22 @@ class Pose:
         half = self.ratio / 2
         return self.seen(np.array([[-0.5, -half], [0.5, -half], [0.5, half], [-0.5, half]]))
 
-    def maps(self, height: int, width: int) -> np.ndarray:
-        """Which point of the sheet each pixel of a photo shows, (height, width, 2) float32; beside it, none of it."""
-        grid = np.mgrid[0 : height + FINE : FINE, 0 : width + FINE : FINE][::-1].transpose(1, 2, 0).astype(float)
+    def shown(self, pixels: np.ndarray) -> np.ndarray:
+        """Which points of the sheet pixels of the photo show, (n, m, 2); beside the sheet, none of it."""
         corners = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
         flat = self._project(corners, np.zeros(4)).astype(np.float32)
         back = cv2.getPerspectiveTransform(flat, corners.astype(np.float32))
-        first = points = cv2.perspectiveTransform(grid, back)
-        for _ in range(STEPS):  # the sheet is nearly flat: what its relief moves, is moved back
+        first = points = cv2.perspectiveTransform(np.asarray(pixels, float), back)
+        for _ in range(STEPS):  # the sheet is nearly flat: what its relief moves is moved back
             points = points + first - cv2.perspectiveTransform(self.seen(points.clip(-2, 2)), back)
+        return points
+
+    def maps(self, height: int, width: int) -> np.ndarray:
+        """The same for each pixel of a photo, (height, width, 2) float32."""
+        y, x = np.mgrid[0 : height + FINE : FINE, 0 : width + FINE : FINE]
+        nodes = self.shown(np.stack([x, y], 2)).astype(np.float32)
         matrix = np.array([[1 / FINE, 0, 0], [0, 1 / FINE, 0]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(points.astype(np.float32), matrix, (width, height), flags=flags)
+        return cv2.warpAffine(nodes, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
     def _project(self, points: np.ndarray, above: np.ndarray) -> np.ndarray:
         space = np.concatenate([points, -np.asarray(above)[..., None]], axis=-1) @ self.rotation.T
