@@ -12,8 +12,8 @@ from dehw.page import layout
 from dehw.page.layout import Read
 from dehw.page.scan.warp import Warp
 
-LONG, FEW = 5, 4  # heights that a line is long from; how many such lines tell how a page is curled
-POINTS = 24  # of each line
+LONG, FEW = 2.5, 4  # heights that a line is long from; how many such lines tell how a page is curled
+POINTS = 12  # of each line
 ACROSS, DOWN = 5, 3  # degrees of the surface by which points move up and down
 STIFF = 1e-4  # what the surface's waves cost, the more the finer they are
 OUTLIER = 2.0  # px of the detector's copy; points further off the surface count less than half
@@ -32,10 +32,9 @@ def levelled(warp: Warp, photo: np.ndarray, read: Read, top: bool, bottom: bool)
     that nothing of it lies beyond.
     """
     height, width = warp.size
-    small = min(1.0, layout.SIDE / max(warp.size))
-    size = max(1, round(height * small)), max(1, round(width * small))
-    likely, scale = layout.line_map(warp.after(size, lambda points: points / small)(photo), read)
-    small *= scale
+    copy = warp.smaller(layout.SIDE)
+    likely, scale = layout.line_map(copy(photo), read)
+    small = scale * copy.size[1] / width
     surface = fit(centres(likely), likely.shape, top, bottom)
     if surface is None:
         return warp

@@ -17,11 +17,10 @@ SLANT, STEP = 40, 2  # degrees; how far sides lean, and between the directions t
 ALIKE = 12  # degrees by which an edge differs from the line that it votes for, for sides are curled
 CURVED = 6  # px of the copy by which a side leaves its straight line
 PEAKS = 10  # lines kept of each direction
-WEAK = 3.0  # grey levels a px; such an edge counts half
 LIGHT = 160.0  # grey level that every part of the picture is brought to: edges in the shade count as much
-# Worth of a side where the picture ends; edges are worth up to 1. Faint ones of white desks are worth 0.5, strokes and
-# folds 0.4 and less.
-BORDER = 0.38
+# Two looks: levels a px of an edge that counts half, and what a side is worth where the picture ends; edges are worth up
+# to 1. Strokes and folds pass for faint edges, so that the second look counts where it sees all four sides alone.
+CLEAR, FAINT = (3.0, 0.38), (1.0, 0.5)
 SMALLEST = 0.12  # share of the picture that a sheet takes, at the least
 SQUARE = 35  # degrees by which a corner may differ from a right angle
 BEYOND = 0.12  # of the longer side; how far outside the picture a corner may lie
@@ -53,15 +52,17 @@ def find(photo: np.ndarray, text: np.ndarray) -> Quad | None:
     scale = SIDE / max(photo.shape[:2])
     size = tuple(max(1, round(side * scale)) for side in photo.shape[1::-1])
     slopes = _slopes(cv2.resize(photo, size, interpolation=cv2.INTER_AREA))
-    level, upright = (_lines(slopes, angle) for angle in (np.pi / 2, 0.0))
-    corners, borders, worth = _quads(slopes, level, upright)
-    if not len(worth):
-        return None
-    worth = worth - _left_out(corners, _ends(text, scale))
-    best = int(worth.argmax())
-    if borders[best].all():
-        return None
-    return Quad((corners[best] + 0.5) / scale - 0.5, tuple(~borders[best]), float(worth[best]))
+    ends = _ends(text, scale)
+    for weak, border in (CLEAR, FAINT):
+        level, upright = (_lines(slopes, angle, weak) for angle in (np.pi / 2, 0.0))
+        corners, borders, worth = _quads(slopes, level, upright, weak, border)
+        if len(worth):
+            worth = worth - _left_out(corners, ends)
+            best = int(worth.argmax())
+            seen = ~borders[best]
+            if seen.all() or seen.any() and (weak, border) == CLEAR:
+                return Quad((corners[best] + 0.5) / scale - 0.5, tuple(seen), float(worth[best]))
+    return None
 
 
 def without_print(picture: np.ndarray, stroke: int) -> np.ndarray:
@@ -79,10 +80,10 @@ def _slopes(small: np.ndarray) -> np.ndarray:
     return np.stack([cv2.Scharr(lab, cv2.CV_32F, *step, scale=1 / 32) for step in ((1, 0), (0, 1))])
 
 
-def _lines(slopes: np.ndarray, about: float) -> np.ndarray:
+def _lines(slopes: np.ndarray, about: float, weak: float) -> np.ndarray:
     """Straight lines that edges vote for: (PEAKS, 2) of the angle of their normal, in radians, and their distance.
 
-    about: the angle about which they are sought.
+    about: the angle about which they are sought; weak: see CLEAR.
     """
     _, height, width, _ = slopes.shape
     steep = np.square(slopes).sum(0)
@@ -91,10 +92,10 @@ def _lines(slopes: np.ndarray, about: float) -> np.ndarray:
     strength = np.sqrt(steep.max(2))
     wide = np.abs(x) > np.abs(y)
     rows, columns = (cv2.dilate(strength, np.ones(shape, np.uint8)) for shape in ((1, 3), (3, 1)))
-    crest = (strength >= np.where(wide, rows, columns)) & (strength > WEAK / 4)
+    crest = (strength >= np.where(wide, rows, columns)) & (strength > weak / 4)
     crest[[0, 1, -2, -1]] = crest[:, [0, 1, -2, -1]] = False
     down, right = np.nonzero(crest)
-    votes = strength[crest] / (strength[crest] + WEAK)
+    votes = strength[crest] / (strength[crest] + weak)
     direction = np.arctan2(y[crest], x[crest])
     angles = np.radians(np.arange(-SLANT, SLANT + 1, STEP)) + about
     reach = int(np.hypot(height, width)) + 2
@@ -112,7 +113,9 @@ def _lines(slopes: np.ndarray, about: float) -> np.ndarray:
     return np.array(found, float)
 
 
-def _quads(slopes: np.ndarray, level: np.ndarray, upright: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _quads(
+    slopes: np.ndarray, level: np.ndarray, upright: np.ndarray, weak: float, border: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The likeliest quadrilaterals of these lines, (N, 2), and of the picture's borders.
 
     Returns their corners (TRIED, 4, 2) in px of the copy, which of their sides are borders (TRIED, 4), and what their
@@ -122,8 +125,8 @@ def _quads(slopes: np.ndarray, level: np.ndarray, upright: np.ndarray) -> tuple[
     level = np.concatenate([level, [[np.pi / 2, -0.5], [np.pi / 2, height - 0.5]]])
     upright = np.concatenate([upright, [[0, -0.5], [0, width - 0.5]]])
     points = _crossings(level, upright)  # (levels, uprights, 2)
-    across = _worths(slopes, level, points)  # (levels, uprights, uprights)
-    down = _worths(slopes, upright, points.transpose(1, 0, 2))
+    across = _worths(slopes, level, points, weak, border)  # (levels, uprights, uprights)
+    down = _worths(slopes, upright, points.transpose(1, 0, 2), weak, border)
     top, bottom, left, right = np.ogrid[tuple(slice(len(lines)) for lines in (level, level, upright, upright))]
     worth = (across[top, left, right] + across[bottom, left, right] + down[left, top, bottom] + down[right, top, bottom]) / 4
     square = np.abs(level[:, None, 0] - upright[None, :, 0] - np.pi / 2) < np.radians(SQUARE)
@@ -150,14 +153,14 @@ def _crossings(level: np.ndarray, upright: np.ndarray) -> np.ndarray:
     return np.stack([d * np.sin(b) - e * np.sin(a), e * np.cos(a) - d * np.cos(b)], 2) / sine[..., None]
 
 
-def _worths(slopes: np.ndarray, lines: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _worths(slopes: np.ndarray, lines: np.ndarray, points: np.ndarray, weak: float, border: float) -> np.ndarray:
     """How well each line, (N, 2), follows an edge between each two of its points, (N, M, 2): (N, M, M) in [0, 1].
 
     Along an edge one channel rises throughout, or falls. The last two lines are the picture's borders.
     """
     _, height, width, _ = slopes.shape
     reach = int(np.hypot(height, width))
-    found = np.full((len(lines), points.shape[1], points.shape[1]), BORDER)
+    found = np.full((len(lines), points.shape[1], points.shape[1]), border)
     for worth, (angle, away), crossings in zip(found, lines[:-2], points):
         normal = np.array([np.cos(angle), np.sin(angle)])
         along = np.array([-normal[1], normal[0]])
@@ -168,7 +171,7 @@ def _worths(slopes: np.ndarray, lines: np.ndarray, points: np.ndarray) -> np.nda
         rise = (slopes[:, y.clip(0, height - 1), x.clip(0, width - 1)] * normal[:, None, None, None]).sum(0)
         rise *= inside[..., None]
         edge = np.concatenate([rise.max(1), -rise.min(1)], axis=1).clip(0)  # (steps, 6)
-        sums = np.concatenate([np.zeros((1, 6)), np.cumsum(edge / (edge + WEAK), axis=0)])
+        sums = np.concatenate([np.zeros((1, 6)), np.cumsum(edge / (edge + weak), axis=0)])
         ends = np.nan_to_num((crossings @ along + reach) / 2).astype(int).clip(0, len(steps))
         length = np.abs(ends[:, None] - ends)
         worth[:] = (np.abs(sums[ends][:, None] - sums[ends]) / np.maximum(length, 1)[..., None]).max(2)

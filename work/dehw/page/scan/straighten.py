@@ -23,6 +23,13 @@ class Straightened:
     warp: Warp
     outline: Outline | None
 
+    @property
+    def warnings(self) -> list[str]:
+        """What was not found, a sentence each."""
+        if self.outline:
+            return []
+        return ["no edge of a sheet was found, so nothing was trimmed or straightened by it; look at this page"]
+
 
 def straighten(photo: np.ndarray, reader: Reader | None = None) -> Straightened:
     """Find the sheet in a photo, (H, W, 3) uint8 RGB, and lay it flat.
@@ -30,11 +37,12 @@ def straighten(photo: np.ndarray, reader: Reader | None = None) -> Straightened:
     Sides that the picture cuts off stay outside: what it shows of the sheet is kept whole. A photo in which no side of a
     sheet is seen is turned upright, and level where its lines of text agree. Without a reader, pages are not turned.
     """
-    read = layout.UNREAD if reader is None else layout.measure(photo, reader)
-    quad = find.find(photo, read.lines)
-    outline = trace.trace(photo, find.completed(quad, photo.shape, read.lines))
-    flat = warp.laid(outline, photo.shape).turned(read.turns)
+    text = layout.UNREAD.lines if reader is None else layout.find_lines(photo, reader.lines)
+    quad = find.find(photo, text)
+    outline = trace.trace(photo, find.completed(quad, photo.shape, text))
+    flat = warp.laid(outline, photo.shape)
     if reader is not None:
-        top, bottom = (outline.seen[(side + read.turns) % 4] for side in (0, 2))
-        flat = baselines.levelled(flat, photo, reader.lines, top, bottom)
+        turns = layout.measure(flat.smaller(layout.SIDE)(photo), reader).turns
+        top, bottom = (outline.seen[(side + turns) % 4] for side in (0, 2))
+        flat = baselines.levelled(flat.turned(turns), photo, reader.lines, top, bottom)
     return Straightened(flat(photo), flat, outline if quad else None)

@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial
 
-from dehw.page.scan.find import LIGHT, WEAK, Quad, without_print
+from dehw.page.scan.find import LIGHT, Quad, without_print
 
 SIDE = 1600  # px; longer side of the copy that sides are traced on
 SAMPLES = 256  # along a side
 STROKE = 9  # px of the copy, see find.STROKE
+WEAK = 1.2  # levels a px; an edge of so much counts half
 SMOOTH = 2.0  # px; deviation of the blur across a side before its edge is sought
 # A side is traced twice: first about the straight line, then about the curve found. Shares of the mean side that are
 # searched to either side, degree of the curve, and the part of the side that counts: a wrong corner spoils its ends.
@@ -114,7 +115,7 @@ def _edges(strip: np.ndarray) -> np.ndarray:
     lab = cv2.GaussianBlur(lab, (0, 0), sigmaX=SMOOTH, sigmaY=1.5)
     rise = cv2.Scharr(lab, cv2.CV_32F, 1, 0, scale=1 / 32).transpose(2, 0, 1)
     edge = np.concatenate([rise, -rise]).clip(0)
-    return edge / (edge + WEAK * 0.4)
+    return edge / (edge + WEAK)
 
 
 def _path(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -49,6 +49,13 @@ class Warp:
         """The warp of a page of another size, whose points `place` takes to points of this one."""
         return Warp(size, lambda points: self.place(place(points)))
 
+    def smaller(self, side: int) -> Warp:
+        """The same with a page whose longer side has so many px at the most."""
+        scale = min(1.0, side / max(self.size))
+        height, width = (max(1, round(length * scale)) for length in self.size)
+        step = np.array([self.size[1] / width, self.size[0] / height])
+        return self.after((height, width), lambda points: (points + 0.5) * step - 0.5)
+
     def turned(self, turns: int) -> Warp:
         """The same with the page after so many quarter turns to the left."""
         height, width = self.size
