@@ -1,4 +1,4 @@
-"""How well photos of sheets become pages: made-up photos, whose truth is known, and what `dehw erase --scan` makes of them.
+"""How well photos of sheets become pages: `dehw erase --scan` on made-up photos whose truth is known.
 
 python -m tools.scans --count 40
 python -m tools.scans --count 4 --megapixels 12 --pictures DIR
@@ -95,7 +95,9 @@ def sheet(rng: np.random.Generator, sources: Sources) -> np.ndarray:
 def desk(rng: np.random.Generator, name: str, height: int, width: int) -> np.ndarray:
     """What the sheet lies on, (height, width, 3) float32."""
     if name == "pattern":
-        return rng.choice([things.wood, things.cloth, things.keyboard])(rng, height, width).clip(0, 1).astype(np.float32)
+        return (
+            rng.choice([things.wood, things.cloth, things.keyboard])(rng, height, width).clip(0, 1).astype(np.float32)
+        )
     level = rng.uniform(0.03, 0.35) if name == "dark" else rng.uniform(0.7, 0.88)
     grain = cv2.GaussianBlur(rng.normal(0, 1, (height, width)).astype(np.float32), (0, 0), 1.5)
     return ((level + rng.normal(0, 0.02, 3)) * (1 + 0.03 * grain)[..., None]).clip(0, 1).astype(np.float32)
@@ -185,7 +187,10 @@ def scores(numbers: Sequence[int], reader: Reader | None, megapixels: float, pic
 
 def table(desks: Sequence[str], found: Sequence[Score]) -> str:
     """The figures of each kind of desk, as Markdown."""
-    rows = ["| desk | photos | corner, median | corner, worst | within 1 % | lines, worst | paper > 245 | ink |", "|" + "---|" * 8]
+    rows = [
+        "| desk | photos | corner, median | corner, worst | within 1 % | lines, worst | paper > 245 | ink |",
+        "|" + "---|" * 8,
+    ]
     for name in (*DESKS, "all"):
         part = [score for each, score in zip(desks, found) if name in (each, "all")]
         if not part:

@@ -186,7 +186,7 @@ class Eraser:
         if scan:
             straight = self.straighten(page)
             erased = self(straight.page, sensitivity, keep, only, progress)
-            finish(erased.page)
+            finish(np.asarray(erased.page))
             return replace(erased, seconds=time.perf_counter() - started, straightened=straight)
         allowed = masks.allowed(page.shape[:2], keep, only)  # a wrong box is told before any network works
         progress("prepare", 0, 1)

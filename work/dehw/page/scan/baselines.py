@@ -81,7 +81,9 @@ def fit(lines: list[np.ndarray], size: tuple[int, ...], top: bool, bottom: bool)
         return None
     half = np.array(size[::-1]) / 2
     bases, values, weights = [], [], []
-    for line in [*lines, *(np.stack([np.linspace(0, size[1], POINTS), np.full(POINTS, y)], 1) for y in _edges(size, top, bottom))]:
+    across = np.linspace(0, size[1], POINTS)
+    edges = [np.stack([across, np.full(POINTS, y)], 1) for y in [0.0] * top + [float(size[0])] * bottom]
+    for line in [*lines, *edges]:
         x, y = (line / half - 1).T
         base = _base(x, np.full_like(y, y.mean()))
         bases.append(base - base.mean(0))
@@ -102,10 +104,6 @@ def fit(lines: list[np.ndarray], size: tuple[int, ...], top: bool, bottom: bool)
 
     most = np.abs(surface(*np.meshgrid(np.linspace(-1, 1, 20), np.linspace(-1, 1, 20)))).max()
     return surface if (LEAST if top or bottom else GUESSED) <= most <= MOST * size[0] else None
-
-
-def _edges(size: tuple[int, ...], top: bool, bottom: bool) -> list[float]:
-    return [0.0] * top + [float(size[0])] * bottom
 
 
 def _base(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -18,8 +18,8 @@ ALIKE = 12  # degrees by which an edge differs from the line that it votes for, 
 CURVED = 6  # px of the copy by which a side leaves its straight line
 PEAKS = 10  # lines kept of each direction
 LIGHT = 160.0  # grey level that every part of the picture is brought to: edges in the shade count as much
-# Two looks: levels a px of an edge that counts half, and what a side is worth where the picture ends; edges are worth up
-# to 1. Strokes and folds pass for faint edges, so that the second look counts where it sees all four sides alone.
+# Two looks: levels a px of an edge that counts half, and what a side is worth where the picture ends; an edge is worth
+# up to 1. Strokes and folds pass for faint edges, so that the second look counts where it sees all four sides alone.
 CLEAR, FAINT = (3.0, 0.38), (1.0, 0.5)
 SMALLEST = 0.12  # share of the picture that a sheet takes, at the least
 SQUARE = 35  # degrees by which a corner may differ from a right angle
@@ -128,7 +128,9 @@ def _quads(
     across = _worths(slopes, level, points, weak, border)  # (levels, uprights, uprights)
     down = _worths(slopes, upright, points.transpose(1, 0, 2), weak, border)
     top, bottom, left, right = np.ogrid[tuple(slice(len(lines)) for lines in (level, level, upright, upright))]
-    worth = (across[top, left, right] + across[bottom, left, right] + down[left, top, bottom] + down[right, top, bottom]) / 4
+    worth = (
+        across[top, left, right] + across[bottom, left, right] + down[left, top, bottom] + down[right, top, bottom]
+    ) / 4
     square = np.abs(level[:, None, 0] - upright[None, :, 0] - np.pi / 2) < np.radians(SQUARE)
     limit = np.array([width, height]) + BEYOND * SIDE
     square &= ((points > -BEYOND * SIDE) & (points < limit)).all(2)
@@ -239,7 +241,9 @@ def _direction(side: int, quad: Quad, angles: np.ndarray, text: np.ndarray, phot
         return base + (middle if any(quad.seen) or abs(middle) > np.radians(LEVEL) else 0.0)
     if quad.seen[(side + 2) % 4]:
         return float(angles[(side + 2) % 4] + np.pi)
-    beside = [angles[each] + turn for each, turn in ((side - 1, np.pi / 2), ((side + 1) % 4, -np.pi / 2)) if quad.seen[each]]
+    beside = [
+        angles[each] + turn for each, turn in ((side - 1, np.pi / 2), ((side + 1) % 4, -np.pi / 2)) if quad.seen[each]
+    ]
     return float(np.mean([base + (angle - base + np.pi) % (2 * np.pi) - np.pi for angle in beside] or [base]))
 
 

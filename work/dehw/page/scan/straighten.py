@@ -34,8 +34,8 @@ class Straightened:
 def straighten(photo: np.ndarray, reader: Reader | None = None) -> Straightened:
     """Find the sheet in a photo, (H, W, 3) uint8 RGB, and lay it flat.
 
-    Sides that the picture cuts off stay outside: what it shows of the sheet is kept whole. A photo in which no side of a
-    sheet is seen is turned upright, and level where its lines of text agree. Without a reader, pages are not turned.
+    Sides that the picture cuts off stay outside: what it shows of the sheet is kept whole. A photo in which no side of
+    a sheet is seen is turned upright, and level where its lines of text agree. Without a reader, pages are not turned.
     """
     text = layout.UNREAD.lines if reader is None else layout.find_lines(photo, reader.lines)
     quad = find.find(photo, text)

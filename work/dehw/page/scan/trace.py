@@ -35,7 +35,7 @@ class Side:
     end: np.ndarray
     bend: Polynomial | Chebyshev
 
-    def __call__(self, t: np.ndarray) -> np.ndarray:
+    def __call__(self, t: np.ndarray | float) -> np.ndarray:
         """Points at shares t of the way, (...,) -> (..., 2)."""
         way = self.end - self.start
         return self.start + np.multiply.outer(t, way) + np.multiply.outer(self.bend(t), self.normal)
@@ -140,10 +140,10 @@ def _path(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _meeting(one: Side, other: Side) -> np.ndarray:
     """Where the end of one side meets the start of another, (2,), by Newton's method."""
-    s, t, step = 1.0, 0.0, 1e-3
+    step = np.array([-1e-3, 1e-3])
+    place = np.array([1.0, 0.0])
     for _ in range(8):
-        gap = other(t) - one(s)
-        slopes = np.stack([(one(s + step) - one(s - step)) / (2 * step), -(other(t + step) - other(t - step)) / (2 * step)], 1)
-        ds, dt = np.linalg.solve(slopes, gap)
-        s, t = float(np.clip(s + ds, 0.8, 1.2)), float(np.clip(t + dt, -0.2, 0.2))
-    return (one(s) + other(t)) / 2
+        gap = other(place[1]) - one(place[0])
+        slopes = np.stack([np.diff(one(place[0] + step), axis=0)[0], -np.diff(other(place[1] + step), axis=0)[0]], 1)
+        place = (place + np.linalg.solve(slopes / np.ptp(step), gap)).clip([0.8, -0.2], [1.2, 0.2])
+    return (one(place[0]) + other(place[1])) / 2

@@ -65,11 +65,6 @@ class Warp:
         return self.after(size, lambda points: np.stack(here[turns % 4](points[..., 0], points[..., 1]), -1))
 
 
-def whole(photo: np.ndarray) -> Warp:
-    """The photo as it is."""
-    return Warp(photo.shape[:2], lambda points: points)
-
-
 def laid(outline: Outline, photo: tuple[int, ...]) -> Warp:
     """The page within an outline, its sides straight: the perspective of its corners, and between its sides what each
     of them bends (Coons, 1967), in the plane of the sheet. photo: (height, width) of the photo.

@@ -76,7 +76,7 @@ def _paper(bare: np.ndarray) -> np.ndarray:
 
 
 def _filled(bare: np.ndarray, paper: np.ndarray) -> np.ndarray:
-    """The light where it is known, and between as it is around: by means of ever larger cells (Gortler et al., 1996)."""
+    """The light where it is known, and between as it is around: by means of ever larger cells (Gortler, 1996)."""
     known = paper[..., None].astype(np.float32)
     values = bare * known
     if not paper.any():

@@ -78,9 +78,7 @@ class Pose:
         return self.focal * space[..., :2] / away + self.centre
 
 
-def posed(
-    rng: np.random.Generator, size: tuple[int, int], ratio: float, turn: float, lean: float, curl: float
-) -> Pose:
+def posed(rng: np.random.Generator, size: tuple[int, int], ratio: float, turn: float, lean: float, curl: float) -> Pose:
     """A sheet that a photo of (height, width) shows whole.
 
     turn: degrees, in the photo. lean: degrees of the camera off the sheet's upright. curl: by how much the relief
