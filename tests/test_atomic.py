@@ -71,7 +71,6 @@ def test_sweep_removes_what_killed_processes_left(tmp_path, ended):
     sweep(tmp_path / "none")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be removed there")
 def test_sweep_leaves_what_others_are_writing(tmp_path, ended, monkeypatch):
     running = left(tmp_path, os.getppid())
     with monkeypatch.context() as patch:

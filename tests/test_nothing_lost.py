@@ -4,9 +4,11 @@ As tests may run as root, who may do anything, folders are made unwritable by wh
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -136,6 +138,39 @@ def test_a_page_whose_folder_cannot_be_made_fails_alone(eraser, capsys, suffix, 
     assert files("out") == ["a", f"b/2.{suffix}"]
     assert statuses() == {f"1.{suffix}": "failed", f"2.{suffix}": "erased"}
     assert f"out/a/1.{suffix} cannot be written" in capsys.readouterr().err
+
+
+@pytest.fixture
+def as_nobody(eraser, monkeypatch):
+    """Makes the current folder one of everybody's; called, it makes root a user that permissions bind."""
+    folder = tempfile.mkdtemp()  # those of pytest may only be entered by their owner
+    os.chmod(folder, 0o777)
+    monkeypatch.chdir(folder)
+    umask, is_root = os.umask(0), os.geteuid() == 0
+    yield lambda: is_root and os.setresuid(65534, 65534, 0)
+    if is_root:
+        os.setresuid(0, 0, 0)
+    os.umask(umask)
+    for path in Path(folder).rglob("*"):
+        path.chmod(0o777)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "setresuid"), reason="changes the user")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_page_in_a_folder_that_may_not_be_written_in_fails_alone(as_nobody, capsys, suffix):
+    for name in ("in/a/1", "in/b/2", "in/c/3"):
+        save(f"{name}.{suffix}")
+    assert run("in", "-o", "warm", "-q") == ExitCode.OK  # imports what nobody may not read
+    os.chmod("in/a", 0o555)
+    os.chmod("in/b", 0o000)
+    as_nobody()
+    assert run("in", "--report", "report.json") == ExitCode.FAILED
+    assert statuses() == {f"1.{suffix}": "failed", "b": "failed", f"3.{suffix}": "erased"}
+    told = capsys.readouterr().err
+    assert f"in/a/1.clean.{suffix} cannot be written: Permission denied" in told
+    assert "in/b cannot be read: Permission denied" in told
+    assert run("in", "-o", "in/a/out") == ExitCode.USAGE
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -1,11 +1,13 @@
 """The command line: a function a command, or a module of its own. Imports libraries where used."""
 
 import argparse
+import os
 import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 
 from dehw import __version__, errors
 from dehw.commands import bench, data, doctor, erase, evaluate, models, serve, submit, synth, train, weights
@@ -35,7 +37,15 @@ def _stoppable() -> Iterator[None]:
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         numbers = []  # which alone may set them
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    owner = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            raise KeyboardInterrupt
+        signal.signal(number, signal.SIG_DFL)  # a worker that was forked off: its pool ends it so
+        os.kill(os.getpid(), number)
+
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:

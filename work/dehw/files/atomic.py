@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DAY = 24 * 3600  # seconds after which a temporary file of another machine's process counts as left
+QUERY, NO_SUCH_PROCESS = 0x1000, 87  # Windows: PROCESS_QUERY_LIMITED_INFORMATION, ERROR_INVALID_PARAMETER
 NAME = re.compile(r"\.dehw-([0-9a-f]{8})-([0-9]{1,9})-.*", re.DOTALL)
 
 
@@ -61,8 +62,8 @@ def _is_left(path: Path) -> bool:
 
 
 def _runs(process: int) -> bool:
-    if os.name == "nt":  # where files that are open cannot be removed, and os.kill would end the process
-        return False
+    if os.name == "nt":  # where os.kill would end the process
+        return _runs_on_windows(process)
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -70,6 +71,17 @@ def _runs(process: int) -> bool:
     except OSError:  # another user's
         pass
     return True
+
+
+def _runs_on_windows(process: int) -> bool:
+    import ctypes
+
+    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009  other systems' ctypes have none
+    handle = kernel.OpenProcess(QUERY, False, process)
+    if handle:
+        kernel.CloseHandle(handle)
+        return True
+    return kernel.GetLastError() != NO_SUCH_PROCESS
 
 
 def _machine() -> str:

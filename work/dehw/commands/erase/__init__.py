@@ -49,8 +49,8 @@ def _erase(args: argparse.Namespace, places: "Places") -> int:
     boxes, report = Boxes(args.keep, args.only), Report(args.pipeline, finished, unknown, places.named)
     with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
         shown.named = places.named
-        for path in unknown:
-            shown.note(f"{path}: passed over, not a kind of file that can be read")
+        for each in unknown:
+            shown.note(f"{each}: passed over, not a kind of file that can be read")
         if former.count:
             shown.note(f"outputs of earlier runs are left out: {former.count} files")
         eraser = load_eraser(args, shown.note) if jobs else None

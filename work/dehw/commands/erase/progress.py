@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -150,18 +151,23 @@ def _lines_as_json() -> Iterator[None]:
     os.dup2(write, 2)
     os.close(write)
 
+    end = f"{uuid.uuid4()}\n"  # for children may hold the pipe's other end
+
     def tell_lines() -> None:
         with os.fdopen(read, errors="backslashreplace") as pipe:
-            for line in pipe:
-                tell_json(line.rstrip())
+            for line in iter(pipe.readline, end):
+                if line.strip():
+                    tell_json(line.rstrip())
 
     thread = threading.Thread(target=tell_lines, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        os.dup2(sys.stderr.fileno(), 2)  # the pipe's other end is closed by that
-        thread.join(1)  # a child that still holds it is not waited for
+        os.write(2, f"\n{end}".encode())
+        thread.join()
+        os.dup2(sys.stderr.fileno(), 2)
+        sys.stderr.close()
         sys.stderr = stderr
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dehw.commands.erase.plan import Job
 from dehw.errors import DehwError, InputError
-from dehw.files import SUFFIXES, images
+from dehw.files import SUFFIXES, atomic, images
 
 STREAM = Path("-")
 
@@ -64,7 +64,8 @@ def lent(pages: Sequence[Path], output: Path | None, in_place: bool = False) -> 
     to_stdout = output in (None, STREAM)
     if to_stdout and sys.stdout.isatty():
         raise InputError("a page would go to the terminal; write stdout to a file, or name one with -o")
-    with tempfile.TemporaryDirectory(prefix="dehw-") as temporary:
+    atomic.sweep(tempfile.gettempdir())
+    with tempfile.TemporaryDirectory(prefix=atomic.temporary_prefix()) as temporary:
         folder, names = Path(temporary), {}
         if STREAM in pages:
             pages = [_stdin(folder)]
