@@ -9,9 +9,10 @@ from files import files, page, pages_of, report, run, save_pdf
 from PIL import Image
 from test_scan import SIZE, photo_of, pose_of, sheet
 
+from dehw.commands import erase
 from dehw.errors import ExitCode
 from dehw.files.images import Metadata, read_image, write_image
-from dehw.page.scan.papers import MARGIN
+from dehw.page.scan.papers import MARGIN, PAPERS
 
 
 @pytest.fixture
@@ -41,6 +42,10 @@ def test_paper_has_its_size_in_the_file(photo):
     [placed] = pages_of("photo.clean.pdf")
     margin = int(MARGIN / 297 * placed.shape[0])
     assert placed[:margin].min() > 245 and placed[:, :margin].min() > 245
+
+
+def test_the_command_offers_every_paper():
+    assert erase.PAPERS == tuple(PAPERS)
 
 
 def test_a_page_that_fills_its_picture_is_named_and_erased(eraser, capfd):

@@ -68,9 +68,6 @@ class Score(NamedTuple):
     ink: float
 
 
-LIMITS = {"corner": 0.01, "lines": 0.5}  # at the most
-
-
 def photograph(number: int, sources: Sources, megapixels: float = 3) -> Photo:
     """The photo of a number, 3 by 4 or 4 by 3."""
     rng = np.random.default_rng([number, 24])

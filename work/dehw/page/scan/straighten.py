@@ -38,11 +38,19 @@ def straighten(photo: np.ndarray, reader: Reader | None = None) -> Straightened:
     a sheet is seen is turned upright, and level where its lines of text agree. Without a reader, pages are not turned.
     """
     text = layout.UNREAD.lines if reader is None else layout.find_lines(photo, reader.lines)
-    quad = find.find(photo, text)
-    outline = trace.trace(photo, find.completed(quad, photo.shape, text))
+    outline = _outline(photo, text)
     flat = warp.laid(outline, photo.shape)
     if reader is not None:
         turns = layout.measure(flat.smaller(layout.SIDE)(photo), reader).turns
         top, bottom = (outline.seen[(side + turns) % 4] for side in (0, 2))
         flat = baselines.levelled(flat.turned(turns), photo, reader.lines, top, bottom)
-    return Straightened(flat(photo), flat, outline if quad else None)
+    return Straightened(flat(photo), flat, outline if any(outline.seen) else None)
+
+
+def _outline(photo: np.ndarray, text: np.ndarray) -> Outline:
+    """The sheet in a photo, or all of the picture. text: its lines, (N, 5)."""
+    quad = find.find(photo, text)
+    try:
+        return trace.trace(photo, find.completed(quad, photo.shape, text))
+    except np.linalg.LinAlgError:  # sides that do not meet are none
+        return trace.trace(photo, find.completed(None, photo.shape, text[:0]))

@@ -16,6 +16,7 @@ BAND = 256  # rows made at a time, which keeps the memory low
 RATIOS = (2**0.5, 11 / 8.5)  # of a sheet's sides: A and B sizes, Letter
 NEAR = 0.045  # by which a ratio is taken for one of these; curl moves corners, and with them what is measured
 FOCAL = (0.65, 2.0)  # least and greatest focal length, by the longer side of the photo
+STEEPEST = 1.4  # by which a side looks shorter than it is, at the most; a ratio further off was not to be measured
 DEGREE = 7  # of a side's curve once it is laid flat
 
 Place = Callable[[np.ndarray], np.ndarray]
@@ -96,12 +97,16 @@ def laid(outline: Outline, photo: tuple[int, ...]) -> Warp:
 def _size(corners: np.ndarray, photo: tuple[int, ...], complete: bool) -> tuple[int, int]:
     """(height, width) of a page whose corners, (4, 2), lie so in a photo, with as many pixels as it has there."""
     top, right, bottom, left = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
+    apparent = (left + right) / (top + bottom)
     ratio = _ratio(corners, photo)
+    if not apparent / STEEPEST < ratio < apparent * STEEPEST:
+        ratio = apparent
     if complete:
         known = [each for number in RATIOS for each in (number, 1 / number) if abs(ratio / each - 1) < NEAR]
         ratio = min(known, key=lambda each: abs(ratio / each - 1), default=ratio)
     width = max(top, bottom, max(left, right) / ratio)
-    shrink = min(1.0, (1.5 * cv2.contourArea(corners) / (width**2 * ratio)) ** 0.5)
+    most = min(1.5 * cv2.contourArea(corners), 2 * photo[0] * photo[1])  # px
+    shrink = min(1.0, (most / (width**2 * ratio)) ** 0.5)
     return max(1, round(width * ratio * shrink)), max(1, round(width * shrink))
 
 
