@@ -371,6 +371,12 @@ def test_a_visitor_and_all_visitors_have_so_much_room(eraser, tmp_path):
         sessions.close()
 
 
+def test_a_disk_that_is_full_is_told_and_the_upload_vanishes(session):
+    with pytest.raises(Full, match="no room for more files"), session.receiving("a.png"):
+        raise OSError(28, "No space left on device")
+    assert session.uploads == [] and list(session.folder.iterdir()) == []
+
+
 def test_a_page_that_fills_the_room_fails_and_is_named(eraser, tmp_path):
     sessions = Sessions(eraser, Limits(visitor_megabytes=0))
     session = sessions.of("visitor")

@@ -4,6 +4,7 @@ dehw.commands.erase.batch reads, erases and writes the documents, as for `dehw e
 """
 
 import contextlib
+import secrets
 import shutil
 import tempfile
 import threading
@@ -27,6 +28,7 @@ from dehw.commands.serve.runs import Busy, Runs
 from dehw.eraser import Erased, Eraser, OnProgress
 from dehw.errors import DehwError, PageError
 from dehw.files import find, images
+from dehw.files.atomic import atomic_path
 from dehw.page.masks import BALANCED
 
 try:
@@ -81,7 +83,8 @@ class Session:
     @property
     def is_working(self) -> bool:
         """Whether a run waits or is under way."""
-        return self.run is not None and not self.run.done()
+        run = self.run
+        return run is not None and not run.done()
 
     def page(self, number: int, index: int) -> OpenPage:
         """A page by its document's number and its index in it. Raises Gone."""
@@ -94,15 +97,21 @@ class Session:
     def receiving(self, name: str) -> Iterator[IO[bytes]]:
         """Lend a file for an upload of this name, which vanishes unless it is whole. Raises Full and Gone."""
         self.check_room()
-        folder = Path(tempfile.mkdtemp(prefix="upload-", dir=self.folder))
+        if self.ended:
+            raise Gone("the files were removed. Choose them again.")
+        folder = self.folder / f"upload-{secrets.token_hex(8)}"
         path = folder / safe_name(name)
         try:
+            folder.mkdir()
             with open(path, "wb") as file:
                 yield file
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):  # the disk is full, or the session ended meanwhile
+                raise Full("this server has no room for more files now. Try again in an hour.") from error
             raise
-        self.uploads.append(path)
+        with self.asking:
+            self.uploads.append(path)
 
     def start(self) -> None:
         """Open what was received, and erase what is due, when the visitor's turn comes. Raises Busy and Gone."""
@@ -122,7 +131,8 @@ class Session:
 
     def _work(self) -> None:
         """What a run does. What is asked for meanwhile comes in another run, after those of other visitors."""
-        uploads, self.uploads = self.uploads, []
+        with self.asking:
+            uploads, self.uploads = self.uploads, []
         try:
             self.problems += self.add(uploads)[1]
             due = [document for document in self.documents if any(page.is_due for page in document.pages)]
@@ -214,7 +224,7 @@ class Session:
     def _bundle(self) -> None:
         """Write all erased documents into one zip; those of equal names get numbers."""
         names = set()
-        with zipfile.ZipFile(self.zip, "w") as archive:
+        with atomic_path(self.zip) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for number, target in enumerate(self.targets, 1):
                 name = f"{target.stem} ({number}){target.suffix}" if target.name in names else target.name
                 names.add(name)

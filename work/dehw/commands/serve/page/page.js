@@ -4,7 +4,7 @@ import { language, say, speak, switchLanguage } from "./words.js";
 import { Stage } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
-const SOON = 300; // ms between two questions while something runs
+const SOON = 500; // ms between two questions while something runs
 const LATER = 60_000; // ms otherwise: the server keeps the files of pages that it hears of
 const drafts = new Map(); // by a page's key: its sensitivity and strokes as they stand here, until they are asked for
 const local = []; // problems that the server does not know
