@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import socket
 import sys
 import threading
@@ -98,7 +97,6 @@ def launch(app: FastAPI, host: str | None = None, port: int | None = None) -> No
     """Serve an application of `build` until Ctrl-C; where, see `server`. Raises InputError and KeyboardInterrupt."""
     listening, serving = server(app, host, port)
     print(f"dehw: open {url(listening)} in a browser; Ctrl-C ends it", file=sys.stderr)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     serving.run(sockets=[listening])
 
 
