@@ -12,6 +12,7 @@ from dehw.commands import main
 from dehw.commands.watch import RECORD
 from dehw.eraser import Eraser
 from dehw.errors import INTERRUPTED, ExitCode
+from dehw.files.atomic import atomic_path
 from dehw.files.images import read_image
 
 
@@ -147,3 +148,14 @@ def test_the_record_lists_what_was_done(eraser, inbox):
     kept = json.loads((inbox.parent / "out" / RECORD).read_text())
     status = os.stat(inbox / "a.png")
     assert kept == {"a.png": [status.st_size, status.st_mtime_ns]}
+
+
+def test_what_a_killed_run_left_is_swept(eraser, inbox):
+    with atomic_path(inbox.parent / "out" / "class" / "b.png") as temporary:
+        temporary.touch()
+        name = temporary.name
+    (inbox.parent / "out" / "class" / "b.png").unlink()
+    (inbox.parent / "out" / "class" / name).touch()
+    put(inbox / "a.png")
+    watch(inbox, "--once")
+    assert written(inbox) == ["a.png"]

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from dehw.commands.arguments import add_networks, at_least, path, share
 from dehw.errors import DehwError, ExitCode, InputError, PageError
+from dehw.files import atomic
 
 if TYPE_CHECKING:
     from dehw.commands.erase.batch import ErasePage
 
-RECORD = ".dehw-watch.json"  # in the output folder: what was done, so that a restart does it no second time
+RECORD = ".watched-by-dehw.json"  # in the output folder: what was done, so that a restart does it no second time
 Stamp = tuple[int, int]  # of a file: bytes, and nanoseconds of its last change
 
 
@@ -59,6 +60,8 @@ class Watched:
         self.folder, self.output = folder, output
         self.seen: dict[str, Stamp] = {}  # at the last look, by the path within the folder
         self.done = _read(output / RECORD)
+        for place, _, _ in os.walk(output):
+            atomic.sweep(place)
         self.failed = 0
 
     def watch(self, erase_page: "ErasePage", once: bool, pause: Callable[[], None]) -> int:
@@ -127,9 +130,7 @@ def _read(record: Path) -> dict[str, Stamp]:
 
 def _write(record: Path, done: dict[str, Stamp]) -> None:
     """Keep what was done. Raises PageError where the folder cannot be written to."""
-    from dehw.files.atomic import write_json
-
     try:
-        write_json(record, done)
+        atomic.write_json(record, done)
     except OSError as error:
         raise PageError(f"{record} cannot be written: {error}. Make room, or choose another folder.") from error
