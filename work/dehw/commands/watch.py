@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dehw.commands.arguments import add_networks, at_least, path, share
+from dehw.commands.arguments import add_networks, at_least, share
+from dehw.commands.arguments import path as given_path
 from dehw.errors import DehwError, ExitCode, InputError, PageError
 from dehw.files import atomic
 
@@ -28,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "restart goes on; a file that changes is erased again. Ctrl-C ends it."
     )
     add = parser.add_argument
-    add("folder", type=path, metavar="IN", help="folder to watch")
-    add("output", type=path, metavar="OUT", help="folder to write to")
+    add("folder", type=given_path, metavar="IN", help="folder to watch")
+    add("output", type=given_path, metavar="OUT", help="folder to write to")
     add_networks(parser)
     add("--sensitivity", type=share, metavar="S", help="0 to 1: the higher, the more is erased; default: 0.5")
     add("--every", type=at_least(0.1), default=2.0, metavar="SECONDS", help="between two looks; default: %(default)s")
