@@ -16,23 +16,31 @@ if TYPE_CHECKING:
     from dehw.eraser import Eraser
     from dehw.files.find import InputFile
 
+PAPERS = ("a3", "a4", "a5", "b4", "b5", "letter")  # see dehw.page.scan.papers
 SIDES = ("mask", "compare", "ink")  # files beside an erased page, see sidefiles.MAKERS
 
 
 def run(args: argparse.Namespace) -> int:
     """Erase documents to files or streams. Every name is checked before the networks are loaded."""
-    from dehw.commands.erase import streams
+    from dehw.commands.erase import merge, streams
 
     if args.in_place and (args.output or args.format or args.resume):
         raise InputError("--in-place keeps each file's name and kind, and no trace of what is done: drop the others")
-    with streams.lent(args.pages, args.output, args.in_place) as places:
-        return _erase(args, places)
+    if args.merge and (args.output or args.format or args.resume or args.in_place):
+        raise InputError("--merge writes one PDF and nothing else: drop -o, --format, --in-place and --resume")
+    if args.paper and not args.scan:
+        raise InputError("--paper is for scanned pages; add --scan")
+    args.format = "pdf" if args.merge else args.format
+    with streams.lent(args.pages, args.merge or args.output, args.in_place) as lent:
+        with merge.merged(lent, args.merge, args.overwrite) as places:
+            return _erase(args, places)
 
 
 def _erase(args: argparse.Namespace, places: "Places") -> int:
     from dehw.commands.erase import batch, plan, progress
     from dehw.commands.erase.former import FormerOutputs
     from dehw.commands.erase.report import Report
+    from dehw.commands.erase.scan import Scan
 
     started = time.perf_counter()
     former = FormerOutputs(places.pages, places.output, args.report)
@@ -48,13 +56,15 @@ def _erase(args: argparse.Namespace, places: "Places") -> int:
         eraser = load_eraser(args, shown.note) if jobs else None
         try:
             erase_page = batch.with_eraser(eraser, boxes, **erase_options(args)) if eraser else None
-            for outcomes in batch.erase_all(erase_page, jobs, shown, boxes) if erase_page else ():
+            scan = Scan(eraser, args.paper) if eraser and args.scan else None
+            for outcomes in batch.erase_all(erase_page, jobs, shown, boxes, scan) if erase_page else ():
                 report.add(outcomes)
         finally:  # what was done is told of an interrupted run too
             if args.report:
                 report.write(args.report)
         places.deliver(jobs)
-    where = "in place" if args.in_place else f"to {args.output}" if args.output else "beside the originals"
+    written = args.merge or args.output
+    where = "in place" if args.in_place else f"to {written}" if written else "beside the originals"
     shown.note(report.summary(time.perf_counter() - started, where), **report.counts())
     return ExitCode.FAILED if report.count("failed") else ExitCode.OK
 
@@ -103,6 +113,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", type=path, metavar="DIR|FILE", help="keep relative paths and names under DIR; - is stdout")
     add("--in-place", action="store_true", help="replace the files themselves, each when its clean one is whole")
     add("--format", choices=FORMATS, help="write this kind of file; default: the input's")
+    add("--scan", action="store_true", help="pages are photos: find the sheet, straighten and whiten it")
+    add("--paper", choices=PAPERS, help="with --scan: put each page on this paper, with margins for printing")
+    add("--merge", type=path, metavar="PDF", help="write all pages into one PDF, in order")
     add_networks(parser)
     add("--sensitivity", type=share, metavar="S", help="0 to 1: the higher, the more is erased; default: 0.5")
     boxes: dict[str, Any] = {"action": "append", "type": page_box, "metavar": "X0,Y0,X1,Y1", "default": []}

@@ -16,6 +16,7 @@ from dehw.commands.erase.boxes import Boxes
 from dehw.commands.erase.plan import Job
 from dehw.commands.erase.progress import Progress
 from dehw.commands.erase.report import Outcome
+from dehw.commands.erase.scan import Scan
 from dehw.eraser import Erased, Eraser, OnProgress
 from dehw.errors import InputError, PageError
 from dehw.files import documents, images
@@ -43,8 +44,8 @@ def with_eraser(eraser: Eraser, boxes: Boxes = EVERYWHERE, **options: Any) -> Er
 class Task:
     """A document on its way: read, erased, written. `read` and `write` may run beside another task's `erase`."""
 
-    def __init__(self, job: Job, progress: Progress, boxes: Boxes = EVERYWHERE):
-        self.job, self.progress, self.boxes = job, progress, boxes
+    def __init__(self, job: Job, progress: Progress, boxes: Boxes = EVERYWHERE, scan: Scan | None = None):
+        self.job, self.progress, self.boxes, self.scan = job, progress, boxes, scan
         self.sheet: Sheet | None = None  # its only page, between `read` and `erase`
         self.is_read_ahead = False
         self.outcomes: list[Outcome] = []
@@ -76,8 +77,9 @@ class Task:
         try:
             with ExitStack() as stack:
                 document = stack.enter_context(documents.open_document(self.job.source))
+                kept = None if self.scan else document  # of a scanned page, nothing is as it was
                 writer = stack.enter_context(
-                    documents.new_document(self.job.target, self.job.kind or document.kind, document)
+                    documents.new_document(self.job.target, self.job.kind or document.kind, kept)
                 )
                 for index in range(document.count):
                     self.outcomes.append(self._erase_page(erase_page, document, index, writer))
@@ -107,7 +109,8 @@ class Task:
 
     def _finish(self, opened: ExitStack, document: Document, writer: DocumentWriter) -> None:
         with opened:
-            if self.job.kind == document.kind and all(each.status == "empty" for each in self.outcomes):
+            same = self.job.kind == document.kind and not self.scan
+            if same and all(each.status == "empty" for each in self.outcomes):
                 writer.copy(self.job.source)
                 for place, each in enumerate(self.outcomes):  # nothing was lost
                     warnings = tuple(warning for warning in each.warnings if warning not in self.losses)
@@ -122,8 +125,11 @@ class Task:
         done = Outcome(source, index + 1, str(self.job.target), "failed")
         try:
             sheet = sheet or document.read(index)
+            sheet, found = self.scan.straighten(sheet) if self.scan else (sheet, None)
             erased = erase_page(self.job, index, sheet.image, self.progress.tiles)
             erased, sheet = self._with_ink(sheet, erased)
+            if self.scan and found:
+                sheet, erased = self.scan.finish(sheet, erased, found, bool(self.job.sides))
             written = self._write_sides(index, sheet, erased)
         except FAILURES as error:
             if document.count == 1:
@@ -141,11 +147,12 @@ class Task:
             confidence=erased.confidence,
             side_files=written,
         )
-        if erased.mask.any():
-            losses = writer.add(replace(sheet, image=np.asarray(erased.page)))
+        if self.scan or erased.mask.any():
+            made = self.scan.print(erased, sheet) if self.scan else replace(sheet, image=np.asarray(erased.page))
+            losses = writer.add(made)
             for loss in losses:
                 self.progress.message(f"{name}: {loss}")
-            return replace(done, status="erased", warnings=(*losses, *warnings))
+            return replace(done, status="erased" if erased.mask.any() else "empty", warnings=(*losses, *warnings))
         losses = sheet.losses if writer.keep(index, sheet) == "drawn" else ()
         self.losses |= set(losses)
         return replace(done, status="empty", warnings=(*losses, *warnings))
@@ -168,17 +175,22 @@ class Task:
 
 
 def erase_all(
-    erase_page: ErasePage, jobs: Sequence[Job], progress: Progress, boxes: Boxes = EVERYWHERE
+    erase_page: ErasePage,
+    jobs: Sequence[Job],
+    progress: Progress,
+    boxes: Boxes = EVERYWHERE,
+    scan: Scan | None = None,
 ) -> Iterator[list[Outcome]]:
     """Erase documents one after the other, and tell of each one's pages. What fails is told by `progress` too.
 
     boxes: for the strokes that a file holds apart from its page, and to tell of those that lie beside a page.
+    scan: what makes pages of photos; boxes and side files are of these pages.
 
     While the networks work on a page, one thread reads the next one and another writes the one before; not so with
     documents of many pages, PDFs (PDFium bears no threads) and pages above READ_AHEAD, of which memory is to hold
     one.
     """
-    tasks = (Task(job, progress, boxes) for job in jobs)  # made when their turn comes: each holds its page
+    tasks = (Task(job, progress, boxes, scan) for job in jobs)  # made when their turn comes: each holds its page
     written: deque[Future[list[Outcome]]] = deque()  # of tasks whose files are on their way
     reader, writer = ThreadPoolExecutor(1, "dehw-read"), ThreadPoolExecutor(1, "dehw-write")
     try:
