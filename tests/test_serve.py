@@ -18,7 +18,7 @@ from visits import FAINT, INK, held, make_eraser, page
 
 from dehw.commands import main
 from dehw.commands.serve.limits import Limits
-from dehw.commands.serve.opened import ERASE, KEEP, NOTHING, OpenPage, Stroke, draw
+from dehw.commands.serve.opened import ERASE, KEEP, NOTHING, Ask, OpenPage, Stroke, draw
 from dehw.commands.serve.runs import Busy, Runs
 from dehw.commands.serve.session import GRACE, Full, Gone, Sessions, safe_name
 from dehw.errors import DehwError, ExitCode
@@ -158,7 +158,7 @@ def test_strokes_are_drawn_in_their_order_and_can_be_rubbed_out():
 def test_the_preview_shows_the_mask_of_another_sensitivity_and_runs_nothing(session, eraser, tmp_path):
     with pytest.raises(FileNotFoundError):
         erase(session, upload(tmp_path, picture=np.zeros((9, 9, 3), np.uint8), name="other.png"))
-        OpenPage(tmp_path, "unseen").preview(eraser, 0.5)
+        OpenPage(tmp_path, "unseen", Ask()).preview(eraser, 0.5)
     erase(session, upload(tmp_path))
     looks = eraser.segmenter.count
     for sensitivity in (0.2, 0.5, 0.8):

@@ -129,7 +129,7 @@ def test_it_is_documented_by_openapi(program):
     form = told["components"]["schemas"][
         route["requestBody"]["content"]["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
     ]
-    assert set(form["properties"]) == {"file", "sensitivity", "answer"} and form["required"] == ["file"]
+    assert set(form["properties"]) == {"file", "sensitivity", "scan", "answer"} and form["required"] == ["file"]
 
 
 def test_ink_is_gone(program):

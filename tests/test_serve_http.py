@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import util
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -387,3 +388,53 @@ def test_the_application_for_studios_is_the_same_page_in_their_frames(monkeypatc
         assert "frame-ancestors https://aistudio.baidu.com" in headers["content-security-policy"]
         assert "x-frame-options" not in headers
         assert "SameSite=None; Secure; Partitioned" in headers["set-cookie"], "else frames keep no cookie"
+
+
+# -- photos --------------------------------------------------------------------------------------------------
+
+
+def photo():
+    """A grey sheet with a mark of ink, askew on a dark desk: (700, 900, 3) uint8, and the sheet's corners in it."""
+    picture = np.full((700, 900, 3), 40, np.uint8)
+    corners = np.array([(150, 90), (720, 60), (780, 640), (110, 610)], np.int32)
+    cv2.fillConvexPoly(picture, corners, (190, 185, 180), cv2.LINE_AA)
+    for top in range(180, 560, 30):
+        for left in range(200, 660, 18):
+            cv2.rectangle(picture, (left, top), (left + 9, top + 9), (90, 90, 90), -1)
+    cv2.rectangle(picture, (300, 575), (420, 590), (20, 20, 60), -1)
+    return picture
+
+
+def test_a_photo_becomes_a_flat_white_sheet_where_that_is_asked_for(visitor, tmp_path):
+    Image.fromarray(photo()).save(tmp_path / "photo.png")
+    content = (tmp_path / "photo.png").read_bytes()
+    assert visitor.ask("PUT", "/visit/files?name=photo.png&scan=true", content)[0] == 200
+    (shown,) = visitor.finished()["pages"]
+    assert shown["status"] == "erased" and shown["scan"]
+    key = shown["key"]
+    before, after = (picture(visitor.ask("GET", f"/visit/pages/{key}/{what}.jpg")[2]) for what in ("before", "after"))
+    assert before.shape == after.shape and before[[5, 5, -6, -6], [5, -6, 5, -6]].min() > 150, "the desk is gone"
+    assert np.median(before) < 195 and np.percentile(after, 40) > 245, "and the paper is white"
+    np.testing.assert_allclose(picture(visitor.ask("GET", "/visit/files/1")[2]).shape, after.shape, atol=1)
+    mask = np.array(Image.open(io.BytesIO(visitor.ask("GET", f"/visit/pages/{key}/mask.png?sensitivity=0.5")[2])))
+    assert mask.shape == after.shape[:2]
+
+    stroke = {"says": 1, "width": 0.1, "points": [[0.5, 0.5]]}
+    asked = {"sensitivity": 0.5, "strokes": [stroke], "scan": False}
+    assert visitor.ask("POST", f"/visit/pages/{key}", asked)[0] == 200
+    (shown,) = visitor.finished()["pages"]
+    assert not shown["scan"] and shown["strokes"] == [], "they were drawn on another page"
+    assert picture(visitor.ask("GET", f"/visit/pages/{key}/before.jpg")[2]).shape == photo().shape
+
+
+def test_documents_are_scans_already(visitor, tmp_path):
+    Image.fromarray(page()).save(tmp_path / "exam.pdf")
+    visitor.ask("PUT", "/visit/files?name=exam.pdf&scan=true", (tmp_path / "exam.pdf").read_bytes())
+    assert [shown["scan"] for shown in visitor.finished()["pages"]] == [False]
+
+
+def test_programs_may_ask_for_it_too(server):
+    content = io.BytesIO()
+    Image.fromarray(photo()).save(content, "PNG")
+    answer = Visitor(server.url).post_form("/api/erase", ("photo.png", content.getvalue()), scan="true")
+    assert answer[0] == 200 and np.percentile(picture(answer[2]), 40) > 245

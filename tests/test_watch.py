@@ -159,3 +159,10 @@ def test_what_a_killed_run_left_is_swept(eraser, inbox):
     put(inbox / "a.png")
     watch(inbox, "--once")
     assert written(inbox) == ["a.png"]
+
+
+def test_photos_become_sheets_where_that_is_asked_for(eraser, inbox):
+    put(inbox / "a.png")
+    assert watch(inbox, "--once", "--scan") == ExitCode.OK
+    result = read_image(inbox.parent / "out" / "a.png")
+    assert np.median(result) > 245, "paper of 230 is white"

@@ -16,6 +16,7 @@ from dehw.files import atomic
 
 if TYPE_CHECKING:
     from dehw.commands.erase.batch import ErasePage
+    from dehw.commands.erase.scan import Scan
 
 RECORD = ".watched-by-dehw.json"  # in the output folder: what was done, so that a restart does it no second time
 Stamp = tuple[int, int]  # of a file: bytes, and nanoseconds of its last change
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("output", type=given_path, metavar="OUT", help="folder to write to")
     add_networks(parser)
     add("--sensitivity", type=share, metavar="S", help="0 to 1: the higher, the more is erased; default: 0.5")
+    add("--scan", action="store_true", help="pages are photos: find the sheet, straighten and whiten it")
     add("--every", type=at_least(0.1), default=2.0, metavar="SECONDS", help="between two looks; default: %(default)s")
     add("--once", action="store_true", help="end when all that is there is done, as for cron")
     parser.set_defaults(command=run)
@@ -41,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Watch until Ctrl-C, or with --once until all is done. Raises InputError, and what Eraser.load raises."""
     from dehw.commands.erase import batch
+    from dehw.commands.erase.scan import Scan
     from dehw.eraser import Eraser
 
     if not args.folder.is_dir():
@@ -51,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     eraser = Eraser.load(args.pipeline, args.device, args.weights, engine=args.engine)
     print(f"dehw: engine {eraser.engine}; watching {args.folder}, Ctrl-C ends it", file=sys.stderr)
     options = {} if args.sensitivity is None else {"sensitivity": args.sensitivity}
+    watched.scan = Scan(eraser) if args.scan else None
     return watched.watch(batch.with_eraser(eraser, **options), args.once, lambda: time.sleep(args.every))
 
 
@@ -64,6 +68,7 @@ class Watched:
         for place, _, _ in os.walk(output):
             atomic.sweep(place)
         self.failed = 0
+        self.scan: Scan | None = None  # what makes pages of photos
 
     def watch(self, erase_page: "ErasePage", once: bool, pause: Callable[[], None]) -> int:
         """Look, erase what is whole, pause, and so on; with `once` until nothing is left to do."""
@@ -109,7 +114,7 @@ class Watched:
                 print(f"dehw: {path}: passed over, not a kind of file that can be read", file=sys.stderr)
                 return True
             jobs, _ = plan.make([InputFile(path, Path(name))], self.output, overwrite=True)
-            (outcomes,) = batch.erase_all(erase_page, jobs, Progress(jobs[0].count))
+            (outcomes,) = batch.erase_all(erase_page, jobs, Progress(jobs[0].count), scan=self.scan)
         except (DehwError, OSError) as error:
             print(f"dehw: {error}", file=sys.stderr)
             return False

@@ -19,6 +19,7 @@ from dehw.commands.serve.chinese import translated
 from dehw.commands.serve.session import MEGA, Session, Sessions
 from dehw.commands.serve.uploads import SILENCE, language, length, too_large
 from dehw.errors import InputError
+from dehw.files.images import SIGNATURES
 from dehw.page.masks import BALANCED
 
 OFTEN = 0.05  # seconds between two looks whether a run has ended
@@ -97,6 +98,7 @@ async def erase(
     request: Request,
     file: UploadFile,
     sensitivity: Annotated[float, Form(ge=0, le=1, description="the higher, the more is erased")] = BALANCED,
+    scan: Annotated[bool, Form(description="pages are photos: find the sheet, straighten and whiten it")] = False,
     answer: Annotated[Literal["file", "json"], Form(description="the erased file alone, or JSON")] = "file",
 ) -> Response | Answer:
     """Erase the handwriting of an image or a document.
@@ -108,6 +110,7 @@ async def erase(
     key = secrets.token_urlsafe(32)
     session = await run_in_threadpool(sessions.of, key)
     session.sensitivity = sensitivity
+    session.scan = SIGNATURES if scan else ()
     try:
         await run_in_threadpool(_start, session, file)
         while session.is_working:

@@ -30,6 +30,7 @@ SAMPLE = PAGE / "sample.jpg"
 COOKIE = "dehw"
 KEY = re.compile(r"[\w-]{43}")  # of a visitor: 32 random bytes
 STATUS = {Busy: 503, Full: 507, Gone: 410, InputError: 422}
+PHOTOS = ("JPEG", "PNG", "WEBP", "HEIF")  # kinds that are straightened; documents are scans already, unless it is asked
 MOST_STROKES, MOST_POINTS = 2_000, 5_000
 Share = Annotated[float, Field(ge=0, le=1)]
 Place = Annotated[float, Field(ge=-20, le=20)]
@@ -51,6 +52,7 @@ class Asked(BaseModel):
 
     sensitivity: Share
     strokes: Annotated[list[AskedStroke], Field(max_length=MOST_STROKES)] = []
+    scan: bool | None = None
 
 
 class AskedOfAll(BaseModel):
@@ -144,13 +146,16 @@ def _add_routes(app: FastAPI) -> None:
         session.problems.clear()
 
     @app.put("/visit/files", **hidden)
-    async def put(request: Request, name: Annotated[str, Query(max_length=1000)]) -> None:
+    async def put(request: Request, name: Annotated[str, Query(max_length=1000)], scan: bool = False) -> None:
         key, sessions = _key(request), _sessions(request)
-        await receive(request, await run_in_threadpool(sessions.of, key), name)
+        session = await run_in_threadpool(sessions.of, key)
+        session.scan = PHOTOS if scan else ()
+        await receive(request, session, name)
 
     @app.post("/visit/sample", **hidden)
-    def sample(request: Request) -> None:
+    def sample(request: Request, scan: bool = False) -> None:
         session = _sessions(request).of(_key(request))
+        session.scan = PHOTOS if scan else ()
         with session.receiving(SAMPLE.name) as file:
             file.write(SAMPLE.read_bytes())
         session.start()
@@ -160,14 +165,17 @@ def _add_routes(app: FastAPI) -> None:
         asked: Asked,
         session: Annotated[Session, Depends(_session)],
         page: Annotated[OpenPage, Depends(_open_page)],
+        number: int,
     ) -> None:
         page.ask(asked.sensitivity, [stroke.read() for stroke in asked.strokes])
+        if asked.scan is not None:
+            session.document(number).ask_scan(asked.scan)
         session.start()
 
     @app.post("/visit/pages", **hidden)
     def ask_all(asked: AskedOfAll, session: Annotated[Session, Depends(_session)]) -> None:
         for page in session.pages:
-            page.ask(asked.sensitivity, page.strokes)
+            page.ask(asked.sensitivity, page.asked.strokes)
         session.start()
 
     @app.get("/visit/pages/{number}-{index}/mask.png", **hidden)

@@ -65,6 +65,10 @@ only (\d+)% of what may be handwriting surely is.*
     可能的笔迹中只有 {1}% 可以确定，可能有残留或误擦；请检查这一页
 (\d+)% of the lines of text were erased, .*
     擦除了 {1}% 的文字行，好像整页都是手写；请检查这一页
+no edge of a sheet was found, .*
+    没有找到纸张的边缘，因此没有裁切和拉直；请检查这一页
+its page became a picture
+    这一页变成了图片
 no text lines were found, .*
     没有找到文字行，缩放比例只是估计；请检查这一页
 its text can no longer be selected

@@ -6,7 +6,7 @@ Its probability is kept, so that another sensitivity or a stroke of the brush ne
 import io
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -22,10 +22,11 @@ from dehw.page import confidence
 from dehw.page.confidence import Confidence
 from dehw.page.layout import Layout
 from dehw.page.masks import BALANCED
+from dehw.page.scan.whiten import finish
 
 SHOWN = 1600  # px, the longer side of pictures in the browser; files to download keep their size
 SMALL = 240  # px, likewise of those to choose a page by
-PICTURES = {"before": SHOWN, "after": SHOWN, "small": SMALL}
+PICTURES = ("before", "after", "small")
 NOTHING, KEEP, ERASE = range(3)  # what a stroke says of the pixels it covers; NOTHING takes earlier strokes back
 TINT = 130  # of 255, how much of the page the shown mask hides
 
@@ -39,47 +40,58 @@ class Stroke:
     points: tuple[tuple[float, float], ...]
 
 
+@dataclass(frozen=True)
+class Ask:
+    """How a page is to be erased. sensitivity: in [0, 1], see Eraser.mask. strokes: in the order they were drawn.
+    scan: the page is a photo, to be straightened and whitened.
+    """
+
+    sensitivity: float = BALANCED
+    strokes: tuple[Stroke, ...] = ()
+    scan: bool = False
+
+
 class OpenPage:
     """A page of an opened document; `folder` holds what is known of it.
 
-    name: for people. sensitivity: in [0, 1], see Eraser.mask. strokes: in the order they were drawn. outcome: how it
-    went, None before it was erased.
+    name: for people. asked: how it is to be erased, done: how it was. outcome: how that went. None before.
     """
 
-    def __init__(self, folder: Path, name: str):
-        self.folder, self.name = folder, name
-        self.sensitivity = BALANCED
-        self.strokes: tuple[Stroke, ...] = ()
+    def __init__(self, folder: Path, name: str, asked: Ask):
+        self.folder, self.name, self.asked = folder, name, asked
+        self.done: Ask | None = None
         self.outcome: Outcome | None = None
         self.confidence: Confidence | None = None
         self.is_due = True  # it was asked for and not tried yet
-        self.is_stale = True  # what is asked for is not what was done
         self.version = 0  # of the pictures: under an old name, browsers would show the old one
-        self.layout: Layout | None = None  # and turns: see Prepared; of what was found
-        self.turns = 0
+        self.found: dict[bool, tuple[Layout, int]] = {}  # by Ask.scan: layout and turns, see Prepared
 
-    def ask(self, sensitivity: float, strokes: Sequence[Stroke]) -> None:
-        """Say how the page is to be erased in the next run."""
-        if (sensitivity, tuple(strokes)) != (self.sensitivity, self.strokes):
-            self.is_due = self.is_stale = True
-        self.sensitivity, self.strokes = sensitivity, tuple(strokes)
+    def ask(self, sensitivity: float, strokes: Sequence[Stroke], scan: bool | None = None) -> None:
+        """Say how the page is to be erased in the next run. Strokes on what will be another page mean nothing."""
+        before = self.asked
+        scan = before.scan if scan is None else scan
+        self.asked = Ask(sensitivity, tuple(strokes) if scan == before.scan else (), scan)
+        self.is_due |= self.asked != before
 
-    def erase(self, eraser: Eraser, image: np.ndarray, progress: OnProgress) -> Erased:
-        """Erase the page, (H, W, 3) uint8 RGB, as asked for; a page that is not stale comes from its files."""
+    def erase(self, eraser: Eraser, image: np.ndarray, progress: OnProgress, scan: bool = False) -> Erased:
+        """Erase the page, (H, W, 3) uint8 RGB, as asked for; what was done already comes from its files.
+
+        scan: it was straightened, and is shown as it will be written, see dehw.commands.erase.scan.
+        """
         started = time.perf_counter()
-        if not self.is_stale:
+        asked = replace(self.asked, scan=scan)  # the visitor may ask for more meanwhile
+        if asked == self.done:
             clean, mask = images.read_image(self.folder / "clean.png"), images.read_mask(self.folder / "mask.png") > 0
             return Erased(clean, mask, time.perf_counter() - started, self.confidence)
-        sensitivity, strokes = self.sensitivity, self.strokes  # the visitor may ask for more meanwhile
         prepared = eraser.prepare(image)
-        prob = self._prob(eraser, prepared, progress)
-        drawn = draw(strokes, image.shape[:2])
-        mask = (eraser.mask(prob, prepared, sensitivity) | (drawn == ERASE)) & (drawn != KEEP)
+        prob = self._prob(eraser, prepared, progress, scan)
+        drawn = draw(asked.strokes, image.shape[:2])
+        mask = (eraser.mask(prob, prepared, asked.sensitivity) | (drawn == ERASE)) & (drawn != KEEP)
         clean = eraser.erase(prepared, mask, progress)
         np.copyto(clean, image, where=(drawn == KEEP)[..., None])  # without `cmp` more than the mask changes
         self.confidence = confidence.measure(image, prob, mask, prepared.layout)
-        self._save(image, clean, mask)
-        self.is_stale = (sensitivity, strokes) != (self.sensitivity, self.strokes)
+        self._save(image, clean, mask, scan)
+        self.done = asked
         return Erased(clean, mask, time.perf_counter() - started, self.confidence)
 
     def preview(self, eraser: Eraser, sensitivity: float) -> bytes:
@@ -88,28 +100,34 @@ class OpenPage:
         It is made at the networks' size, in a tenth of the time, and may differ by a pixel along the edges.
         Raises FileNotFoundError where nothing was found yet.
         """
-        if self.layout is None:
+        if self.done is None:
             raise FileNotFoundError(self.folder)
-        scaled, prob = np.load(self.folder / "scaled.npy"), np.load(self.folder / "prob.npy")
-        mask = eraser.mask(prob, Prepared(scaled, self.layout, 0, scaled), sensitivity)
-        return tinted(shrink(turn(mask, -self.turns).astype(np.uint8), SHOWN) > 0)
+        scan = self.done.scan
+        layout, turns = self.found[scan]
+        scaled, prob = (np.load(self._array(what, scan)) for what in ("scaled", "prob"))
+        mask = eraser.mask(prob, Prepared(scaled, layout, 0, scaled), sensitivity)
+        return tinted(shrink(turn(mask, -turns).astype(np.uint8), SHOWN) > 0)
 
-    def _prob(self, eraser: Eraser, prepared: Prepared, progress: OnProgress) -> np.ndarray:
-        """The page's probability of handwriting, which is found once."""
-        path = self.folder / "prob.npy"
-        if not path.exists():
-            np.save(self.folder / "scaled.npy", prepared.scaled)
-            self.layout, self.turns = prepared.layout, prepared.turns
-            np.save(path, eraser.segment(prepared, progress))
-        return np.load(path)
+    def _prob(self, eraser: Eraser, prepared: Prepared, progress: OnProgress, scan: bool) -> np.ndarray:
+        """The page's probability of handwriting, which is found once, and once of what it is as a photo."""
+        if scan not in self.found:
+            np.save(self._array("scaled", scan), prepared.scaled)
+            np.save(self._array("prob", scan), eraser.segment(prepared, progress))
+            self.found[scan] = prepared.layout, prepared.turns
+        return np.load(self._array("prob", scan))
 
-    def _save(self, image: np.ndarray, clean: np.ndarray, mask: np.ndarray) -> None:
+    def _array(self, what: str, scan: bool) -> Path:
+        return self.folder / f"{what}{'-of-photo' * scan}.npy"
+
+    def _save(self, image: np.ndarray, clean: np.ndarray, mask: np.ndarray, scan: bool) -> None:
         """Keep a result, and pictures of it for the browser."""
         images.write_image(self.folder / "clean.png", clean)
         images.write_mask(self.folder / "mask.png", mask)
-        shown = {"before": image, "after": clean, "small": clean}
-        for what, side in PICTURES.items():
-            images.write_image(self.picture(what), shrink(shown[what], side), jpeg_quality=90)
+        after = shrink(clean, SHOWN)
+        if scan:
+            finish(after := after.copy())
+        for what, shown in (("before", shrink(image, SHOWN)), ("after", after), ("small", shrink(after, SMALL))):
+            images.write_image(self.picture(what), shown, jpeg_quality=90)
         self.version += 1  # now they are there
 
     def picture(self, what: str) -> Path:
@@ -124,6 +142,16 @@ class OpenDocument:
     job: Job
     pages: list[OpenPage]
     number: int
+
+    @property
+    def scan(self) -> bool:
+        """Whether its pages are photos, all of them or none."""
+        return self.pages[0].asked.scan
+
+    def ask_scan(self, scan: bool) -> None:
+        """Say whether its pages are photos."""
+        for page in self.pages:
+            page.ask(page.asked.sensitivity, page.asked.strokes, scan)
 
 
 def draw(strokes: Sequence[Stroke], size: tuple[int, ...]) -> np.ndarray:

@@ -12,7 +12,7 @@ import time
 import traceback
 import zipfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +22,10 @@ import numpy as np
 
 from dehw.commands.erase import batch, plan
 from dehw.commands.erase.progress import Progress
+from dehw.commands.erase.report import Outcome
+from dehw.commands.erase.scan import Scan
 from dehw.commands.serve.limits import Limits
-from dehw.commands.serve.opened import OpenDocument, OpenPage
+from dehw.commands.serve.opened import Ask, OpenDocument, OpenPage
 from dehw.commands.serve.runs import Busy, Runs
 from dehw.eraser import Erased, Eraser, OnProgress
 from dehw.errors import DehwError, PageError
@@ -61,6 +63,7 @@ class Session:
         self.folder = Path(tempfile.mkdtemp(prefix="session-", dir=owner.folder))
         self.owner, self.limits = owner, owner.limits
         self.sensitivity = BALANCED  # of pages that are opened
+        self.scan: Collection[str] = ()  # kinds of files that are opened as photos
         self.uploads: list[Path] = []  # whole, and not opened yet
         self.documents: list[OpenDocument] = []
         self.zip = self.folder / "dehw.zip"  # of all erased documents, there where they are several
@@ -88,9 +91,16 @@ class Session:
 
     def page(self, number: int, index: int) -> OpenPage:
         """A page by its document's number and its index in it. Raises Gone."""
+        pages = self.document(number).pages
+        if index >= len(pages):
+            raise Gone("this page is not open any more. Choose the file again.")
+        return pages[index]
+
+    def document(self, number: int) -> OpenDocument:
+        """A document by its number. Raises Gone."""
         for document in self.documents:
-            if document.number == number and index < len(document.pages):
-                return document.pages[index]
+            if document.number == number:
+                return document
         raise Gone("this page is not open any more. Choose the file again.")
 
     @contextlib.contextmanager
@@ -180,10 +190,10 @@ class Session:
             shutil.rmtree(folder)
             raise
         names = [f"{source.name}, page {index + 1}" for index in range(job.count)] if job.count > 1 else [source.name]
-        opened = [OpenPage(self.folder / f"pages-{self.count}-{index}", name) for index, name in enumerate(names)]
+        asked = Ask(self.sensitivity, scan=job.kind in self.scan)
+        opened = [OpenPage(self.folder / f"pages-{self.count}-{n}", name, asked) for n, name in enumerate(names)]
         for page in opened:
             page.folder.mkdir()
-            page.sensitivity = self.sensitivity
         return OpenDocument(job, opened, self.count)
 
     def erase(self, opened: Sequence[OpenDocument], show: Callable[[Doing], None]) -> list[str]:
@@ -192,7 +202,11 @@ class Session:
         Returns what went wrong, a message each. Raises DehwError where the session ends meanwhile.
         """
         with self.working:
+            eraser = self.owner.eraser
             pages = {document.job: document.pages for document in opened}
+            for page in (page for each in pages.values() for page in each):
+                page.is_due = False  # what is asked from now on is due again
+            scans = {document.job: document.scan for document in opened}
 
             def erase_page(job: plan.Job, index: int, image: np.ndarray, progress: OnProgress) -> Erased:
                 page = pages[job][index]
@@ -200,20 +214,26 @@ class Session:
                     self.check_room()
                 except Full as error:
                     raise PageError(f"{page.name}: {error}") from error
-                return page.erase(self.owner.eraser, image, progress)
+                return page.erase(eraser, image, progress, scans[job])
 
-            for page in (page for each in pages.values() for page in each):
-                page.is_due = False
             progress = _Shown(self, sum(map(len, pages.values())), show)
             failures: dict[str, None] = {}  # in their order, each once
-            for outcomes, document in zip(batch.erase_all(erase_page, list(pages), progress), opened):
-                for page, outcome in zip(document.pages, outcomes):
+            for outcomes, job in self._outcomes(erase_page, scans, progress):
+                for page, outcome in zip(pages[job], outcomes):
                     warnings = [self._named(each) for each in outcome.warnings]
                     page.outcome = replace(outcome, warnings=warnings)
                     failures |= dict.fromkeys(warnings if outcome.status == "failed" else ())
             if len(self.targets) > 1:
                 self._bundle()
         return list(failures)
+
+    def _outcomes(
+        self, erase_page: batch.ErasePage, scans: dict[plan.Job, bool], progress: Progress
+    ) -> Iterator[tuple[list[Outcome], plan.Job]]:
+        """Erase documents, those first that are no photos, and tell of each one's pages."""
+        for scan in (None, Scan(self.owner.eraser)):
+            jobs = [job for job, is_photo in scans.items() if is_photo == bool(scan)]
+            yield from zip(batch.erase_all(erase_page, jobs, progress, scan=scan), jobs)
 
     def check_room(self) -> None:
         """Raises Full where the visitor's files, or those of all, take more room on disk than they may."""

@@ -33,8 +33,7 @@ def _page(document: OpenDocument, index: int, language: str) -> Json:
         "number": index + 1,
         "count": len(document.pages),
         "version": page.version,
-        "sensitivity": page.sensitivity,
-        "strokes": [asdict(stroke) for stroke in page.strokes],
+        **asdict(page.asked),
         **_outcome(page, language),
     }
 

@@ -1,6 +1,6 @@
 // What the visitor does, and what is shown of it. All state that matters lies on the server: `visit` is its last answer.
 
-import { language, say, speak, switchLanguage } from "./words.js";
+import { keep, kept, language, say, speak, switchLanguage } from "./words.js";
 import { Stage } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
@@ -14,6 +14,7 @@ let visit = { pages: [], documents: [], problems: [], run: null };
 let key = null; // of the page that is shown
 let sending = null; // share of the upload that is done
 let timer = 0;
+let scan = kept("scan") !== "off"; // of photos that are chosen from now on
 
 const stage = new Stage({ drawn: () => change({ strokes: [...stage.strokes] }), touched: () => setMode("compare") });
 
@@ -72,7 +73,7 @@ function upload(file, progress) {
   progress(0);
   return new Promise((done) => {
     const request = new XMLHttpRequest(); // fetch tells nothing of uploads
-    request.open("PUT", `visit/files?name=${encodeURIComponent(file.name)}`);
+    request.open("PUT", `visit/files?scan=${scan}&name=${encodeURIComponent(file.name)}`);
     request.setRequestHeader("Accept-Language", language);
     request.responseType = "json";
     request.upload.onprogress = (event) => progress(event.loaded);
@@ -97,19 +98,20 @@ const page = () => visit.pages.find((each) => each.key === key);
 const draft = () => drafts.get(key) ?? page();
 const file = () => visit.documents.find((each) => each.number === page()?.document);
 const picture = (each, what) => (each?.version ? `visit/pages/${each.key}/${what}.jpg?v=${each.version}` : null);
-const same = (one, other) => one.sensitivity === other.sensitivity && JSON.stringify(one.strokes) === JSON.stringify(other.strokes);
+const same = (one, other) => one.sensitivity === other.sensitivity && one.scan === other.scan && JSON.stringify(one.strokes) === JSON.stringify(other.strokes);
 const isChanged = () => Boolean(page() && drafts.has(key) && !same(drafts.get(key), page()));
 
 function change(changes) {
-  const { sensitivity, strokes } = draft();
-  drafts.set(key, { sensitivity, strokes, ...changes });
+  const { sensitivity, strokes, scan } = draft();
+  drafts.set(key, { sensitivity, strokes, scan, ...changes });
   render();
 }
 
 async function again() {
-  const { sensitivity, strokes } = draft();
+  const { sensitivity, strokes, scan } = draft();
   await forget();
-  if (await ask("POST", `visit/pages/${key}`, { sensitivity, strokes }) !== undefined) setMode("compare");
+  if (await ask("POST", `visit/pages/${key}`, { sensitivity, strokes, scan }) !== undefined) setMode("compare");
+  if (scan !== page()?.scan) drafts.clear(); // strokes on pages that will be others
   poll();
 }
 
@@ -162,6 +164,7 @@ function render() {
     stage.strokes = [...strokes];
     stage.paint();
   }
+  document.querySelector("#more .scan").checked = draft().scan;
   $("sensitivity").value = sensitivity;
   $("level").textContent = sensitivity.toFixed(2);
   $("undo").disabled = !strokes.length;
@@ -270,7 +273,7 @@ $("big").onclick = () => big().act?.();
 $("add").onclick = choose;
 $("download").onclick = getFile;
 $("files").onchange = () => { send([...$("files").files]); $("files").value = ""; };
-$("sample").onclick = async () => { await forget(); await ask("POST", "visit/sample"); poll(); };
+$("sample").onclick = async () => { await forget(); await ask("POST", `visit/sample?scan=${scan}`); poll(); };
 $("every").onclick = every;
 $("clear").onclick = clear;
 $("forget").onclick = async () => { await forget(); render(); };
@@ -281,6 +284,14 @@ $("sensitivity").oninput = () => {
   change({ sensitivity: Number($("sensitivity").value) });
   if (stage.mode === "compare") setMode("preview");
 };
+for (const box of document.querySelectorAll(".scan")) {
+  box.checked = scan;
+  box.onchange = () => {
+    scan = box.checked;
+    keep("scan", scan ? "on" : "off");
+    if (page()) change({ scan });
+  };
+}
 $("language").onclick = () => { switchLanguage(); speak(); poll(); };
 $("pages").onclick = (event) => {
   const wanted = event.target.closest("button")?.dataset.key;

@@ -29,6 +29,7 @@ export const WORDS = {
     undo: "Undo (Ctrl+Z)",
     slider: "Before and after",
     more: "Sensitivity and more",
+    scan: "Make photos flat and white, as from a scanner",
     sensitivity: "Sensitivity",
     measure: "More erases fainter traces, less spares more of the page. Red shows what would go.",
     every: "Erase all pages at this sensitivity",
@@ -72,6 +73,7 @@ export const WORDS = {
     undo: "撤销（Ctrl+Z）",
     slider: "前后对比",
     more: "灵敏度等设置",
+    scan: "把照片拉平、变白，像扫描件一样",
     sensitivity: "灵敏度",
     measure: "越高擦得越多，越低保留越多。红色为将被擦除的部分。",
     every: "以此灵敏度重新擦除所有页",
@@ -89,17 +91,20 @@ export const WORDS = {
   },
 };
 
-const KEPT = "dehw-language";
-
-function kept() {
-  try { return localStorage.getItem(KEPT); } catch { return null; } // in some frames nothing may be kept
+/** What this browser kept under a name; null where there is nothing, or where nothing may be kept, as in some frames. */
+export function kept(name) {
+  try { return localStorage.getItem(`dehw-${name}`); } catch { return null; }
 }
 
-export let language = WORDS[kept()] ? kept() : /^zh/i.test(navigator.language) ? "zh" : "en";
+export function keep(name, value) {
+  try { localStorage.setItem(`dehw-${name}`, value); } catch { /* then for this visit alone */ }
+}
+
+export let language = WORDS[kept("language")] ? kept("language") : /^zh/i.test(navigator.language) ? "zh" : "en";
 
 export function switchLanguage() {
   language = language === "zh" ? "en" : "zh";
-  try { localStorage.setItem(KEPT, language); } catch { /* then for this visit alone */ }
+  keep("language", language);
 }
 
 /** A sentence in the visitor's language, with values in its {places}. */
