@@ -89,6 +89,10 @@ def test_doubts_have_their_chinese():
             "a.png: your files take all the room that is allowed here. Download them.",
             "a.png：您的文件已占满允许的空间。请先下载，再移除所有文件。",
         ),
+        (
+            "a.pdf, page 3 cannot be drawn: it takes more than 60 seconds. Set DEHW_SECONDS higher, or save it anew.",
+            "a.pdf 第 3 页 处理超过 60 秒，已停止。请另存一份再试。",
+        ),
         ("nobody knows this", "nobody knows this"),
     ],
 )

@@ -17,6 +17,16 @@ TABLE = r"""
     无法读取 {1}：服务器没有安装读取 HEIC 的软件包。请改用 JPEG。
 (.+) cannot be read: it has no pages.*
     无法读取 {1}：其中没有页面。
+(.+) cannot be read: (.* )?it has (\d+) pages, of (\d+) at most .*
+    无法读取 {1}：有 {3} 页，最多读取 {4} 页。
+(.+) cannot be read: damaged, or no PDF.*
+    无法读取 {1}：不是 PDF，或文件已损坏。请用阅读软件打开后另存一份再试。
+(.+) cannot be \w+: it takes more than ([\d.]+) seconds\. .*
+    {1} 处理超过 {2} 秒，已停止。请另存一份再试。
+(.+) cannot be \w+: (?:its decoder crashed|its decoder went astray|it needs more than) .*
+    {1} 让解码程序出错，或需要太多内存。请另存一份再试。
+(.+) was not tried: .*
+    {1} 没有尝试处理，因为这个文件已多次出错。请把它重新打印成 PDF。
 (.+) cannot be read: (.+) Look at its permissions\.
     无法读取 {1}：{2} 请检查文件权限。
 (.+) cannot be read: (.+)
@@ -73,6 +83,12 @@ no text lines were found, .*
     没有找到文字行，缩放比例只是估计；请检查这一页
 its text can no longer be selected
     文字无法再选中
+it became a picture, without text, links and fields
+    这一页变成了图片，不再有文字、链接和表单
+its notes became part of its picture
+    批注变成了图片的一部分
+the digital signature no longer holds, .*
+    数字签名失效，因为签署的内容被擦除了
 its end marker was missing
     文件末尾不完整
 16 bits a channel became 8
