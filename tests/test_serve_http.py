@@ -2,9 +2,12 @@
 
 import io
 import json
+import os
 import re
 import runpy
 import socket
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -365,6 +368,17 @@ def test_a_port_that_is_taken_is_named():
         port = other.getsockname()[1]
         with pytest.raises(InputError, match=rf"127\.0\.0\.1:{port} cannot be served from.*--port"):
             serve.server(None, port=port)
+
+
+def test_a_command_that_cannot_serve_leaves_no_folder(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        command = [sys.executable, "-m", "dehw", "serve", "--port", str(other.getsockname()[1])]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "work"), "TMPDIR": str(tmp_path)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and "cannot be served from" in done.stderr and done.stdout == ""
+    assert not list(tmp_path.glob("dehw-serve-*"))
 
 
 def test_studios_say_where_to_serve(monkeypatch):

@@ -63,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
     eraser = Eraser.load(args.pipeline, args.device, args.weights, engine=args.engine)
     print(f"dehw: engine {eraser.engine}", file=sys.stderr)
     if args.host not in LOCAL:
-        print(f"dehw: whoever reaches {args.host} can use this page, and others on the way can read along; ", end="")
-        print("put a server that speaks HTTPS and knows your users in front of it.", file=sys.stderr)
+        warning = f"whoever reaches {args.host} can use this page, and others on the way can read along"
+        print(f"dehw: {warning}; put a server that speaks HTTPS and knows your users in front of it.", file=sys.stderr)
     app = build(eraser, limits, (args.host, *args.allow_host), root_path=args.root_path)
     launch(app, args.host, args.port)
     return ExitCode.OK

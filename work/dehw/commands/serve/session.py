@@ -3,6 +3,7 @@
 dehw.commands.erase.batch reads, erases and writes the documents, as for `dehw erase`.
 """
 
+import atexit
 import contextlib
 import secrets
 import shutil
@@ -283,6 +284,7 @@ class Sessions:
         self.incoming = 0  # bytes that uploads under way may come to
         self.lock, self.closed = threading.Lock(), threading.Event()
         threading.Thread(target=self._sweep_again_and_again, daemon=True).start()
+        atexit.register(self.close)  # of a server that never came to serve
 
     def find(self, key: str) -> Session | None:
         """A visitor's session, if there is one; it was heard of now."""
@@ -325,6 +327,7 @@ class Sessions:
 
     def close(self) -> None:
         """End all sessions, and remove all files."""
+        atexit.unregister(self.close)
         self.closed.set()
         for key in list(self.open):
             self.end(key)
