@@ -12,8 +12,8 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 ANY = "*"
 # What browsers may load and talk to: this server alone.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {frames}"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors {frames}"
 )
 HEADERS = {
     "referrer-policy": "no-referrer",
