@@ -13,7 +13,12 @@ PAGE = SERVE / "page"
 DEHW = SERVE.parents[1]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 # The modules whose errors can reach a visitor.
-SPEAKERS = [DEHW / "files" / "images.py", DEHW / "commands" / "erase" / "batch.py", *SERVE.glob("*.py")]
+SPEAKERS = [
+    DEHW / "files" / "images.py",
+    DEHW / "files" / "pdf" / "document.py",
+    DEHW / "commands" / "erase" / "batch.py",
+]
+SPEAKERS += SERVE.glob("*.py")
 NOT_SHOWN = ("__init__.py",)  # what it raises ends the command
 
 

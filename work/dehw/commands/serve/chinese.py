@@ -25,6 +25,8 @@ TABLE = r"""
     {1} 处理超过 {2} 秒，已停止。请另存一份再试。
 (.+) cannot be \w+: (?:its decoder crashed|its decoder went astray|it needs more than) .*
     {1} 让解码程序出错，或需要太多内存。请另存一份再试。
+(.+) stays as it is: .*
+    {1} 保持原样，没有写入结果。
 (.+) was not tried: .*
     {1} 没有尝试处理，因为这个文件已多次出错。请把它重新打印成 PDF。
 (.+) cannot be read: (.+) Look at its permissions\.
