@@ -116,6 +116,20 @@ def read_mask(path: str | Path) -> np.ndarray:
         return masks.from_file(np.array(whole(path, image).convert("L")))
 
 
+def read_label(path: str | Path) -> np.ndarray:
+    """Read a label file of PaddleSeg, 1 = handwriting and 0 = the rest: (H, W) bool.
+
+    Palettes are passed over. Pixels of 255, which PaddleSeg does not count, are no handwriting; but in a file without
+    any 1 they are, as in masks. Raises PageError, also for other values.
+    """
+    with opened(path) as image:
+        values = np.array(image if image.mode in ("L", "P") else image.convert("L"))
+    counts = np.bincount(values.ravel(), minlength=256)
+    if other := [value for value in range(2, 255) if counts[value]]:
+        raise PageError(f"{path} is no label: it holds {other[0]}, where labels have 0 and 1. Replace or remove it.")
+    return values == (1 if counts[1] else 255)
+
+
 def image_size(path: str | Path) -> tuple[int, int]:
     """(height, width) in pixels as read_image gives them, without decoding the pixels. Raises PageError."""
     with opened(path) as image:
