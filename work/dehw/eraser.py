@@ -219,7 +219,8 @@ class Eraser:
             kind = type(picture).__name__
             raise InputError(f"a page is an array or a Pillow picture, not a {kind}; open files by PIL.Image.open")
         erased = self(pictures.to_page(picture), sensitivity, keep, only, progress, scan)
-        return replace(erased, page=pictures.like(picture, np.asarray(erased.page), erased.mask))
+        model = picture.convert("RGB") if scan and picture.has_transparency_data else picture
+        return replace(erased, page=pictures.like(model, np.asarray(erased.page), erased.mask))
 
     def straighten(self, photo: np.ndarray) -> Straightened:
         """Find the sheet in a photo, (H, W, 3) uint8 RGB, and lay it flat, see dehw.page.scan."""

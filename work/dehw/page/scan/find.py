@@ -16,7 +16,7 @@ STROKE = 9  # px of the copy; what is dark and thinner is print, not the step fr
 SLANT, STEP = 40, 2  # degrees; how far sides lean, and between the directions that are tried
 ALIKE = 12  # degrees by which an edge differs from the line that it votes for, for sides are curled
 CURVED = 6  # px of the copy by which a side leaves its straight line
-PEAKS = 10  # lines kept of each direction
+PEAKS, ALIKE_PEAKS = 14, 5  # lines kept, level ones and upright ones; of these, of one direction, as planks have many
 LIGHT = 160.0  # grey level that every part of the picture is brought to: edges in the shade count as much
 # Two looks: levels a px of an edge that counts half, and what a side is worth where the picture ends; an edge is worth
 # up to 1. Strokes and folds pass for faint edges, so that the second look counts where it sees all four sides alone.
@@ -24,7 +24,7 @@ CLEAR, FAINT = (3.0, 0.38), (1.0, 0.5)
 SMALLEST = 0.12  # share of the picture that a sheet takes, at the least
 SQUARE = 35  # degrees by which a corner may differ from a right angle
 BEYOND = 0.12  # of the longer side; how far outside the picture a corner may lie
-TRIED = 300  # quadrilaterals whose text is looked at
+TRIED = 500  # quadrilaterals whose text is looked at
 LONG = 4  # heights that a line of text is long from; shorter ones may be anything
 ROOM = 0.005  # of a side; how far text may cross it
 FEW, SPREAD = 4, 4  # lines that tell which way a sheet lies, and degrees by which they differ from most of them
@@ -56,12 +56,11 @@ def find(photo: np.ndarray, text: np.ndarray) -> Quad | None:
     for weak, border in (CLEAR, FAINT):
         level, upright = (_lines(slopes, angle, weak) for angle in (np.pi / 2, 0.0))
         corners, borders, worth = _quads(slopes, level, upright, weak, border)
-        if len(worth):
-            worth = worth - _left_out(corners, ends)
-            best = int(worth.argmax())
-            seen = ~borders[best]
-            if seen.all() or seen.any() and (weak, border) == CLEAR:
-                return Quad((corners[best] + 0.5) / scale - 0.5, tuple(seen), float(worth[best]))
+        worth = worth - _left_out(corners, ends)
+        best = int(worth.argmax())
+        seen = ~borders[best]
+        if seen.all() or seen.any() and (weak, border) == CLEAR:
+            return Quad((corners[best] + 0.5) / scale - 0.5, tuple(seen.tolist()), float(worth[best]))
     return None
 
 
@@ -105,11 +104,13 @@ def _lines(slopes: np.ndarray, about: float, weak: float) -> np.ndarray:
         away = right[near] * np.cos(angle) + down[near] * np.sin(angle)
         row += np.bincount(((away + reach) / 2).astype(int), votes[near], reach)
     counts = cv2.GaussianBlur(counts, (0, 0), sigmaX=2, sigmaY=1)
-    found = []
+    found, taken = [], np.zeros(len(angles), int)
     for _ in range(PEAKS):
         i, j = np.unravel_index(counts.argmax(), counts.shape)
         found.append((angles[i], 2 * j - reach + 1))
         counts[max(0, i - 4) : i + 5, max(0, j - 6) : j + 7] = -1
+        taken[max(0, i - 1) : i + 2] += 1
+        counts[taken >= ALIKE_PEAKS] = -1
     return np.array(found, float)
 
 
@@ -118,8 +119,8 @@ def _quads(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The likeliest quadrilaterals of these lines, (N, 2), and of the picture's borders.
 
-    Returns their corners (TRIED, 4, 2) in px of the copy, which of their sides are borders (TRIED, 4), and what their
-    sides are worth on average (TRIED,); fewer where there are not so many.
+    Returns their corners (N, 4, 2) in px of the copy, which of their sides are borders (N, 4), and what their sides are
+    worth on average (N,). The last one is the picture.
     """
     _, height, width, _ = slopes.shape
     level = np.concatenate([level, [[np.pi / 2, -0.5], [np.pi / 2, height - 0.5]]])
@@ -140,7 +141,9 @@ def _quads(
     fits &= (y[top, left] < y[bottom, left]) & (y[top, right] < y[bottom, right])
     one, other = points[bottom, right] - points[top, left], points[bottom, left] - points[top, right]
     fits &= one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0] > 2 * SMALLEST * height * width
+    fits[-2, -1, -2, -1] = True  # the picture's own borders
     best = np.argsort(-np.where(fits, worth, -1), axis=None)[: min(TRIED, np.count_nonzero(fits))]
+    best = np.append(best, np.ravel_multi_index((-2, -1, -2, -1), worth.shape, mode="wrap"))
     t, b, l, r = np.unravel_index(best, worth.shape)
     corners = np.stack([points[t, l], points[t, r], points[b, r], points[b, l]], 1)
     borders = np.stack([t >= len(level) - 2, r >= len(upright) - 2, b >= len(level) - 2, l >= len(upright) - 2], 1)

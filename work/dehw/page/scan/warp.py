@@ -14,7 +14,7 @@ from dehw.page.scan.trace import Outline
 CELL = 16  # px of the page between the points whose place in the photo is computed
 BAND = 256  # rows made at a time, which keeps the memory low
 RATIOS = (2**0.5, 11 / 8.5)  # of a sheet's sides: A and B sizes, Letter
-NEAR = 0.03  # by which a ratio is one of these; a photo's own is measured within 2 %
+NEAR = 0.045  # by which a ratio is taken for one of these; curl moves corners, and with them what is measured
 FOCAL = (0.65, 2.0)  # least and greatest focal length, by the longer side of the photo
 DEGREE = 7  # of a side's curve once it is laid flat
 

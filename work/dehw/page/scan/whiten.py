@@ -32,14 +32,13 @@ def finish(page: np.ndarray) -> None:
 def whiten(page: np.ndarray) -> None:
     """Make the paper of a page, (H, W, 3) uint8 RGB, white, in place."""
     light = paper_light(page)
-    seen = page[::5, ::5] / np.maximum(_enlarged(light, page.shape, 0, len(page), 5), 1)
-    white, black = _levels(seen.mean(2))
+    middle, noise, black = _levels(page[::5, ::5], _enlarged(light, page.shape, 0, len(page), 5))
     for top in range(0, len(page), BAND):
         rows = page[top : top + BAND]
-        level = _enlarged(light, page.shape, top, top + len(rows))
-        level *= (white - black) / PAPER
-        share = cv2.divide(rows, level, dtype=cv2.CV_32F)
-        rows[:] = cv2.subtract(share, (black / (white - black) * PAPER,) * 4, dtype=cv2.CV_8U)
+        lit = _enlarged(light, page.shape, top, top + len(rows))
+        white = np.clip(lit * middle - noise, lit * WHITE[0], lit * WHITE[1])
+        lit *= black
+        rows[:] = cv2.divide(rows - lit, white - lit, scale=PAPER, dtype=cv2.CV_8U)
 
 
 def paper_light(page: np.ndarray) -> np.ndarray:
@@ -101,15 +100,16 @@ def _enlarged(light: np.ndarray, shape: tuple[int, ...], top: int, bottom: int, 
     return cv2.warpAffine(light, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _levels(share: np.ndarray) -> tuple[float, float]:
-    """Which shares of the paper's light become white and black, of a page's pixels."""
-    paper = share[(share > 0.8) & (share < 1.2)]
-    if not paper.size:
-        return 1.0, 0.0
-    middle = float(np.median(paper))
-    noise = middle - float(np.percentile(paper, 16))
-    white = float(np.clip(middle - NOISE * noise, *WHITE))
-    return white, float(min(BLACK, np.percentile(share, 0.3)))
+def _levels(page: np.ndarray, light: np.ndarray) -> tuple[float, float, float]:
+    """By what shares of their light paper and the blackest print are seen, and what grey levels paper is darker by the
+    noise of the camera, all of which is to become white: of pixels of a page and their light, (h, w, 3).
+    """
+    share, apart = (page / np.maximum(light, 1)).mean(2), (page - light).mean(2)
+    paper = (share > 0.8) & (share < 1.2)
+    if not paper.any():
+        return 1.0, 0.0, 0.0
+    noise = NOISE * float(np.median(apart[paper]) - np.percentile(apart[paper], 16))
+    return float(np.median(share[paper])), noise, float(min(BLACK, np.percentile(share, 0.3)))
 
 
 def sharpen(page: np.ndarray) -> None:
