@@ -20,6 +20,7 @@ SPEAKERS = [
 ]
 SPEAKERS += SERVE.glob("*.py")
 NOT_SHOWN = ("__init__.py",)  # what it raises ends the command
+TRAINING = "is no label"  # of files that visitors do not send
 
 
 def read(name):
@@ -58,7 +59,8 @@ def raised(path):
     """The sentences of a module's own errors."""
     calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     errors = [call for call in calls if getattr(call.func, "id", "") in KINDS and call.args]
-    return list(filter(None, [sentence(call.args[0]) for call in errors]))
+    said = [sentence(call.args[0]) for call in errors]
+    return [each for each in said if each and TRAINING not in each]
 
 
 KINDS = {"PageError", "InputError", "DehwError", "Busy", "Full", "Gone"}
