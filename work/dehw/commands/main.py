@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from dehw import __version__, errors
-from dehw.commands import bench, data, doctor, erase, evaluate, models, serve, submit, synth, train, weights
+from dehw.commands import bench, data, doctor, erase, evaluate, models, serve, submit, synth, train, watch, weights
 from dehw.commands.erase.progress import json_alone, tell_json
 
 
@@ -73,4 +73,5 @@ def parser() -> argparse.ArgumentParser:
     bench.add_arguments(commands.add_parser("bench", help="measure how fast a pipeline erases pages"))
     doctor.add_arguments(commands.add_parser("doctor", help="say what erasing needs here, and what is missing"))
     serve.add_arguments(commands.add_parser("serve", help="serve a page in the browser that erases handwriting"))
+    watch.add_arguments(commands.add_parser("watch", help="erase what comes into a folder, again and again"))
     return whole

@@ -18,12 +18,17 @@ REMEDY = "`dehw erase` has no such limit, and `dehw serve --help` tells how to r
 
 @dataclass(frozen=True)
 class Limits:
-    """megabytes: of a file. megapixels: of a page. pages: open at once. queue: runs that wait, of all visitors."""
+    """megabytes: of a file. megapixels: of a page. pages: open at once. queue: visitors that wait for their turn.
+
+    visitor_megabytes, all_megabytes: of files on disk, a visitor's and all visitors', results included.
+    """
 
     megabytes: int = 100
     megapixels: int = 40
     pages: int = 50
-    queue: int = 8
+    queue: int = 20
+    visitor_megabytes: int = 2_000
+    all_megabytes: int = 10_000
 
     def check(self, path: Path, already: int) -> None:
         """Whether a document may be opened beside so many pages. Raises InputError, and PageError for damage."""
@@ -32,12 +37,16 @@ class Limits:
         with documents.open_document(path) as document:
             if already + document.count > self.pages:
                 beside = f" and {already} are open already" if already else ""
-                have = f"{path.name} has {document.count} pages{beside}; {self.pages} may be open at once here."
-                raise InputError(f"{have} Take fewer at a time. {REMEDY}")
+                raise InputError(
+                    f"{path.name} has {document.count} pages{beside}; {self.pages} may be open at once here. "
+                    f"Take fewer at a time. {REMEDY}"
+                )
             most = max(_sizes(document)) / 1e6
         if most > self.megapixels:
-            have = f"{path.name} has a page of {most:.0f} megapixels; {self.megapixels} are allowed here."
-            raise InputError(f"{have} Scan it at a lower resolution. {REMEDY}")
+            raise InputError(
+                f"{path.name} has a page of {most:.0f} megapixels; {self.megapixels} are allowed here. "
+                f"Scan it at a lower resolution. {REMEDY}"
+            )
 
 
 def _sizes(document: Document) -> Iterator[int]:
