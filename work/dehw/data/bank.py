@@ -33,7 +33,7 @@ Cut = Callable[[], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Source:
+class Origin:
     """What pieces are cut from. place: below the bank, the folder and the stem of their files; cut gives them."""
 
     place: Path
@@ -47,7 +47,7 @@ class Bank:
     how: whatever else the pieces depend on, as plain data; where it changes, all are cut again.
     """
 
-    def __init__(self, folder: Path, sources: Sequence[Source], how: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, sources: Sequence[Origin], how: Mapping[str, Any]) -> None:
         self.folder, self.index = folder, folder / INDEX
         self.how = json.loads(json.dumps({"version": dehw.__version__, **how}))
         self.sources = {source.place.as_posix(): source for source in sources}
@@ -137,7 +137,7 @@ def handwriting(
     for home, pages in scans.items():
         for page in pages:
             place = homes[home] / page.relative.with_suffix("")
-            sources.append(Source(place, (page.path,), partial(_cut_ink, page.path, ink_scale)))
+            sources.append(Origin(place, (page.path,), partial(_cut_ink, page.path, ink_scale)))
     counts = Counter(source.place for source in sources)
     doubles = [
         f"{source.files[0]}: another page is {source.place} too" for source in sources if counts[source.place] > 1
@@ -147,9 +147,9 @@ def handwriting(
     return Bank(folder, sources, {"line_height": line_height, "ink_scale": ink_scale if scans else None})
 
 
-def page_source(pair: Pair, homes: Mapping[Path, Path], cut: Cut) -> Source:
+def page_source(pair: Pair, homes: Mapping[Path, Path], cut: Cut) -> Origin:
     """A pair as source; homes: the folder below the bank of each dataset, see pairs.mask_homes."""
-    return Source(homes[_dataset(pair)] / pair.stem, tuple(pair.files), cut)
+    return Origin(homes[_dataset(pair)] / pair.stem, tuple(pair.files), cut)
 
 
 def page_homes(pairs: Sequence[Pair], *further: Path) -> dict[Path, Path]:
