@@ -26,6 +26,7 @@ from dehw.data.synth.mix import MIX, load_mix  # noqa: E402
 from dehw.data.synth.pages import made_up  # noqa: E402
 from dehw.data.synth.sources import find_sources  # noqa: E402
 from dehw.eraser import Eraser  # noqa: E402
+from dehw.files.images import opened  # noqa: E402
 from dehw.page import masks  # noqa: E402
 from dehw.page.layout import dark_pixels, print_height  # noqa: E402
 
@@ -36,8 +37,8 @@ HARD_PIXELS = 60  # of print taken or ink missed in a window, at the least
 
 def read(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB, or (H, W) where the file is grey."""
-    page = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    return page if page.ndim == 2 else cv2.cvtColor(page, cv2.COLOR_BGR2RGB)
+    with opened(path) as image:
+        return np.array(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
 
 def pairs(folder: Path, split: str) -> list[tuple[str, np.ndarray]]:

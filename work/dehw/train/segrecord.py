@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 import paddle
 
+from dehw.engine import weights
 from dehw.errors import ConfigError, DehwError, InputError, WeightsError
 from dehw.files.atomic import atomic_path, write_json
 from dehw.train import ranks
@@ -106,10 +107,10 @@ def _step(checkpoint: Path) -> int:
 def _check(checkpoint: Path, model: paddle.nn.Layer) -> None:
     """Raise WeightsError if a checkpoint is cut short, ConfigError if it is another network's."""
     try:
-        state = paddle.load(str(checkpoint / "model.pdparams"))
-        paddle.load(str(checkpoint / "model.pdopt"))
-    except Exception as error:  # a cut file fails in the file system, in pickle or in Paddle
-        raise WeightsError(f"checkpoint {checkpoint} does not load: {error}.") from error
+        state = weights.read(checkpoint / "model.pdparams")
+        weights.read(checkpoint / "model.pdopt")
+    except WeightsError as error:
+        raise WeightsError(f"checkpoint {checkpoint} does not load: {error}") from error
     if shapes(state) != shapes(model.state_dict()):
         raise ConfigError(
             f"checkpoint {checkpoint} holds another network than the configuration describes; restore the "
