@@ -51,9 +51,8 @@ def load(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file may raise nearly anything
-        raise WeightsError(
-            f"{path}: damaged, or more than weights ({type(error).__name__}); take another checkpoint."
-        ) from error
+        cause = type(error).__name__  # the message itself would have one turn the check off
+        raise WeightsError(f"{path}: damaged, or more than weights ({cause}); take another checkpoint.") from error
     if not _is_finite(state):
         raise WeightsError(f"{path}: holds numbers that are not finite; take the checkpoint of an earlier step.")
     return state

@@ -30,7 +30,9 @@ def settle(model: dict[str, Any]) -> None:
     Where the block has `pretrained_sha256`, that must be the SHA-256 of the .pdparams file. Raises ConfigError,
     WeightsError.
     """
-    backbone = model.get("backbone") or {}
+    backbone = model.get("backbone")
+    if not isinstance(backbone, dict):
+        return  # PaddleSeg says what is wrong with it
     source, checksum = backbone.get("pretrained"), backbone.pop(CHECKSUM, None)
     if not source:
         return
