@@ -1,19 +1,44 @@
 """Configurations: the strict reader of YAML files, and the schema of pipelines."""
 
 from dehw.config.pipeline import PIPELINES, SIDES, Erase, Mask, NetworkConfig, Pipeline, Segment, load_pipeline
-from dehw.config.reader import CONFIGS, STRICT, Fraction, find_config, load, nearest, read, validate
+from dehw.config.reader import (
+    CONFIGS,
+    STRICT,
+    Batch,
+    BelowOne,
+    Count,
+    Fraction,
+    Rate,
+    Seed,
+    Share,
+    Side,
+    Workers,
+    find_config,
+    load,
+    nearest,
+    read,
+    validate,
+)
 
 __all__ = [
     "CONFIGS",
     "PIPELINES",
     "SIDES",
     "STRICT",
+    "Batch",
+    "BelowOne",
+    "Count",
     "Erase",
     "Fraction",
     "Mask",
     "NetworkConfig",
     "Pipeline",
+    "Rate",
+    "Seed",
     "Segment",
+    "Share",
+    "Side",
+    "Workers",
     "find_config",
     "load",
     "load_pipeline",

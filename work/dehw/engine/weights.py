@@ -67,10 +67,7 @@ def completed(network: NetworkConfig, path: str | Path) -> NetworkConfig:
     facts = manifest(Path(path).parent).get(Path(path).name, {})
     if facts.get("type") != network.type:
         return network
-    try:
-        return replace(network, args={**facts.get("args", {}), **network.args})
-    except ValueError as error:  # pydantic's
-        raise WeightsError(f"{Path(path).parent / MANIFEST}: the args of {Path(path).name}: {error}") from error
+    return replace(network, args={**facts.get("args", {}), **network.args})
 
 
 def load(layer: nn.Layer, path: str | Path, check_manifest: bool = True) -> None:

@@ -36,6 +36,6 @@ def segformer_b2(embedding_dim: int = 768) -> SegFormer:
 
 
 def _width(embedding_dim: int) -> int:
-    if not 1 <= embedding_dim <= WIDEST:
-        raise ValueError(f"embedding_dim must lie in 1..{WIDEST}, got {embedding_dim}")
+    if not isinstance(embedding_dim, int) or not 1 <= embedding_dim <= WIDEST:
+        raise ValueError(f"embedding_dim must lie in 1..{WIDEST}, got {embedding_dim!r}")
     return embedding_dim

@@ -171,8 +171,8 @@ def build(
     builder = SegBuilder(config)
     try:
         parts = builder.model, builder.optimizer, builder.loss, builder.train_dataset, builder.val_dataset
-    except RuntimeError as error:
-        raise ConfigError(f"the configuration cannot be built: {error}") from error
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:  # as PaddleSeg meets the values
+        raise ConfigError(f"the configuration cannot be built ({type(error).__name__}): {error}") from error
     if not isinstance(parts[-2], DehwCrops) or not isinstance(parts[-1], DehwPages):
         raise ConfigError("train_dataset must be of type DehwCrops, and val_dataset of type DehwPages.")
     expected = models.build(network)
