@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dehw.errors import InputError
+from dehw.files import images
 
 if TYPE_CHECKING:
     from dehw.files.documents import Document, ImageFile
@@ -42,7 +43,7 @@ class Limits:
 
 
 def _sizes(document: Document) -> Iterator[int]:
-    """The pixels of each page as they would be decoded; 0 where that cannot be told, which reading will explain."""
+    """The `area` of each page as it would be decoded; 0 where that cannot be told, which reading will explain."""
     from dehw.files.documents import PdfFile
 
     for index in range(document.count):
@@ -55,10 +56,10 @@ def _sizes(document: Document) -> Iterator[int]:
 def _image_size(document: ImageFile, index: int) -> int:
     if document.kind == "TIFF":
         document.image.seek(document.frames[index])
-    return math.prod(document.image.size)
+    return images.area(*document.image.size)
 
 
 def _pdf_size(document: PdfFile, index: int) -> int:
     """A PDF's page as it is drawn, or its largest picture, where that has more pixels."""
     look = document.look(index)
-    return max(math.prod(look.size), *(math.prod(picture.size) for picture in look.layers.pictures), 0)
+    return max(images.area(*look.size), *(math.prod(picture.size) for picture in look.layers.pictures), 0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dehw.files.images import WINDOW, area
 from dehw.files.sheet import DPI, INCH
 
 if TYPE_CHECKING:
@@ -140,9 +141,9 @@ def pixels(page: Layers, at: Frame) -> tuple[tuple[int, int], bool]:
         across = down = max(across, down)
     else:
         size = round(width * across), round(height * down)
-        if math.prod(size) <= MAX_PIXELS:
+        if area(*size) <= MAX_PIXELS:
             return size, True
-    scale = min(across, math.sqrt(MAX_PIXELS / (width * height)))
+    scale = min(across, math.sqrt(MAX_PIXELS / (width * height)), MAX_PIXELS / WINDOW / max(width, height))
     return (math.ceil(width * scale - 1e-6), math.ceil(height * scale - 1e-6)), False
 
 
