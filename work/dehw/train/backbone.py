@@ -39,7 +39,7 @@ def settle(model: dict[str, Any]) -> None:
     if not isinstance(source, str):
         raise ConfigError(f"model.backbone.pretrained must be a file or an address, got {source!r}.")
     path = fetched(source) if "://" in source else Path(source)
-    if checksum is not None and path.is_file() and sha256(path) != checksum:
+    if checksum is not None and path.is_file() and sha256(path) != str(checksum).lower():
         raise WeightsError(
             f"{path}: its SHA-256 is not the one of model.backbone.{CHECKSUM}; delete the file to have it "
             "downloaded again, or correct the configuration."

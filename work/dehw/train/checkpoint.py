@@ -88,7 +88,7 @@ def load(
 
     Raises WeightsError, and changes nothing, if the file is damaged, is another network's, or lacks a part.
     """
-    state = _read(path)
+    state = read(path)
     for name, part in (("scheduler", scheduler), ("scaler", scaler), ("discriminator", discriminator)):
         if part is not None and state.get(name) is None:  # files of before there were discriminators lack the key
             raise WeightsError(f"{path} was written without a {name}; resume with the config it was trained with.")
@@ -114,7 +114,7 @@ def newest(folder: str | Path) -> Path | None:
     found = [path for path in Path(folder).glob(f"*{SUFFIX}") if not path.name.startswith(".")]  # half written
     for path in sorted(found, key=_age, reverse=True):
         try:
-            _read(path)
+            read(path)
         except WeightsError as error:
             _log.warning("passing over a broken checkpoint: %s", error)
         else:
@@ -127,7 +127,8 @@ def _age(path: Path) -> tuple[int, float]:
     return (int(numbers[-1]) if numbers else -1), path.stat().st_mtime
 
 
-def _read(path: str | Path) -> dict[str, Any]:
+def read(path: str | Path) -> dict[str, Any]:
+    """All that a checkpoint holds, its parts by name. Raises WeightsError."""
     state = weights.read(path)
     missing = set(PARTS) - set(state)
     if missing:

@@ -27,12 +27,16 @@ class SegRecord:
     def __init__(self, folder: Path):
         self.folder = folder
         self.best_model = folder / "best_model" / "model.pdparams"
-        known = {}
-        if (folder / "training.json").is_file():
-            known = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-        self.scores: dict[int, float] = {int(step): score for step, score in known.get("scores", {}).items()}
-        self.best: float = known.get("best", -1.0)
-        self.seconds: float = known.get("seconds", 0.0)
+        path, known = folder / "training.json", {}
+        try:
+            if path.is_file():
+                known = json.loads(path.read_text(encoding="utf-8"))
+            self.scores = {int(step): float(score) for step, score in known.get("scores", {}).items()}
+            self.best, self.seconds = float(known.get("best", -1.0)), float(known.get("seconds", 0.0))
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(
+                f"{path} is damaged ({error!r}); remove it to have the checkpoints scored again."
+            ) from error
 
     def add(self, iteration: int, score: float, model: paddle.nn.Layer) -> None:
         """Note a checkpoint's score, and keep the model if none before was better; rank 0 writes them."""
