@@ -1,7 +1,9 @@
-"""Pages drawn to a known print height, and what disturbs their measuring."""
+"""Pages drawn to a known print height, what disturbs their measuring, and a stand-in for what reads them."""
 
 import cv2
 import numpy as np
+
+from dehw.page.layout import Reader
 
 PAPER, INK = 235, 40  # grey levels
 
@@ -49,3 +51,22 @@ def shade(page):
     height, width = page.shape[:2]
     light = np.add.outer(np.linspace(0.3, 0, height), np.linspace(0.3, 0, width)) + 0.4
     return (page * light[..., None]).astype(np.uint8)
+
+
+def joined(tiles):
+    """Finds lines as a detector does: characters 24 px apart hang together, and the edge of a line is left out."""
+    found = []
+    for tile in tiles:
+        ink = (tile.mean(0) < 0.5).astype(np.uint8)
+        lines = cv2.morphologyEx(ink, cv2.MORPH_CLOSE, np.ones((25, 25), np.uint8), borderValue=0)
+        found.append(cv2.erode(lines, np.ones((11, 11), np.uint8)))
+    return np.array(found, np.float32)[:, None]
+
+
+def by_their_feet(pieces):
+    """Letters that stand upright are darker below: small and tall ones share the line of their feet."""
+    upper, lower = (half.mean((1, 2, 3)) for half in np.split(pieces, 2, axis=2))
+    return np.stack([lower < upper, upper < lower], axis=1).astype(np.float32)
+
+
+READER = Reader(joined, by_their_feet)

@@ -40,6 +40,6 @@ def constant(value):
     return lambda tiles, mask: np.full_like(tiles, value)
 
 
-def eraser_with(*generators, segmenter=everywhere, pipeline=None, device="gpu:0", **settings):
+def eraser_with(*generators, segmenter=everywhere, pipeline=None, device="gpu:0", reader=None, **settings):
     pairs = [generator if isinstance(generator, tuple) else (generator, 1.0) for generator in generators]
-    return Eraser(pipeline or tiny(**settings), segmenter, pairs, device)
+    return Eraser(pipeline or tiny(**settings), segmenter, pairs, device, reader=reader)

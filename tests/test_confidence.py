@@ -1,42 +1,55 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn import print_page
+from drawn import READER, print_page
 from erasers import constant, eraser_with, tiny
 from files import files, page, report, run, save_tiff
 
 from dehw.errors import ExitCode
 from dehw.files.images import write_image
 from dehw.page import confidence, layout
-from dehw.page.confidence import Confidence, covered, doubts, measure
+from dehw.page.confidence import Confidence, doubts, erased, measure
+from dehw.page.layout import Reader
 
-NO_PRINT = np.zeros((0, 4), np.float32)
+WHITE = np.full((10, 10, 3), 255, np.uint8)
 
 
 def test_sure_and_possible_are_counted():
     prob = np.zeros((10, 10), np.float32)
     prob[0, :4], prob[1, :8] = (0.31, 0.5, 0.69, 0.29), 0.9
-    figures = measure(prob, prob > 0.5, NO_PRINT)
-    assert (figures.possible, figures.sure, figures.print) == (0.11, pytest.approx(8 / 11, abs=1e-4), 0)
+    figures = measure(WHITE, prob, prob > 0.5, layout.UNREAD)
+    assert (figures.possible, figures.sure, figures.lines) == (0.11, pytest.approx(8 / 11, abs=1e-4), 0)
 
 
 def test_a_page_without_handwriting_is_sure():
-    assert measure(np.zeros((5, 5), np.float32), np.zeros((5, 5), bool), NO_PRINT) == Confidence(0, 1, 0)
+    assert measure(WHITE, WHITE[..., 0] * np.float32(0), WHITE[..., 0] < 9, layout.UNREAD) == Confidence(0, 1, 0)
 
 
-def test_print_in_the_mask_is_counted_from_a_word_on():
-    letters = layout.measure(print_page()).letters
-    prob = np.zeros((1400, 1000), np.float32)
+@pytest.mark.parametrize("turns", [0, 1, 3])
+@pytest.mark.parametrize(("height", "size"), [(30, (1400, 1000)), (60, (2800, 2000))])
+def test_lines_in_the_mask_count_by_their_length(turns, height, size):
+    page = np.ascontiguousarray(np.rot90(print_page(height, size=size), turns))
+    found = layout.measure(page, READER)
+    ink = page[..., 0] < 100
+    upright = np.rot90(ink, -turns)  # the same pixels
+    assert erased(page, ink & False, found.lines) == 0
+    assert erased(page, ink, found.lines) == 1
+    part = upright.copy()
+    part[size[0] // 2 :] = False
+    assert erased(page, np.ascontiguousarray(np.rot90(part, turns)), found.lines) == pytest.approx(0.5, abs=0.05)
+    part = upright.copy()
+    part[:, size[1] * 2 // 5 :] = False  # two fifths of each line
+    assert erased(page, np.ascontiguousarray(np.rot90(part, turns)), found.lines) == 0
 
-    def taken(characters):
-        mask = np.zeros(prob.shape, bool)
-        for left, top, width, height in letters[:characters].astype(int):
-            mask[top : top + height + 2, left : left + width + 2] = True
-        return measure(prob, mask, letters).print
 
-    assert taken(confidence.WORD - 1) == 0
-    assert taken(50) == pytest.approx(50 / len(letters), rel=0.1)
+def test_a_few_lines_say_nothing():
+    page = print_page()
+    found, ink = layout.measure(page, READER), page[..., 0] < 100
+    for count, share in ((confidence.ENOUGH - 1, 0), (confidence.ENOUGH, 1)):
+        few = replace(found, lines=found.lines[:count])
+        assert measure(page, ink.astype(np.float32), ink, few).lines == share
 
 
 @pytest.mark.parametrize(
@@ -47,8 +60,10 @@ def test_print_in_the_mask_is_counted_from_a_word_on():
         (0.0, Confidence(0.0005, 0.0, 0.0), []),  # specks of a clean page
         (0.3, Confidence(0.3, 0.9, 0.0), ["30% of the page"]),
         (0.05, Confidence(0.05, 0.35, 0.0), ["only 35%"]),
-        (0.05, Confidence(0.05, 0.9, 0.22), ["22% of the printed characters"]),
-        (0.4, Confidence(0.2, 0.3, 0.5), ["40% of the page", "only 30%", "50% of the printed"]),
+        (0.05, Confidence(0.05, 0.9, 0.73), []),
+        (0.05, Confidence(0.05, 0.9, 0.97), ["97% of the lines of text"]),
+        (0.05, Confidence(0.05, 0.9, 0.0, guessed=True), ["the scale is a guess"]),
+        (0.4, Confidence(0.2, 0.3, 0.95), ["40% of the page", "only 30%", "95% of the lines"]),
         (1.0, None, []),
     ],
 )
@@ -81,7 +96,8 @@ def test_warnings_stand_in_the_report_and_on_stderr(eraser, capsys):
     save_tiff("in.tif", page(ink=False), blotted)
     assert run("in.tif", "--report", "report.json") == ExitCode.OK
     clean, doubtful = report()["pages"]
-    assert clean["warnings"] == [] and clean["confidence"] == {"possible": 0.0, "sure": 1.0, "print": 0.0}
+    assert clean["warnings"] == []
+    assert clean["confidence"] == {"possible": 0.0, "sure": 1.0, "lines": 0.0, "guessed": False}
     assert doubtful["confidence"]["sure"] == 0.0 and doubtful["share"] == pytest.approx(40 / 60, abs=1e-4)
     assert [warning[:8] for warning in doubtful["warnings"]] == ["67% of t", "only 0% "]
     written = capsys.readouterr().err
@@ -109,19 +125,11 @@ def test_warnings_are_messages_of_json_progress(eraser, capsys):
     ] == "a.clean.png"
 
 
-@pytest.mark.parametrize("turns", [0, 1])
-def test_what_a_mask_takes_is_counted(turns):
-    page = np.ascontiguousarray(np.rot90(print_page(), turns))
-    letters = layout.measure(page).letters
-    mask = np.zeros(page.shape[:2], bool)
-    assert covered(letters, mask) == 0
-    axis = turns  # half of the page along the lines
-    half = [slice(None), slice(None)]
-    half[1 - axis] = slice(0, page.shape[1 - axis] // 2)
-    mask[tuple(half)] = True
-    assert covered(letters, mask) == pytest.approx(len(letters) / 2, rel=0.1)
-    mask[:] = True
-    assert covered(letters, mask) == len(letters)
-    thin = np.zeros_like(mask)
-    thin[::3] = True  # a third of each box
-    assert covered(letters, thin) == 0
+def test_a_page_without_lines_says_so():
+    """Without handwriting too: it may have been missed at the wrong scale."""
+    pipeline = tiny(line_height=20.0)
+    blank = np.full((60, 80, 3), 230, np.uint8)
+    none = Reader(lambda tiles: tiles[:, :1] * 0)
+    erased = eraser_with(constant(1.0), segmenter=half_sure, pipeline=pipeline, reader=none)(blank)
+    assert erased.warnings == ["no text lines were found, so the scale is a guess; look at this page"]
+    assert eraser_with(constant(1.0), segmenter=half_sure, pipeline=pipeline)(blank).warnings == []

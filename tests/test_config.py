@@ -207,17 +207,17 @@ def test_shipped_pipelines_are_read_by_name():
     assert full.erase.tile - 2 * full.erase.margin == 300
     assert full.erase.views == full.segment.views == ["identity", "hflip"]
     assert full.erase.cmp and lite.erase.cmp
-    assert lite.print_height and full.print_height is None
+    assert lite.line_height and full.line_height is None
     assert all(pipeline.train.startswith("sh train.sh") for pipeline in (lite, full))
 
 
 def test_a_pipeline_is_read_from_any_file_and_overridden(file):
     path = file("erase: {networks: [{type: erasenet, weights: w.pdparams}]}", "own.yml")
-    pipeline = config.load_pipeline(path, ["erase.networks.0.args.width=0.5", "print_height=20"])
+    pipeline = config.load_pipeline(path, ["erase.networks.0.args.width=0.5", "line_height=20"])
     assert pipeline.name == "own"
     assert pipeline.segment is None
     assert pipeline.erase.networks == [config.NetworkConfig("erasenet", "w.pdparams", {"width": 0.5})]
-    assert pipeline.print_height == 20.0
+    assert pipeline.line_height == 20.0
     assert pipeline.mask == config.Mask()
 
 
@@ -260,14 +260,14 @@ def test_an_unknown_pipeline_is_told_the_known_ones():
         ("erase.networks.0.weights=a/b.pdparams", "bare file name"),
         ("mask.threshold=1.5", "mask.threshold"),
         ("mask.dilate=-1", "mask.dilate"),
-        ("print_height=0", "print_height"),
+        ("line_height=0", "line_height"),
         ("segment.batch=0", "segment.batch"),
         ("segment.scales=[]", "'segment.scales' must hold 1 or more values, got []"),
         ("segment.scales=[1, 0]", "'segment.scales.1' must be above 0, got 0"),
         ("segment.skip=1", "'segment.skip' must be below 1, got 1"),
         ("mask.low=0.9", "mask.low must lie in 0..threshold, got 0.9"),
         ("erase.paper=0", "printed needs paper"),
-        ("print_height=null", "printed needs print_height"),
+        ("line_height=null", "printed needs line_height"),
     ],
 )
 def test_values_that_cannot_work_are_refused(opt, word):

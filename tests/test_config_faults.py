@@ -21,12 +21,12 @@ LAUGHS = "[" + ", ".join(f"&{name} [{', '.join([before] * 10)}]" for name, befor
 ODD = {
     "a date out of the year": "erase: 2001-12-14t21:59:43.10-99:99",
     "a date": "erase: 2001-12-14",
-    "a tagged date": "print_height: !!timestamp 2001-12-14\n" + ERASE,
+    "a tagged date": "line_height: !!timestamp 2001-12-14\n" + ERASE,
     "a number that is none": SEGMENT % "window: !!int abc",
     "a float that is none": "!!float abc",
     "an empty number": SEGMENT % "window: !!int ''",
     "5,000 digits": SEGMENT % f"window: {'9' * 5000}",
-    "5,000 digits behind the point": f"print_height: 0.{'9' * 5000}\n" + ERASE,
+    "5,000 digits behind the point": f"line_height: 0.{'9' * 5000}\n" + ERASE,
     "a number to base 60": SEGMENT % f"window: {':'.join(['59'] * 100_000)}",
     "an infinite window": SEGMENT % "window: .inf",
     "an infinite stride": SEGMENT % "stride: -.inf",
@@ -57,6 +57,7 @@ ODD = {
     "a character beyond all": 'name: "\\UFFFFFFFF"\n' + ERASE,
     "a zero byte": 'name: "a\\0b"\n' + ERASE,
     "a name elsewhere": "name: ../../elsewhere\n" + ERASE,
+    "a direction elsewhere": "direction: /dev/zero\n" + ERASE,
     "weights elsewhere": ERASE.replace("lite_erasenet.pdparams", "'..'"),
     "a version of 5,000 digits": f"%YAML 1.{'9' * 5000}\n---\n" + ERASE,
     "two documents": f"{ERASE}---\n{ERASE}",
@@ -104,7 +105,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path, content):
         (SEGMENT % f"window: {'9' * 5000}", ["segment.window: a number of 5000 characters"]),
         (ERASE.replace("]}", "], tile: 1000000}"), ["'erase.tile' must be at most 4096, got 1000000"]),
         ("name: !!set {a}\n" + ERASE, ["name: a value of the type tag:yaml.org,2002:set", "plain values"]),
-        ("print_height: 2001-12-14\n" + ERASE, ["'print_height' must be a number, got '2001-12-14' (str)"]),
+        ("line_height: 2001-12-14\n" + ERASE, ["'line_height' must be a number, got '2001-12-14' (str)"]),
         ("name: a/b\n" + ERASE, ["name must be one of a folder, got 'a/b'"]),
     ],
 )
@@ -125,7 +126,7 @@ def test_aliases_that_are_no_bomb_are_read():
 
 
 @pytest.mark.parametrize("opt", ["a." * 5000 + "b=1", f"erase.tile={'9' * 5000}", f"erase.networks.{'9' * 5000}.type=1",
-                                 "erase=" + "[" * 5000, "print_height=!!float abc"])  # fmt: skip
+                                 "erase=" + "[" * 5000, "line_height=!!float abc"])  # fmt: skip
 def test_an_odd_override_is_refused(opt):
     with pytest.raises(ConfigError):
         load_pipeline("lite", [opt])

@@ -10,7 +10,7 @@ from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, CropStream, 
 from dehw.data.pairs import Pair, find_pairs
 from dehw.errors import InputError
 from dehw.files.images import write_image, write_mask
-from dehw.page.layout import Layout
+from dehw.page.layout import USUAL, Reader
 from dehw.page.masks import soft_mask
 
 PLAIN = CropSettings(size=32, hflip=0, rotate=0, crops_per_page=4, buffer=3)
@@ -64,7 +64,7 @@ def test_a_crop_depends_on_seed_lane_and_number_alone(pairs):
 
 def test_a_page_is_decoded_once_for_several_crops(pairs, monkeypatch):
     decoded = []
-    monkeypatch.setattr(crops, "decode", lambda pair, height: decoded.append(pair.stem) or decode(pair, height))
+    monkeypatch.setattr(crops, "decode", lambda pair: decoded.append(pair.stem) or decode(pair))
     stream = CropStream(pairs, PLAIN, seed=0)
     used = Counter(int(stream[n].gt[0, 0, 2]) for n in range(200))
     assert len(decoded) <= 200 / 4 + 3
@@ -109,10 +109,12 @@ def test_a_page_below_the_crop_is_mirrored(tmp_path):
     assert crop.mask.shape == (32, 32)
 
 
-def test_pages_are_brought_to_the_print_height(pairs, monkeypatch):
-    monkeypatch.setattr(Layout, "factor", lambda self, target: 0.5 if target == 8 else 1.0)
+def test_pages_are_brought_to_the_line_height(pairs):
+    reader = Reader(lambda tiles: np.zeros((1, 1, *tiles.shape[2:]), np.float32))  # no lines: the page's size tells
+    usual = USUAL * 70
+    assert crops.scaled(pairs[0], None, reader) == crops.scaled(pairs[0], usual / 2, None) == pairs[0]
     assert decode(pairs[0]).image.shape == (60, 70, 3)
-    scaled = decode(pairs[0], print_height=8)
+    scaled = decode(crops.scaled(pairs[0], usual / 2, reader))
     assert scaled.image.shape == scaled.gt.shape == (30, 35, 3)
     assert abs(int(scaled.gt[10, 20, 0]) - 20.5) <= 1  # still the same place of the page
 

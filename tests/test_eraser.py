@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import print_page
+from drawn import READER, print_page
 from erasers import MARGIN, TILE, constant, dark, eraser_with, everywhere, identity, inverted, tiny
 
 from dehw import eraser as eraser_module
@@ -17,7 +17,7 @@ from dehw.engine.pick import Engine
 from dehw.eraser import Eraser
 from dehw.errors import InputError
 from dehw.page import layout
-from dehw.page.layout import Layout
+from dehw.page.layout import Layout, Reader
 
 WORK = Path(__file__).resolve().parents[1] / "work"
 SIZES = [(1, 1), (1, 7), (5, 3), (38, 38), (39, 37), (64, 64), (65, 130), (200, 90)]
@@ -378,7 +378,7 @@ def test_without_a_segmenter_the_whole_page_is_erased():
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.3, 1.7])
-def test_networks_see_the_page_at_its_print_height(monkeypatch, factor):
+def test_networks_see_the_page_at_its_line_height(monkeypatch, factor):
     monkeypatch.setattr(Layout, "factor", lambda self, target: factor if target == 20 else 1.0)
     page = np.full((101, 143, 3), 230, np.uint8)
     page[40:60, 30:100] = 40
@@ -388,7 +388,7 @@ def test_networks_see_the_page_at_its_print_height(monkeypatch, factor):
         sizes.append(tiles.shape)
         return dark(tiles)
 
-    settings = {"segmenter": segmenter, "pipeline": tiny(print_height=20.0)}
+    settings = {"segmenter": segmenter, "pipeline": tiny(line_height=20.0)}
     eraser = eraser_with(recorder, **settings)
     prepared = eraser.prepare(page)
     assert prepared.scaled.shape == (round(101 * factor), round(143 * factor), 3)
@@ -403,23 +403,34 @@ def test_networks_see_the_page_at_its_print_height(monkeypatch, factor):
     np.testing.assert_array_equal(erased.page, np.where(mask[..., None], 255, page))
 
 
-def test_at_print_height_the_mask_s_rim_shows_no_ink(monkeypatch):
+def test_at_line_height_the_mask_s_rim_shows_no_ink(monkeypatch):
     """Pixels brought back to full size mix with neighbours: those must be the generators', not the ink's."""
     monkeypatch.setattr(Layout, "factor", lambda self, target: 0.4)
     page = np.full((120, 120, 3), 255, np.uint8)
     page[50:70, 50:70] = 0
     mask = np.zeros((120, 120), bool)
     mask[53:67, 53:67] = True  # the rim of the ink is missed
-    out = erased_by(eraser_with(constant(1.0), pipeline=tiny(print_height=20.0)), page, mask)
+    out = erased_by(eraser_with(constant(1.0), pipeline=tiny(line_height=20.0)), page, mask)
     assert (out[mask] == 255).all()
     np.testing.assert_array_equal(out[~mask], page[~mask])
 
 
-def test_a_page_is_measured_once(monkeypatch):
-    measure, calls = layout.measure, []
-    monkeypatch.setattr(layout, "measure", lambda page: calls.append(page.shape) or measure(page))
-    eraser_with(identity, pipeline=tiny(print_height=20.0))(random_page(60, 60))
-    assert calls == [(60, 60, 3)]
+def test_a_page_is_read_once():
+    shapes = []
+    reader = Reader(lambda tiles: shapes.append(tiles.shape) or tiles[:, :1] * 0)
+    eraser_with(identity, pipeline=tiny(line_height=20.0), reader=reader)(random_page(60, 60))
+    assert shapes == [(1, 3, layout.SIDE, layout.SIDE)]
+
+
+@pytest.mark.parametrize(("factor", "width"), [(0.25, 20), (0.5, 10), (1.0, 5), (2.0, 2)])
+def test_masks_are_dilated_at_the_scale_of_the_networks(monkeypatch, factor, width):
+    """A stroke in a photo of many pixels keeps no outline."""
+    monkeypatch.setattr(Layout, "factor", lambda self, target: factor)
+    eraser = eraser_with(identity, pipeline=tiny(line_height=20.0, dilate=5))
+    prepared = eraser.prepare(np.full((80, 120, 3), 255, np.uint8))
+    prob = np.zeros((80, 120), np.float32)
+    prob[:, 60] = 1
+    assert (eraser.mask(prob, prepared).sum(1) == width).all()
 
 
 def test_sensitivity_moves_the_threshold_of_a_page():
@@ -474,18 +485,19 @@ def test_spare_takes_print_out_of_the_mask_and_sensitivity_moves_it():
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_a_turned_page_is_laid_flat_for_the_networks_and_turned_back(turns):
-    """The networks see lines that lie flat; page, mask and each step by itself come back as the page was given."""
-    page = print_page(size=(700, 500))
+def test_a_turned_page_is_brought_upright_for_the_networks_and_turned_back(turns):
+    """The networks see lines that stand upright; page, mask and each step by itself come back as the page was given."""
+    page = print_page(size=(700, 500), letters=True)
     page[600:620, 100:400] = (0, 0, 200)
-    lines_lie_flat = []
+    upright = []
 
     def blue(tiles):
-        rows, columns = (tiles.mean(axes).std() for axes in ((0, 1, 3), (0, 1, 2)))
-        lines_lie_flat.append(rows > 1.2 * columns)  # from line to line, ink and paper take turns
+        rows, columns = (np.argwhere(tiles[0, 2] - tiles[0, 0] > 0.3).mean(0) / tiles.shape[2:]).tolist()
+        upright.append(rows > 0.6 and columns < 0.5)  # where the page has its blue
         return (tiles[:, 2:] - tiles[:, :1] > 0.3).astype(np.float32)
 
-    settings = {"segmenter": blue, "pipeline": tiny(window=768, stride=768, print_height=30.0)}
+    pipeline = tiny(window=768, stride=768, line_height=layout.measure(page, READER).height)
+    settings = {"segmenter": blue, "pipeline": pipeline, "reader": READER}
     eraser = eraser_with(constant(1.0), **settings)
     flat, turned = eraser(page), np.ascontiguousarray(np.rot90(page, turns))
     assert flat.mask.sum() == 20 * 300
@@ -493,16 +505,17 @@ def test_a_turned_page_is_laid_flat_for_the_networks_and_turned_back(turns):
     np.testing.assert_array_equal(erased.mask, np.rot90(flat.mask, turns))
     np.testing.assert_array_equal(erased.page, np.rot90(flat.page, turns))
     prepared = eraser.prepare(turned)
-    assert prepared.turns == turns % 2
+    assert prepared.turns == -turns % 4
     np.testing.assert_array_equal(eraser.mask(eraser.segment(prepared), prepared), erased.mask)
     np.testing.assert_array_equal(eraser.erase(prepared, erased.mask), erased.page)
-    assert all(lines_lie_flat)
+    assert all(upright)
 
 
-def test_pages_are_turned_for_pipelines_with_a_print_height_alone():
-    page = np.ascontiguousarray(np.rot90(print_page()))
-    assert eraser_with(identity).prepare(page).turns == 0
-    assert eraser_with(identity, pipeline=tiny(print_height=30.0)).prepare(page).turns == 1
+def test_pages_are_turned_for_pipelines_with_a_line_height_alone():
+    page = np.ascontiguousarray(np.rot90(print_page(letters=True)))
+    assert eraser_with(identity, reader=READER).prepare(page).turns == 0
+    assert eraser_with(identity, pipeline=tiny(line_height=30.0)).prepare(page).turns == 0  # nobody reads it
+    assert eraser_with(identity, pipeline=tiny(line_height=30.0), reader=READER).prepare(page).turns == 3
 
 
 @pytest.mark.parametrize(
@@ -580,7 +593,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from dehw import models
-from dehw.page.layout import Layout
+from dehw.page.layout import Layout, Reader
 from dehw.config import load_pipeline
 from dehw.engine.paddle import PaddleNetwork
 from dehw.eraser import Eraser

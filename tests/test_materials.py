@@ -104,9 +104,9 @@ def test_folders_of_ink_keep_their_places(tmp_path):
     assert abs(height - 12) <= 4 and abs(width - 80) <= 4
 
 
-def test_pages_are_brought_to_the_print_height_first(data, tmp_path, monkeypatch):
+def test_pages_are_brought_to_the_line_height_first(data, tmp_path, monkeypatch):
     monkeypatch.setattr("dehw.page.layout.Layout.factor", lambda self, target: 0.5 if target == 16 else 1.0)
-    assert run(data, "-o", tmp_path / "bank", "--print-height", "16") == 0
+    assert run(data, "-o", tmp_path / "bank", "--line-height", "16") == 0
     height, width = read_image(find_pieces(tmp_path / "bank")[0]).shape[:2]
     assert abs(height - 10) <= 2 and abs(width - 15) <= 2  # half of a word, and the two words still apart
 

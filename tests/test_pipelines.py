@@ -86,13 +86,13 @@ def test_seed000_is_the_first_seeds_way():
     assert segment.average == "probability"
     assert [(network.type, network.args) for network in erase.networks] == [("mtrnet", {"whiten": True})]
     assert (erase.tile, erase.margin, erase.views, erase.cmp) == (512, 0, ["identity"], True)
-    assert (pipeline.mask.threshold, pipeline.mask.dilate, pipeline.print_height) == (0.5, 3, None)
+    assert (pipeline.mask.threshold, pipeline.mask.dilate, pipeline.line_height) == (0.5, 3, None)
 
 
 def test_seed001_is_the_second_seeds_way():
     pipeline = load_pipeline("seed001")
     erase = pipeline.erase
-    assert pipeline.segment is None and pipeline.print_height is None
+    assert pipeline.segment is None and pipeline.line_height is None
     kinds = [(network.type, network.args, network.weight) for network in erase.networks]
     assert kinds == [("erasenet", {}, 1.0), ("erasenet", {"refinement": "nonlocal"}, 1.0)]
     assert (erase.tile, erase.tile - 2 * erase.margin, erase.views, erase.cmp) == (

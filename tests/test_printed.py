@@ -8,7 +8,7 @@ import pytest
 
 from dehw.page import layout, paper, printed
 
-SIDE, HEIGHT, REACH = 240, 20, 61
+SIDE, HEIGHT, REACH = 240, 32, 61
 PAPER, PRINT = 235, (30, 30, 30)
 RED, BLUE = (200, 40, 50), (30, 50, 160)
 LEVEL = ((20, 120), (220, 120))

@@ -8,7 +8,7 @@ from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import Eraser
 from dehw.page import layout, qr
 
-HEIGHT = 20
+HEIGHT = 32  # px of its lines
 TEXT = "https://example.org/page/17"
 NETWORK = NetworkConfig(type="erasenet", weights="tiny.pdparams")
 
@@ -62,7 +62,7 @@ def test_an_eraser_keeps_codes_though_its_network_sees_ink_everywhere():
 
     def eraser(asked: bool) -> Eraser:
         segment = Segment(NETWORK, window=256, stride=256, codes=asked)
-        pipeline = Pipeline(segment=segment, mask=Mask(dilate=5), erase=Erase([NETWORK], tile=256), print_height=HEIGHT)
+        pipeline = Pipeline(segment=segment, mask=Mask(dilate=5), erase=Erase([NETWORK], tile=256), line_height=HEIGHT)
         white = (lambda tiles, mask: np.ones_like(tiles), 1.0)
         return Eraser(pipeline, lambda tiles: np.ones_like(tiles[:, :1]), [white])
 
@@ -72,6 +72,6 @@ def test_an_eraser_keeps_codes_though_its_network_sees_ink_everywhere():
     assert (gone[inside] == 255).all() and (kept[:280] == 255).all()
 
 
-def test_a_pipeline_that_keeps_codes_says_how_high_print_is():
-    with pytest.raises(ValueError, match="codes: false needs print_height"):
+def test_a_pipeline_that_keeps_codes_says_how_high_lines_are():
+    with pytest.raises(ValueError, match="codes: false needs line_height"):
         Pipeline(segment=Segment(NETWORK, codes=False), erase=Erase([NETWORK]))

@@ -298,7 +298,7 @@ def test_the_segmenter_s_configuration_takes_recipes_as_overrides():
 
 def test_the_sheet_has_a_row_for_every_step(pairs, bank, tmp_path, capsys):
     sheet = tmp_path / "sheet.png"
-    arguments = ["recipes", str(tmp_path / "set"), "-o", str(sheet), "--size", str(SIZE), "--print-height", "16"]
+    arguments = ["recipes", str(tmp_path / "set"), "-o", str(sheet), "--size", str(SIZE), "--line-height", "26"]
     assert main.main([*arguments, "--materials", str(bank)]) == 0
     rows = len(STEPS) + 2  # and one for crops drawn again, and one for all of them
     row, column = SIZE + 40 + 12, SIZE + 12

@@ -135,6 +135,7 @@ def test_a_damaged_export_is_told_with_its_file(saved, tmp_path, monkeypatch, na
     monkeypatch.setenv("DEHW_CACHE", str(tmp_path))
     file = export.cached(network, path, (TILE, TILE))
     file.write_bytes(file.read_bytes()[:1000])
+    monkeypatch.setattr(export, "cached", lambda *about: file)  # which would make it again
     with pytest.raises(DeviceError, match=f"delete {file}, or use another --engine"):
         pick.build(network, path, "cpu", name, TILE)
 
@@ -308,11 +309,12 @@ def test_the_files_that_ship_are_those_of_the_manifest():
 def test_the_onnx_files_that_ship_give_what_paddle_gives(monkeypatch, name):
     monkeypatch.setattr(openvino, "cpu_precision", lambda: "f32")
     for network, path, side in shipped():
-        inputs = page_tiles(side)
-        expected = pick.build(network, path)(*inputs[: 1 if "seg" in network.type else 2])
+        finder = network.type == "ppocr_tiny_lines"  # whose square of 1,280 px its excitations sum over
+        inputs = [each[: 1 if finder else 6] for each in page_tiles(side)]
+        expected = pick.build(network, path)(*inputs[: 2 if network.type == "erasenet" else 1])
         answer = pick.build(network, path, "cpu", name, side)(*inputs)
         assert expected.std() > 0.05
-        np.testing.assert_allclose(answer, expected, rtol=0, atol=2e-4)
+        np.testing.assert_allclose(answer, expected, rtol=0, atol=2e-3 if finder else 2e-4)
 
 
 def test_the_onnx_files_that_ship_can_be_made_again(tmp_path):

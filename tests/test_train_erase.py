@@ -338,8 +338,8 @@ def test_going_on_by_another_configuration_is_refused(train, tmp_path, monkeypat
     ]:
         with pytest.raises(ConfigError, match=told):
             train(opt)
-    (tmp_path / "tiny.yml").write_text(PIPELINE + "print_height: 20\n")
-    with pytest.raises(ConfigError, match="print_height was None and is 20"):
+    (tmp_path / "tiny.yml").write_text(PIPELINE + "line_height: 20\n")
+    with pytest.raises(ConfigError, match="line_height was None and is 20"):
         train()
     (tmp_path / "tiny.yml").write_text(PIPELINE.replace("gan.pdparams", "gan.pdparams, args: {channels: 4}"))
     with pytest.raises(WeightsError, match="does not belong"):

@@ -51,10 +51,10 @@ def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
     if erase.paper:
         unsettled = replace(erase, paper=0, printed=False)
         changed["nor nearly paper made paper"] = replace(pipeline, erase=unsettled)
-    if pipeline.print_height:
-        # what is put back, and where QR codes are, is measured by print heights
+    if pipeline.line_height:
+        # what is put back, and where QR codes are, is measured by line heights
         plain = {"segment": replace(segment, codes=True), "erase": replace(erase, printed=False)}
-        changed["pages at their own size"] = replace(pipeline, print_height=None, **plain)
+        changed["pages at their own size"] = replace(pipeline, line_height=None, **plain)
     if len(erase.networks) > 1:
         changed["first generator alone"] = replace(pipeline, erase=replace(erase, networks=erase.networks[:1]))
     return changed

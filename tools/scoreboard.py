@@ -1,6 +1,7 @@
 """How well a pipeline does on every set of pages at hand: one table.
 
-    python -m tools.scoreboard DATA [--cases DIR] [--made DIR] [--pipeline lite] [--weights DIR] [--json FILE]
+    python -m tools.scoreboard DATA [--cases DIR] [--made DIR] [--pipeline lite] [--weights DIR] [--opts KEY=VALUE ...]
+        [--sets NAME ...] [--json FILE]
 
 DATA holds any of these; what is not there is left out, and named:
     pages/, labels/pages/     real pages and labels drawn by eye: 255 = handwriting, 0 = print and paper, 128 = unknown,
@@ -31,6 +32,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from dehw.config import load_pipeline
 from dehw.data.pairs import match
 from dehw.eraser import Eraser
 from dehw.files.images import read_image, read_mask
@@ -201,12 +203,16 @@ def main() -> None:
     parser.add_argument("--made", type=Path, metavar="DIR", help="made-up pages of seeds never trained on")
     parser.add_argument("--pipeline", default="lite")
     parser.add_argument("--weights", type=Path, metavar="DIR")
+    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY=VALUE", help="overrides, such as line_height=24")
+    parser.add_argument("--sets", nargs="*", metavar="NAME", help="the sets to judge, by how their rows begin")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of each page there")
     args = parser.parse_args()
-    eraser = Eraser.load(args.pipeline, weights=args.weights)
+    eraser = Eraser.load(load_pipeline(args.pipeline, args.opts), weights=args.weights)
     print(f"{eraser.pipeline.name}, {eraser.engine}", file=sys.stderr)
     rows = []
     for name, judged in find_sets(args).items():
+        if args.sets and not name.startswith(tuple(args.sets)):
+            continue
         if judged:
             rows.append(row(eraser, name, judged))
         else:

@@ -20,7 +20,7 @@ from dehw.engine.weights import find
 from dehw.errors import InputError
 from dehw.page import confidence, layout, masks, paper, printed, qr, tiling
 from dehw.page.confidence import Confidence
-from dehw.page.layout import Layout
+from dehw.page.layout import Layout, Reader
 from dehw.page.masks import BALANCED, Box
 from dehw.page.views import VIEWS, average, fuse
 
@@ -44,7 +44,7 @@ class Prepared:
     """A page ready for the networks, and the way back.
 
     page: (H, W, 3) uint8 RGB as it was given. layout: what was measured of it. turns: quarter turns to the left that
-    lay its lines flat. scaled: (h, w, 3) uint8, the page after these turns at the networks' print height.
+    bring its lines upright. scaled: (h, w, 3) uint8, the page after these turns at the networks' line height.
     """
 
     page: np.ndarray
@@ -105,7 +105,8 @@ class Eraser:
     the probability of handwriting (N, 1, S, S) in [0, 1]; None takes the whole page for handwriting.
     generators: pairs (network, weight); a network is called with tiles and their mask (N, 1, S, S) float32,
     1 = handwriting, and gives the tiles erased, (N, 3, S, S). device: where they run; a CPU gets N = 1.
-    engine: what runs them and why, in words.
+    engine: what runs them and why, in words. reader: what finds the lines of pages, for pipelines that bring them to a
+    height; None takes pages as they are.
     """
 
     def __init__(
@@ -115,12 +116,14 @@ class Eraser:
         generators: Sequence[tuple[Network, float]],
         device: str = "cpu",
         engine: str = "paddle",
+        reader: Reader | None = None,
     ):
         self.pipeline = pipeline
         self.segmenter = segmenter
         self.generators = list(generators)
         self.device = device
         self.engine = engine
+        self.reader = reader
 
     @classmethod
     def load(
@@ -149,7 +152,7 @@ class Eraser:
         built, taken = build_all(list(zip([*segment, *erase], paths, sides)), pick.engine(engine, device))
         segmenter = built.pop(0) if segment else None
         generators = [(net, config.weight) for net, config in zip(built, erase)]
-        return cls(pipeline, segmenter, generators, taken.device, str(taken))
+        return cls(pipeline, segmenter, generators, taken.device, str(taken), pick.reader(pipeline, folder, taken))
 
     def __call__(
         self,
@@ -178,7 +181,7 @@ class Eraser:
         prob = self.segment(prepared, progress)
         progress("mask", 0, 1)
         mask = self.mask(prob, prepared, sensitivity) & allowed
-        sure = confidence.measure(prob, mask, prepared.layout.letters) if self.pipeline.segment else None
+        sure = confidence.measure(page, prob, mask, prepared.layout) if self.pipeline.segment else None
         del prob  # 4 bytes a pixel
         clean = self.erase(prepared, mask, progress)
         if not self.pipeline.erase.cmp:
@@ -200,17 +203,16 @@ class Eraser:
         return replace(erased, page=pictures.like(picture, np.asarray(erased.page), erased.mask))
 
     def prepare(self, page: np.ndarray) -> Prepared:
-        """Measure a page, (H, W, 3) uint8 RGB, and bring it to the networks' print height, its lines flat.
+        """Read a page, (H, W, 3) uint8 RGB, and bring it to the networks' line height, its lines upright.
 
-        Lines that run up or down cost half of the print: networks have seen few. Pages upside down stay so: they come
-        out nearly as well. Pipelines without print height take pages as they are.
+        Lines that run up or down cost half of the print: networks have seen few. Pipelines without line height take
+        pages as they are.
         """
-        found, height = layout.measure(page), self.pipeline.print_height
-        turns = int(found.sideways) if height is not None else 0
-        factor = found.factor(height)
-        upright = turn(page, turns)
+        height = self.pipeline.line_height
+        found = layout.UNREAD if height is None or self.reader is None else layout.measure(page, self.reader)
+        upright, factor = turn(page, found.turns), found.factor(height)
         size = tuple(max(1, round(side * factor)) for side in upright.shape[1::-1])
-        return Prepared(page, found, turns, _resize(upright, size))
+        return Prepared(page, found, found.turns, _resize(upright, size))
 
     def segment(self, prepared: Prepared, progress: OnProgress = _untold) -> np.ndarray:
         """Probability of handwriting at each pixel of `prepared.scaled`.
@@ -227,8 +229,8 @@ class Eraser:
         prob = self._look(settings, scaled, 0, None, progress)
         for number in range(1, len(settings.scales)):
             _renew(prob, self._look(settings, scaled, number, prob, progress), settings.skip)
-        if not settings.codes and self.pipeline.print_height is not None:
-            prob[qr.find(scaled, prepared.dark, self.pipeline.print_height)] = 0
+        if not settings.codes and self.pipeline.line_height is not None:
+            prob[qr.find(scaled, prepared.dark, self.pipeline.line_height)] = 0
         return prob
 
     def _look(
@@ -264,6 +266,8 @@ class Eraser:
     def mask(self, prob: np.ndarray, prepared: Prepared, sensitivity: float = BALANCED) -> np.ndarray:
         """Handwriting, (H, W) bool at the page's size: where prob reaches the threshold, dilated, print spared.
 
+        It is dilated as far as `dilate` goes at the networks' scale.
+
         prob: (h, w) float32 in [0, 1] of the upright page at any size, from segment(). sensitivity moves the
         thresholds, all alike, see masks.sensitive_threshold.
         """
@@ -277,7 +281,7 @@ class Eraser:
             mask = masks.threshold(prob, high)
         else:
             mask = masks.hysteresis(prob, one * masks.sensitive_threshold(settings.low, sensitivity), high)
-        mask = masks.dilate(mask, settings.dilate)
+        mask = masks.dilate(mask, round(settings.dilate * len(upright) / len(prepared.scaled)))
         if dark is not None:
             printed.spare(mask, dark, prob, one * masks.sensitive_threshold(settings.spare, sensitivity))
         return turn(mask, -prepared.turns)
@@ -329,9 +333,9 @@ class Eraser:
         if settings.paper:
             cells = paper.tone(page, mask, settings.paper)
             paper.settle(generated, mask, cells)
-            if settings.printed and self.pipeline.print_height is not None:
+            if settings.printed and self.pipeline.line_height is not None:
                 printed.restore_letters(page, generated, mask, cells)
-                printed.restore_rules(page, generated, mask, prepared.dark, self.pipeline.print_height)
+                printed.restore_rules(page, generated, mask, prepared.dark, self.pipeline.line_height)
         return generated
 
     def generator_tiles(self, height: int, width: int) -> list[tiling.Tile]:

@@ -4,7 +4,7 @@
     python work/pretrain/labels.py settle FOLDER TARGET
     python work/pretrain/labels.py judge PAGES [--weights FOLDER]
 
-`propose` writes sheets: the page at one print height, red where the present networks see handwriting, with a grid that
+`propose` writes sheets: the page at one line height, red where the present networks see handwriting, with a grid that
 tells places. Whoever looks at them writes FOLDER/NAME.json, boxes [x0, y0, x1, y1] in the grid's pixels, each list
 optional: {"ink": [...], "print": [...], "ignore": [...]}, what is handwriting, what is print, and what cannot be told.
 `settle` makes of each page that has one a .npy as `pages.py` reads it; what no box speaks of, and the networks doubt,
@@ -29,9 +29,9 @@ from dehw.eraser import Eraser, turn  # noqa: E402
 from dehw.files.find import find_pages  # noqa: E402
 from dehw.files.images import read_image, write_image  # noqa: E402
 from dehw.page import layout, masks, printed  # noqa: E402
-from pretrain.corpus import LITE_HEIGHT, save  # noqa: E402
+from pretrain.corpus import LINE_HEIGHT, save  # noqa: E402
 
-HEIGHTS = (17, 22)  # px; the networks look at print this high, and their mean counts
+HEIGHTS = (27, 35)  # px; the networks look at lines this high, and their mean counts
 SHEET, OVERLAP, GRID = (1000, 1250), 40, 100  # px: height and width of a sheet, what neighbours share, its grid
 NO, YES = 0.2, 0.75  # probabilities: below the first it is no handwriting, above the second it is
 INSIDE = 0.7  # share of a component that lies in a box it belongs to; of others only the part within counts
@@ -39,11 +39,12 @@ FAINT = 12  # grey levels darker than its box that a faint stroke is: not learnt
 
 
 def look(page: np.ndarray, eraser: Eraser) -> tuple[np.ndarray, np.ndarray]:
-    """A page (H, W, 3) uint8 at LITE_HEIGHT, and the probability of handwriting there, float32 in [0, 1]."""
+    """A page (H, W, 3) uint8 at LINE_HEIGHT, and the probability of handwriting there, float32 in [0, 1]."""
     prepared = eraser.prepare(page)
     scaled, probs = turn(prepared.scaled, -prepared.turns), []
     for height in HEIGHTS:
-        at = Eraser(replace(eraser.pipeline, print_height=height), eraser.segmenter, [], eraser.device)
+        pipeline = replace(eraser.pipeline, line_height=height)
+        at = Eraser(pipeline, eraser.segmenter, [], eraser.device, reader=eraser.reader)
         prob = turn(at.segment(at.prepare(page)), -prepared.turns)
         probs.append(cv2.resize(prob, scaled.shape[1::-1], interpolation=cv2.INTER_AREA))
     return scaled, np.mean(probs, axis=0)
@@ -88,8 +89,9 @@ def propose(args: argparse.Namespace) -> None:
 def rules(dark: np.ndarray) -> np.ndarray:
     """Level and upright rules, (H, W) bool: lines that answers stand on, and hand-drawn bars, which look no other."""
     found = np.zeros(dark.shape, bool)
+    least, most = round(printed.LENGTH * LINE_HEIGHT), printed.THICKNESS * LINE_HEIGHT
     for ink, to in ((dark, found), (np.ascontiguousarray(dark.T), found.T)):
-        for place, rule in printed.level_rules(ink, printed.LENGTH * LITE_HEIGHT, printed.THICKNESS * LITE_HEIGHT):
+        for place, rule in printed.level_rules(ink, least, most):
             to[place] |= rule
     return masks.dilate(found, 3) & (dark > 0)  # to their very ends
 
@@ -113,7 +115,7 @@ def covered(boxes: list, shape: tuple[int, int]) -> np.ndarray:
 def label(page: np.ndarray, prob: np.ndarray, boxes: dict[str, list]) -> tuple[np.ndarray, np.ndarray]:
     """Handwriting, and what may be learnt: two (H, W) bool; rules within ink boxes may where the networks are sure.
 
-    page: (H, W, 3) uint8 at LITE_HEIGHT; prob: (H, W) float32 in [0, 1]; boxes: what `propose` asks for, in px.
+    page: (H, W, 3) uint8 at LINE_HEIGHT; prob: (H, W) float32 in [0, 1]; boxes: what `propose` asks for, in px.
     Raises ValueError for a box or a list it cannot take.
     """
     if unknown := set(boxes) - {"ink", "print", "ignore"}:
@@ -155,6 +157,7 @@ def faint(page: np.ndarray, boxes: list) -> np.ndarray:
 
 def settle(args: argparse.Namespace) -> None:
     args.target.mkdir(parents=True, exist_ok=True)
+    reader = Eraser.load(parts=()).reader
     for source in sorted(args.folder.glob("*.json")):
         page = np.load(source.with_suffix(".npy"))
         image, prob = np.ascontiguousarray(page[..., :3]), page[..., 3].astype(np.float32) / 255
@@ -163,8 +166,8 @@ def settle(args: argparse.Namespace) -> None:
         except (ValueError, TypeError) as error:
             sys.exit(f"{source}: {error}; mend it, then run this again")
         labelled = np.dstack([image, image, masks.to_file(ink), masks.to_file(valid)])
-        # the networks are shown lines that lie flat, see Eraser.prepare
-        save(args.target / f"{source.stem}.npy", np.rot90(labelled, int(layout.measure(image).sideways)))
+        # the networks are shown lines that stand upright, see Eraser.prepare
+        save(args.target / f"{source.stem}.npy", np.rot90(labelled, layout.measure(image, reader).turns))
 
 
 def mistakes(page: np.ndarray, mask: np.ndarray) -> np.ndarray:

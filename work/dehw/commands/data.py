@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from dehw.data.pairs import Pair
     from dehw.files.find import InputFile
+    from dehw.page.layout import Reader
 
 
 def materials(args: argparse.Namespace) -> int:
@@ -45,17 +46,21 @@ def ink_sources(args: argparse.Namespace) -> dict["InputFile", Callable[[], "lis
 
     Raises InputError where two pages would write the same files.
     """
-    from dehw.data.crops import decode
+    from dehw.data.crops import decode, scaled
     from dehw.data.materials import PRINT_HEIGHT, REACH, cut_pieces, cut_scan
     from dehw.data.pairs import find_pairs, split
     from dehw.files.find import InputFile, find_pages
     from dehw.files.images import read_image
+    from dehw.page import layout
     from dehw.page.masks import threshold
 
-    reach = REACH if args.print_height is None else max(1, round(REACH * args.print_height / PRINT_HEIGHT))
+    reader = _reader(args.line_height)
+    reach = REACH
+    if args.line_height is not None:
+        reach = max(1, round(REACH * args.line_height / layout.LEADING / PRINT_HEIGHT))
 
     def of_pair(pair: "Pair") -> "list[np.ndarray]":
-        page = decode(pair, args.print_height)
+        page = decode(scaled(pair, args.line_height, reader))
         return cut_pieces(page.image, page.gt, threshold(page.soft_mask(), 0.5), reach)
 
     def of_scan(path: Path) -> "list[np.ndarray]":
@@ -78,20 +83,29 @@ def ink_sources(args: argparse.Namespace) -> dict["InputFile", Callable[[], "lis
 
 def recipes(args: argparse.Namespace) -> int:
     """Write the picture that shows what each step of the training crops' recipes does."""
-    from dehw.data.crops import CropSettings
+    from dehw.data.crops import CropSettings, scaled
     from dehw.data.figures import recipe_sheet
     from dehw.data.pairs import find_pairs
     from dehw.data.recipes import Recipes
     from dehw.files.images import write_image
 
-    steps = Recipes(materials=args.materials, print_size=args.print_height or Recipes.print_size)
-    settings = CropSettings(size=args.size, recipes=steps)
+    settings = CropSettings(size=args.size, recipes=Recipes(materials=args.materials))
     pairs = find_pairs(args.data)
     if args.output.resolve() in {path.resolve() for pair in pairs for path in (pair.image, pair.gt)}:
         raise InputError(f"{args.output} is one of the pages; choose another file with -o.")
-    write_image(args.output, recipe_sheet(pairs, settings, args.seed, args.print_height))
+    reader = _reader(args.line_height)
+    pairs = [scaled(pair, args.line_height, reader) for pair in pairs]
+    write_image(args.output, recipe_sheet(pairs, settings, args.seed, args.line_height))
     print(f"dehw: {args.output}", file=sys.stderr)
     return ExitCode.OK
+
+
+def _reader(line_height: float | None) -> "Reader | None":
+    """What reads pages that are to be brought to a line height; none is needed where they are taken as they are."""
+    from dehw.config import load_pipeline
+    from dehw.engine import pick
+
+    return None if line_height is None else pick.reader(load_pipeline("lite"), None, pick.engine())
 
 
 def add_materials(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +126,7 @@ def add_materials(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="leave out the pages a training validates by",
     )
-    add("--print-height", type=at_least(1), metavar="PX", help="as the pipeline's that is trained; default: null")
+    add("--line-height", type=at_least(1), metavar="PX", help="as the pipeline's that is trained; default: null")
     parser.set_defaults(command=materials)
 
 
@@ -127,6 +141,6 @@ def add_recipes(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", type=Path, default=Path("recipes.png"), metavar="PNG", help="default: %(default)s")
     add("--materials", metavar="DIR", help="what `dehw materials` wrote; without, no handwriting is pasted")
     add("--size", type=at_least(16, int), default=512, metavar="PX", help="side of the crops; default: %(default)s")
-    add("--print-height", type=at_least(1), metavar="PX", help="as the pipeline's that is trained; default: null")
+    add("--line-height", type=at_least(1), metavar="PX", help="as the pipeline's that is trained; default: null")
     add("--seed", type=at_least(0, int), default=0, help="default: %(default)s")
     parser.set_defaults(command=recipes)

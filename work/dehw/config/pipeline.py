@@ -78,8 +78,9 @@ class Segment:
 
 @dataclass(config=STRICT)
 class Mask:
-    """From probability to mask: handwriting where prob >= `threshold`, grown by a `dilate` px square.
+    """From probability to mask: handwriting where prob >= `threshold`.
 
+    dilate: px of the square that it is grown by, at the networks' scale.
     low: a lower threshold, which holds for whatever hangs together with such pixels (hysteresis); None for none.
     spare: letters that the mask reaches into leave it where prob is below this, see printed.spare; 0 for never.
     """
@@ -125,24 +126,32 @@ class Erase:
 
 @dataclass(config=STRICT, kw_only=True)
 class Pipeline:
-    """A page's whole way. Print is brought to `print_height` px; `train` is the command that trains it."""
+    """A page's whole way; `train` is the command that trains it.
+
+    line_height: px that lines of text are brought to; None takes pages as they are. lines: the network that finds them;
+    direction: the ONNX file of the one that tells which way up they stand, None for none.
+    """
 
     name: Text = ""  # the file's stem, unless the file says otherwise
     segment: Segment | None = None
     mask: Mask = field(default_factory=Mask)
     erase: Erase
-    print_height: Annotated[float, Field(gt=0, le=1000)] | None = None
+    line_height: Annotated[float, Field(gt=0, le=1000)] | None = None
+    lines: NetworkConfig | None = None
+    direction: Text | None = None
     train: Text | None = None
 
     def __post_init__(self) -> None:
         _require(_is_bare(self.name), f"name must be one of a folder, got {self.name!r}")
-        _require(not self.erase.printed or self.print_height is not None, "printed needs print_height; set both")
+        bare = self.direction is None or _is_bare(self.direction)
+        _require(bare, f"direction must be a bare file name, got {self.direction!r}")
+        _require(not self.erase.printed or self.line_height is not None, "printed needs line_height; set both")
         asked = self.segment is None or self.segment.codes
-        _require(asked or self.print_height is not None, "codes: false needs print_height; set both")
+        _require(asked or self.line_height is not None, "codes: false needs line_height; set both")
 
     @property
     def networks(self) -> list[NetworkConfig]:
-        """All of them: the segmenter, if there is one, then the generators."""
+        """Those that training makes: the segmenter, if there is one, then the generators."""
         return [*([self.segment.network] if self.segment else []), *self.erase.networks]
 
 

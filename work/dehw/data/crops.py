@@ -27,6 +27,7 @@ from dehw.data.recipes import Kit, Recipes, follow
 from dehw.errors import InputError
 from dehw.files.images import read_image, read_mask
 from dehw.page import layout, masks
+from dehw.page.layout import Reader
 
 ORDER, CROP, RECIPE = 0, 1, 2  # tell the seeds of a stream's kinds of draw apart
 INK = 0.5  # soft mask from which a pixel counts as handwriting where crops without any are drawn again
@@ -77,8 +78,15 @@ class DecodedPair:
         return masks.from_file(self.mask)
 
 
-def decode(pair: Pair, print_height: float | None = None) -> DecodedPair:
-    """Read a pair, at the size that brings its print to `print_height` px, as the Eraser does, or as it is.
+def scaled(pair: Pair, line_height: float | None, reader: Reader | None) -> Pair:
+    """A pair that is decoded with lines of `line_height` px, as the Eraser scales pages. Raises PageError."""
+    if line_height is None or reader is None:
+        return pair
+    return replace(pair, factor=layout.measure(read_image(pair.image), reader).factor(line_height))
+
+
+def decode(pair: Pair) -> DecodedPair:
+    """Read a pair, resized by its factor.
 
     Raises PageError for a file that cannot be read, InputError for a pair of unequal sizes.
     """
@@ -86,16 +94,16 @@ def decode(pair: Pair, print_height: float | None = None) -> DecodedPair:
     mask = masks.to_file(read_mask(pair.mask)) if pair.mask else None
     if image.shape != gt.shape or (mask is not None and mask.shape != image.shape[:2]):
         raise InputError(f"{pair.image}, its gt and its mask differ in size; compute_mask.py lists these.")
-    factor = 1.0 if print_height is None else layout.measure(image).factor(print_height)
-    if factor == 1.0:
+    if pair.factor == 1.0:
         return DecodedPair(image, gt, mask)
-    return DecodedPair(image, gt, mask).mapped(lambda array: _resize(array, factor))
+    return DecodedPair(image, gt, mask).mapped(lambda array: _resize(array, pair.factor))
 
 
 class CropStream:
     """An endless, reproducible sequence of crops: stream[n] for n = 0, 1, ... in about this order.
 
-    Streams of one seed and different lanes are independent of each other.
+    Streams of one seed and different lanes are independent of each other. line_height: of the pages as they are
+    decoded, by which what is added is sized; None takes recipes.print_size.
     """
 
     def __init__(
@@ -104,11 +112,11 @@ class CropStream:
         settings: CropSettings,
         seed: int,
         lane: int = 0,
-        print_height: float | None = None,
+        line_height: float | None = None,
     ):
         self.pairs = list(pairs)
         self.settings = settings
-        self.print_height = print_height
+        self.print_height = line_height / layout.LEADING if line_height else settings.recipes.print_size
         self.lane = lane
         self._seed = (seed, lane)
         self._decoded: dict[int, DecodedPair] = {}  # by place in the endless order of pages
@@ -135,8 +143,7 @@ class CropStream:
         return crop, window.flip
 
     def _changed(self, crop: Crop, rng: np.random.Generator, oldest: int) -> Crop:
-        size = self.print_height or self.settings.recipes.print_size
-        kit = Kit(size, another=lambda rng: self._drawn(rng, oldest)[0], pieces=self._pieces)
+        kit = Kit(self.print_height, another=lambda rng: self._drawn(rng, oldest)[0], pieces=self._pieces)
         return follow(crop, rng, self.settings.recipes, kit)
 
     def _page(self, place: int, oldest: int) -> DecodedPair:
@@ -145,7 +152,7 @@ class CropStream:
         if place not in self._decoded:
             epoch, position = divmod(place, len(self.pairs))
             pair = self.pairs[self._order(epoch)[position]]
-            page = _cleaned(decode(pair, self.print_height), self.settings.clean_gt)
+            page = _cleaned(decode(pair), self.settings.clean_gt)
             self._decoded[place] = _padded(page, self.settings.size)
         return self._decoded[place]
 
@@ -169,10 +176,10 @@ class CropDataset:
         steps: int,
         seed: int,
         lanes: int = 1,
-        print_height: float | None = None,
+        line_height: float | None = None,
     ):
         self.batch, self.steps = batch, steps
-        self.streams = [CropStream(pairs, settings, seed, lane, print_height) for lane in range(lanes)]
+        self.streams = [CropStream(pairs, settings, seed, lane, line_height) for lane in range(lanes)]
 
     def __len__(self) -> int:
         return self.batch * self.steps

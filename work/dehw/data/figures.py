@@ -35,9 +35,10 @@ def threshold_panel(image: np.ndarray, gt: np.ndarray, thresholds: Sequence[floa
     return contact_sheet([_titled(title, _narrowed(panel, width)) for title, panel in panels], 4, width)
 
 
-def recipe_sheet(pairs: Sequence[Pair], settings: CropSettings, seed: int, print_height: float | None) -> np.ndarray:
+def recipe_sheet(pairs: Sequence[Pair], settings: CropSettings, seed: int, line_height: float | None) -> np.ndarray:
     """Show each step of the recipes: a crop before it, and image, ground truth and mask after it.
 
+    line_height: of the pairs as they are decoded, see CropStream.
     settings: of the crops; the probabilities in it are left aside, each step is shown in a row of its own, all
     together in the last. Without materials no handwriting is pasted. Returns (h, w, 3) uint8 RGB.
     """
@@ -47,7 +48,7 @@ def recipe_sheet(pairs: Sequence[Pair], settings: CropSettings, seed: int, print
 
     def stream(**changes: Any) -> CropStream:
         recipes = replace(off.recipes, **changes)
-        return CropStream(pairs, replace(off, recipes=recipes), seed, print_height=print_height)
+        return CropStream(pairs, replace(off, recipes=recipes), seed, line_height=line_height)
 
     plain = stream()
     bare = min(range(PLAIN), key=lambda n: plain[n].mask.mean())

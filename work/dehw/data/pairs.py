@@ -31,12 +31,16 @@ TILE_STEM = re.compile(r"(?P<page>dehw_train_\d+)_\d+_\d+|(?P<picture>bg_image_\
 
 @dataclass(frozen=True)
 class Pair:
-    """A page with handwriting, the same page without, and its handwriting mask if there is one."""
+    """A page with handwriting, the same page without, and its handwriting mask if there is one.
+
+    factor: what they are resized by where they are decoded, see Layout.factor.
+    """
 
     stem: str
     image: Path
     gt: Path
     mask: Path | None = None
+    factor: float = 1.0
 
 
 def find_pairs(roots: str | Path | Sequence[str | Path], masks: str | Path | None = None) -> list[Pair]:

@@ -57,19 +57,23 @@ def _unpack_one(path: Path, target: Path) -> None:
     """Unpack a zip beside `target` and rename it into place."""
     temporary = target.with_name(f".{target.name}.unpacking")
     shutil.rmtree(temporary, ignore_errors=True)  # what a cut run left
+    at = ""
     try:
         with zipfile.ZipFile(path) as archive:
             members = _image_members(path, archive)
             _check_room(path, target, sum(info.file_size for info in members.values()))
             for name, info in members.items():
+                at = f" at {name}"
                 file = temporary / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(info) as source, open(file, "xb") as sink:
                     shutil.copyfileobj(source, sink, 1 << 20)
         temporary.rename(target)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # damage inside makes decompressors raise nearly anything
         raise InputError(
-            f"{path} cannot be unpacked: {error}. Fetch it again, or unpack it by hand to {target}."
+            f"{path} cannot be unpacked{at}: {error}. Fetch it again, or unpack it by hand to {target}."
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

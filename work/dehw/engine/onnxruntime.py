@@ -22,13 +22,13 @@ class OnnxNetwork:
     """A network run by ONNX Runtime, on the best of the execution providers given.
 
     source: gives the ONNX for a size; it is opened for each size of tile when that is first met. Inputs and outputs
-    are float32 (N, C, H, W). On a CPU `at_once` threads may call it side by side.
+    are float32 (N, C, H, W). On a CPU `at_once` threads may call it side by side; with `alone`, one.
     """
 
-    def __init__(self, source: Source, providers: list[str]) -> None:
+    def __init__(self, source: Source, providers: list[str], alone: bool = False) -> None:
         self.source = source
         self.providers = providers
-        self.at_once = parallel.side_by_side() if providers == [CPU] else 1
+        self.at_once = parallel.side_by_side() if providers == [CPU] and not alone else 1
         self.sessions: dict[Size, Any] = {}
         self.opening = Lock()
 

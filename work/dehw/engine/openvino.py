@@ -21,13 +21,14 @@ class OpenVinoNetwork:
 
     source: gives the ONNX for a size. precision: "bf16" or "f32", of the arithmetic; inputs and outputs are
     float32 (N, C, H, W). `at_once` threads may call it side by side: a core for each tile takes a quarter less of
-    the cores' time than all cores for one tile. Tiles of a batch run one after the other.
+    the cores' time than all cores for one tile; with `alone`, one does, whose tile has all cores. Tiles of a batch run
+    one after the other.
     """
 
-    def __init__(self, source: Source, precision: str = "f32") -> None:
+    def __init__(self, source: Source, precision: str = "f32", alone: bool = False) -> None:
         self.core = _core(_openvino())
         self.source = source
-        self.at_once = parallel.side_by_side()
+        self.at_once = 1 if alone else parallel.side_by_side()
         self.settings = {"INFERENCE_PRECISION_HINT": precision, "NUM_STREAMS": self.at_once}
         self.requests: dict[Size, SimpleQueue] = {}
         self.compiling = Lock()
@@ -41,7 +42,7 @@ class OpenVinoNetwork:
             requests: SimpleQueue = SimpleQueue()
             with engine_errors(exported):
                 model = _widened(self.core.read_model(exported))
-                model.reshape({port: [1, *list(port.partial_shape)[1:]] for port in model.inputs})
+                model.reshape({port: [1, list(port.partial_shape)[1], *size] for port in model.inputs})
                 compiled = self.core.compile_model(model, "CPU", self.settings)
                 for _ in range(self.at_once):
                     requests.put(compiled.create_infer_request())

@@ -11,9 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
-from dehw.config import NetworkConfig
-from dehw.engine import DEVICES, ENGINES, export, onnxruntime, openvino, paddle
+from dehw.config import NetworkConfig, Pipeline
+from dehw.engine import DEVICES, ENGINES, export, onnxruntime, openvino, paddle, weights
 from dehw.errors import DeviceError
+from dehw.page import layout
+from dehw.page.layout import Reader
 
 _log = logging.getLogger(__name__)
 
@@ -105,21 +107,57 @@ def build_all(networks: Sequence[tuple[NetworkConfig, Path, int]], engine: Engin
         return build_all(networks, Engine("paddle", "cpu", f"{engine.name} failed"))
 
 
+def reader(pipeline: Pipeline, folder: Path | None, engine: Engine) -> Reader | None:
+    """What reads a pipeline's pages; None where it takes them as they are.
+
+    folder: where its weights are looked for before those that ship. Half turns go unseen where neither OpenVINO nor
+    ONNX Runtime is installed. Raises ConfigError, DeviceError, WeightsError.
+    """
+    if pipeline.line_height is None or pipeline.lines is None:
+        return None
+
+    def find(network: NetworkConfig) -> Path:
+        own = folder is not None and (folder / network.weights).is_file()
+        return weights.find(network, folder if own else None, pipeline)
+
+    lines = build(pipeline.lines, find(pipeline.lines), engine.device, engine.name, layout.SIDE, alone=True)
+    runtime = engine.name if engine.name != "paddle" else _onnx_runtime()
+    if pipeline.direction is None or runtime is None:
+        return Reader(lines)
+    path = find(NetworkConfig("onnx", pipeline.direction))
+    weights.check(path)
+    return Reader(lines, _compiled(lambda size: path, "cpu", runtime, alone=False))
+
+
+def _onnx_runtime() -> str | None:
+    """An engine that runs ONNX files without Paddle, if any is installed."""
+    installed = {"openvino": openvino.installed(), "onnxruntime": onnxruntime.installed()}
+    return next((name for name, there in installed.items() if there), None)
+
+
 def build(
-    network: NetworkConfig, path: str | Path, device: str = "cpu", engine: str = "paddle", side: int = 512
+    network: NetworkConfig,
+    path: str | Path,
+    device: str = "cpu",
+    engine: str = "paddle",
+    side: int = 512,
+    alone: bool = False,
 ) -> Network:
     """A network ready to run tiles of `side` x `side` pixels, with the weights at `path`.
 
-    Tiles of other sizes take the engines that compile a moment when they first come. Raises ConfigError,
-    DeviceError, WeightsError.
+    Tiles of other sizes take the engines that compile a moment when they first come. alone: tiles come one at a time,
+    so that all cores share each. Raises ConfigError, DeviceError, WeightsError.
     """
     if engine == "paddle":
         return paddle.PaddleNetwork(paddle.load(network, path), device)
-    source = partial(export.onnx_file, network, path)
-    built: openvino.OpenVinoNetwork | onnxruntime.OnnxNetwork
-    if engine == "openvino":
-        built = openvino.OpenVinoNetwork(source, openvino.cpu_precision())
-    else:
-        built = onnxruntime.OnnxNetwork(source, onnxruntime.providers(device))
+    built = _compiled(partial(export.onnx_file, network, path), device, engine, alone)
     built.prepare((side, side))
     return built
+
+
+def _compiled(
+    source: export.Source, device: str, engine: str, alone: bool
+) -> openvino.OpenVinoNetwork | onnxruntime.OnnxNetwork:
+    if engine == "openvino":
+        return openvino.OpenVinoNetwork(source, openvino.cpu_precision(), alone)
+    return onnxruntime.OnnxNetwork(source, onnxruntime.providers(device), alone)

@@ -94,8 +94,9 @@ class TiffWriter(DocumentWriter):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self.file = TiffImagePlugin.AppendingTiffWriter(self.temporary, new=True)
-        self.stack.callback(self._close)
+        with images.writing(self.path):
+            self.file = TiffImagePlugin.AppendingTiffWriter(self.temporary, new=True)
+            self.stack.callback(self._close)
         return self
 
     def _add(self, sheet: Sheet) -> tuple[str, ...]:
@@ -113,7 +114,8 @@ class TiffWriter(DocumentWriter):
 
     def _close(self) -> None:
         if not self.file.f.closed:
-            self.file.close()
+            with self.file.f:  # closed even where its last words cannot be written
+                self.file.close()
 
 
 def new_document(path: str | Path, kind: str, source: Document | None) -> DocumentWriter:

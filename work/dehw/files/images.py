@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
-from dehw.errors import PageError
+from dehw.errors import DehwError, PageError
 from dehw.files.atomic import atomic_path
 from dehw.page import masks
 
@@ -248,7 +248,7 @@ def reading(name: str | Path) -> Iterator[None]:
     """Whatever goes wrong inside becomes a PageError that names the file, or its page, as unreadable."""
     try:
         yield
-    except (MemoryError, PageError):
+    except (MemoryError, DehwError):
         raise
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
@@ -261,11 +261,14 @@ def reading(name: str | Path) -> Iterator[None]:
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """What goes wrong inside becomes a PageError that names the file as unwritable."""
+    """Whatever goes wrong inside becomes a PageError that names the file as unwritable."""
     try:
         yield
-    except (OSError, ValueError) as error:
-        raise PageError(f"{path} cannot be written: {error}. Choose another place for it.") from error
+    except (MemoryError, DehwError):
+        raise
+    except Exception as error:  # encoders cut short raise nearly anything too
+        cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise PageError(f"{path} cannot be written: {cause}. Choose another place for it.") from error
 
 
 @contextmanager

@@ -124,8 +124,8 @@ class DocumentWriter(ABC):
 
     def take_permissions(self, source: Path) -> None:
         """Where the file replaces its source, keep the source's permissions."""
-        if self._is_over(source):
-            with images.writing(self.path):
+        with images.writing(self.path):
+            if self._is_over(source):
                 shutil.copymode(source, self.temporary)
 
     def _is_over(self, source: Path) -> bool:

@@ -13,8 +13,8 @@ BAND = paper.BAND  # px; rows, or columns, done at a time, which keeps the memor
 OVERLAP = 128  # px that bands share; what is taller than this may come back in pieces
 DEEP = 3  # px; deep is what is left of the mask when a square of this side has shrunk it: it was grown before
 # Rules
-LENGTH = 2  # print heights at the least; strokes of characters are shorter
-THICKNESS = 0.2  # print heights at the most
+LENGTH = 1.25  # line heights at the least; strokes of characters are shorter
+THICKNESS = 0.125  # line heights at the most
 RULE_HIDDEN = 0.6  # share of a rule that may lie deep in the mask; a line drawn by pen lies there as a whole
 HUE = 25  # grey levels by which a channel of coloured ink that crosses a rule stands out, more than of the rule
 # Letters
@@ -50,9 +50,9 @@ def restore_rules(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, dar
 
     Where ink of another colour crosses a rule, it takes its own colour; where black ink does, no difference is seen.
     page, generated: (H, W, 3) uint8; mask: (H, W) bool, True = handwriting; dark: of the page, (H, W) uint8 from
-    layout.dark_pixels; height: of its print, px.
+    layout.dark_pixels; height: of its lines, px.
     """
-    least, most = LENGTH * round(height), THICKNESS * height
+    least, most = round(LENGTH * height), THICKNESS * height
     upright = page, generated, mask, dark
     for arrays in (upright, [each.swapaxes(0, 1) for each in upright]):
         for rows in _bands(len(arrays[0])):

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-GAP = 0.3  # print heights; modules of a code are nearer to each other than this
-SIDE = 1.8  # print heights at the least
+GAP = 0.19  # line heights; modules of a code are nearer to each other than this
+SIDE = 1.125  # line heights at the least
 FULL = 0.7  # share of its box that a code fills, once its gaps are closed; one that is turned fills less
 SQUARE = 1.25  # how much longer than the other a side of the box may be
 EDGE = 4  # px about a code that count as the code, for masks are grown
@@ -14,7 +14,7 @@ QUIET = 0.3  # of a code's side, the margin that the detector is shown about it
 def find(page: np.ndarray, dark: np.ndarray, height: float) -> np.ndarray:
     """Where a page has QR codes: (H, W) bool.
 
-    page: (H, W, 3) uint8 RGB; dark: (H, W) uint8, see layout.dark_pixels; height: of its print, px.
+    page: (H, W, 3) uint8 RGB; dark: (H, W) uint8, see layout.dark_pixels; height: of its lines, px.
     Dark squares are what cv2's detector is asked about: on a whole page it found a code at one of six sizes only, and
     takes four times as long.
     """

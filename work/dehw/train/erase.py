@@ -40,7 +40,7 @@ from dehw.engine.paddle import pick_device
 from dehw.errors import ConfigError, InputError
 from dehw.models.discriminators import DISCRIMINATORS
 from dehw.page import masks
-from dehw.train import checkpoint, loop, losses, ranks, steps
+from dehw.train import checkpoint, loop, losses, ranks, scales, steps
 from dehw.train.folders import PREVIEW, pipeline_folder, record_finished, training_data, weights_folder
 from dehw.train.status import StatusLine
 from dehw.train.validate import Validator
@@ -174,7 +174,7 @@ def made_of(config_path: str, opts: Sequence[str], roots: Sequence[Path], output
     if pipeline.segment and config.validate_mask == "pipeline":
         name = pipeline.segment.network.weights
         files[name] = str(weights_folder(output, pipeline) / name)
-    settings |= {"print_height": pipeline.print_height, "mask": asdict(pipeline.mask)}
+    settings |= {"line_height": pipeline.line_height, "mask": asdict(pipeline.mask)}
     return steps.made_of(network, find_pairs(roots), settings, pace, files)
 
 
@@ -203,7 +203,8 @@ class Trainer:
         self.preview = pipeline_folder(output, pipeline) / PREVIEW
         self.status = StatusLine(label or self.network.weights, ranks.is_first())
         prepare_workers(config.workers)
-        self.train_pairs, self.val_pairs = split(find_pairs(roots, masks), config.val_count)
+        pairs, self.val_pairs = split(find_pairs(roots, masks), config.val_count)
+        self.train_pairs = scales.scaled(pairs, pipeline, pipeline_folder(output, pipeline), device, self.status)
         paddle.seed(config.seed)
         self.model = models.build(self.network)
         if config.init:
@@ -297,7 +298,7 @@ class Trainer:
             steps * ranks.count(),
             config.seed,
             lanes=max(1, config.workers) * ranks.count(),
-            print_height=self.pipeline.print_height,
+            line_height=self.pipeline.line_height,
         )
         return paddle.io.DataLoader(
             InferenceMasks(dataset, self.pipeline.mask) if self.is_mtrnet else dataset,
@@ -314,7 +315,7 @@ class Trainer:
         del rest["steps"]
         return {
             "network": {"type": self.network.type, "args": self.network.args},
-            "print_height": self.pipeline.print_height,
+            "line_height": self.pipeline.line_height,
             "stage": rest,
             **({"mask": asdict(self.pipeline.mask)} if self.is_mtrnet else {}),
             **{name: config[name] for name in names},

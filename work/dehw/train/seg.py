@@ -35,7 +35,7 @@ from dehw.engine.paddle import pick_device
 from dehw.errors import ConfigError
 from dehw.files import panels
 from dehw.files.images import write_image
-from dehw.train import backbone, losses, ranks, steps  # noqa: F401  losses registers ours with PaddleSeg
+from dehw.train import backbone, losses, ranks, scales, steps  # noqa: F401  losses registers ours with PaddleSeg
 from dehw.train.folders import PREVIEW, pipeline_folder, record_finished, training_data, weights_folder
 from dehw.train.segconfig import RunSettings, read_config
 from dehw.train.segdata import DehwCrops, DehwPages
@@ -78,6 +78,8 @@ def train(
     # The optimizer finds its state by names, counted from 0.
     with backbone.arrays_alone(), _printing_to(folder / LOG), paddle.utils.unique_name.guard():
         builder = build(config, run, pipeline, roots, masks)
+        for dataset in (builder.train_dataset, builder.val_dataset):
+            dataset.pairs = scales.scaled(dataset.pairs, pipeline, folder.parent, pick_device(device), status)
         if ranks.is_first():
             steps.begin(folder, recipe)
         record = _train(builder, run, folder, resume, status)
@@ -106,7 +108,7 @@ def made_of(config_path: str, opts: Sequence[str], roots: Sequence[Path], output
     """What the training of a segmenter is made of, see steps.made_of. Raises ConfigError, InputError."""
     _, run = read_config(config_path, opts)
     pipeline = load_pipeline(run.pipeline)
-    settings = asdict(run) | {"print_height": pipeline.print_height}
+    settings = asdict(run) | {"line_height": pipeline.line_height}
     for name in ("train_dataset", "val_dataset"):
         settings[name].pop("dataset_root", None)
     del settings["pipeline"]
@@ -159,12 +161,12 @@ def _validate(builder: SegBuilder, run: RunSettings, record: SegRecord, log: Los
 def build(
     config: Config, run: RunSettings, pipeline: Pipeline, roots: Sequence[Path], masks: str | None = None
 ) -> SegBuilder:
-    """Build what the configuration describes, on the datasets `roots` and at the pipeline's print height."""
+    """Build what the configuration describes, on the datasets `roots`, whose pages are taken as they are."""
     network = segmenter(run, pipeline)
     for name in ("train_dataset", "val_dataset"):
-        shared = {"masks": masks, "val_count": run.val_count, "print_height": pipeline.print_height}
+        shared = {"masks": masks, "val_count": run.val_count}
         config.dic[name] = {**config.dic[name], "dataset_root": list(map(str, roots)), **shared}
-    config.dic["train_dataset"]["seed"] = run.seed
+    config.dic["train_dataset"] |= {"seed": run.seed, "line_height": pipeline.line_height}
     with ranks.first_goes_ahead():
         backbone.settle(config.dic["model"])
     paddle.seed(run.seed)
@@ -255,7 +257,7 @@ def evaluate(
 
 def _picture(pages: DehwPages, number: int, found: np.ndarray) -> np.ndarray:
     """A validation page, what was found on it, (H, W) 0 or 1 at least as large as the page, and its ground truth."""
-    page = decode(pages.pairs[number], pages.print_height)
+    page = decode(pages.pairs[number])
     mask = found[: page.image.shape[0], : page.image.shape[1]] > 0
     return panels.contact_sheet([panels.side_by_side(page.image, page.gt, mask)], width=PICTURE_WIDTH)
 

@@ -33,9 +33,9 @@ class DehwCrops(_Handwriting):
     """Random crops of the training pages: img (3, S, S) float32 as `transforms` leave it, label (S, S) int64.
 
     dataset_root, masks: what find_pairs takes; val_count pages are kept aside. transforms: PaddleSeg's, at least
-    Normalize. label_threshold: soft mask from which a pixel is handwriting. recipes: keys
-    of data.recipes.Recipes. The other settings are CropSettings'. The crops come in the order of a worker's
-    own stream, whatever the index.
+    Normalize. line_height: of the pages as their pairs' factors bring them, see CropStream. label_threshold: soft mask
+    from which a pixel is handwriting. recipes: keys of data.recipes.Recipes. The other settings are CropSettings'. The
+    crops come in the order of a worker's own stream, whatever the index.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class DehwCrops(_Handwriting):
         transforms: list,
         label_threshold: float = 0.5,
         val_count: int = 81,
-        print_height: float | None = None,
+        line_height: float | None = None,
         seed: int = 2022,
         recipes: dict | None = None,
         masks: str | None = None,
@@ -56,7 +56,7 @@ class DehwCrops(_Handwriting):
             find_pieces(self.settings.recipes.materials)  # what is missing is told here, not by a worker
         self.transforms = Compose(transforms, to_rgb=False)
         self.label_threshold = label_threshold
-        self.print_height = print_height
+        self.line_height = line_height
         self.seed = seed
         self.start(0, 1, len(self.pairs) * self.settings.crops_per_page)
 
@@ -81,7 +81,7 @@ class DehwCrops(_Handwriting):
         worker = paddle.io.get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         lane = paddle.distributed.ParallelEnv().rank * workers + number
-        self._stream = CropStream(self.pairs, self.settings, self.seed, lane, self.print_height)
+        self._stream = CropStream(self.pairs, self.settings, self.seed, lane, self.line_height)
         steps, batch = self._done
         self._next = -(-steps // workers) * batch  # a DataLoader deals batches to its workers in turn
         return self._stream
@@ -101,20 +101,18 @@ class DehwPages(_Handwriting):
         size: int = 512,
         label_threshold: float = 0.5,
         val_count: int = 81,
-        print_height: float | None = None,
         masks: str | None = None,
     ) -> None:
         _, self.pairs = split(find_pairs(dataset_root, masks), val_count)
         self.transforms = Compose(transforms, to_rgb=False)
         self.size = size
         self.label_threshold = label_threshold
-        self.print_height = print_height
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        page = decode(self.pairs[index], self.print_height)
+        page = decode(self.pairs[index])
         height, width = page.image.shape[:2]
         image, mask = pad(page.image, self.size), pad(page.soft_mask(), self.size)
         data = self.transforms(_to_paddleseg(image, mask, self.label_threshold))

@@ -20,6 +20,7 @@ from dehw.errors import WeightsError
 from dehw.files import panels
 from dehw.files.images import read_image, write_image
 from dehw.page import masks, metrics
+from dehw.train import scales
 from dehw.train.status import StatusLine
 
 PICTURE_WIDTH = 1200  # px, of the sheet of samples
@@ -48,7 +49,8 @@ class Validator:
     ) -> None:
         self.mask_from, self.pairs, self.preview, self.status = mask_from, pairs, preview, status
         segmenter = _segmenter(pipeline, weights_folder, device) if mask_from == "pipeline" else None
-        self.eraser = Eraser(pipeline, segmenter, [(PaddleNetwork(model, device), 1.0)], device)
+        generators = [(PaddleNetwork(model, device), 1.0)]
+        self.eraser = Eraser(pipeline, segmenter, generators, device, reader=scales.reader(pipeline, device))
         self._masks: dict[Path, np.ndarray] = {}
 
     def __call__(self, writer: LogWriter, step: int) -> float:

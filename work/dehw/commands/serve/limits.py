@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dehw.errors import InputError
-from dehw.files import images
 
 if TYPE_CHECKING:
     from dehw.files.documents import Document, ImageFile
@@ -54,6 +53,8 @@ def _sizes(document: Document) -> Iterator[int]:
 
 
 def _image_size(document: ImageFile, index: int) -> int:
+    from dehw.files import images
+
     if document.kind == "TIFF":
         document.image.seek(document.frames[index])
     return images.area(*document.image.size)
@@ -61,5 +62,7 @@ def _image_size(document: ImageFile, index: int) -> int:
 
 def _pdf_size(document: PdfFile, index: int) -> int:
     """A PDF's page as it is drawn, or its largest picture, where that has more pixels."""
+    from dehw.files import images
+
     look = document.look(index)
     return max(images.area(*look.size), *(math.prod(picture.size) for picture in look.layers.pictures), 0)

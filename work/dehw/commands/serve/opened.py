@@ -57,7 +57,7 @@ class OpenPage:
             mask, keep = self._drawn_on(eraser.mask(prob, prepared, self.sensitivity))
             clean = eraser.erase(prepared, mask, progress)
             np.copyto(clean, image, where=keep[..., None])  # without `cmp` more than the mask changes
-            self.confidence = confidence.measure(prob, mask, prepared.layout.letters)
+            self.confidence = confidence.measure(image, prob, mask, prepared.layout)
             self._save(image, clean, mask)
         clean, mask = images.read_image(self.folder / "clean.png"), images.read_mask(self.folder / "mask.png") > 0
         return Erased(clean, mask, time.perf_counter() - started, self.confidence)

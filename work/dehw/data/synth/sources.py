@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from dehw.data.materials import Glyph, InkBank
 from dehw.data.pairs import find_pairs
 from dehw.data.synth.printed import fonts as printing
 from dehw.files.find import find_pages
+from dehw.files.images import read_image
+from dehw.page.characters import print_height
 from dehw.page.masks import threshold
 
 FEWEST_PIECES = 6  # of one writer
@@ -70,7 +73,8 @@ def find_ink(folder: Path) -> InkBank:
     writers: list[list[np.ndarray]] = []
     if any(folder.rglob("gts")):
         for pair in find_pairs(folder):
-            page = decode(pair, materials.PRINT_HEIGHT)
+            height = print_height(read_image(pair.image)) or materials.PRINT_HEIGHT
+            page = decode(replace(pair, factor=materials.PRINT_HEIGHT / height))
             writers.append(materials.cut_ink(page.image, page.gt, threshold(page.soft_mask(), 0.5)))
     elif not (hanzi or scribbles):
         found = materials.find_writers(materials.find_pieces(folder))

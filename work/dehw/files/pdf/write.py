@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dehw.files import images
+from dehw.files.atomic import temporary_prefix
 from dehw.files.pdf import encode, layers, mend, notes, repaint
 from dehw.files.pdf.encode import Encoded, Spool
 from dehw.files.sheet import DPI, INCH, DocumentWriter, Kept, Sheet
@@ -33,7 +34,8 @@ class PdfWriter(DocumentWriter):
         import pikepdf
 
         super().__enter__()
-        self.spool = Spool(self.path.parent)
+        with images.writing(self.path):
+            self.spool = Spool(self.path.parent)
         self.stack.callback(self.spool.close)
         self.pdf = mend.opened(self.source.path, self.source.pdf) if self.source else pikepdf.new()
         self.stack.callback(self.pdf.close)
@@ -67,7 +69,10 @@ class PdfWriter(DocumentWriter):
     def finish(self) -> None:
         import pikepdf
 
-        with images.writing(self.path), tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".dehw-") as folder:
+        with (
+            images.writing(self.path),
+            tempfile.TemporaryDirectory(dir=self.path.parent, prefix=temporary_prefix()) as folder,
+        ):
             try:
                 self.pdf.remove_unreferenced_resources()  # pages may share a list of pictures that names the old ones
                 draft = Path(folder, "draft.pdf")

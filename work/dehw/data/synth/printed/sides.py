@@ -17,7 +17,7 @@ from dehw.data.synth.sources import Sources
 from dehw.data.synth.worksheet import Field, Printed
 from dehw.errors import InputError
 from dehw.files.images import read_image
-from dehw.page.layout import print_height
+from dehw.page.characters import print_height
 
 TRIAL_DPI = 150  # a PDF's print is measured at this resolution
 LARGEST = (85, 62)  # the sides of a page in heights of its print, at the most
