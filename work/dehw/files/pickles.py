@@ -4,7 +4,6 @@ A pickle is a program for a machine with a stack. This machine knows the instruc
 lists and dicts, and no others; the few Python names that arrays are written with are carried out here.
 """
 
-import io
 import pickletools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -202,7 +201,8 @@ def read_pickle(path: Path) -> Any:
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file; check the path.")
     try:
-        return _joined(_Machine().run(pickletools.genops(io.BytesIO(path.read_bytes()))))
+        with path.open("rb") as file:
+            return _joined(_Machine().run(pickletools.genops(file)))
     except Refused as error:
         raise WeightsError(f"{path}: {error}; it was not read. Get weights from where they were released.") from error
     except Exception as error:  # a damaged pickle may raise nearly anything

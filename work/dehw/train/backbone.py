@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tarfile
 import tempfile
@@ -49,8 +50,9 @@ def settle(model: dict[str, Any]) -> None:
 
 def fetched(url: str) -> Path:
     """The .pdparams file at `url`, or in the archive there, kept where PaddleSeg keeps it. Raises WeightsError."""
-    name = url.rsplit("/", 2)[-1].split(".")[0] if ".tar" in url or url.endswith(".tgz") else url.rsplit("/", 2)[-2]
-    path = Path(seg_env.PRETRAINED_MODEL_HOME, name, MEMBER)
+    *_, folder, file = url.split("/")
+    name = folder if file.endswith(".pdparams") else file.split(".")[0]
+    path = Path(seg_env.PRETRAINED_MODEL_HOME, re.sub(r"[^\w-]", "_", name), MEMBER)
     if path.is_file():
         return path
     try:
