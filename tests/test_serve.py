@@ -274,7 +274,7 @@ def undecoded(monkeypatch):
         raise AssertionError("pixels were decoded")
 
     monkeypatch.setattr(Image.Image, "load", load)
-    monkeypatch.setattr(pypdfium2.PdfPage, "render", load)
+    monkeypatch.setattr("dehw.files.pdf.read.read", load)
 
 
 def test_a_picture_with_too_many_pixels_is_refused_undecoded(session, tmp_path, monkeypatch, request):

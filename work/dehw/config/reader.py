@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from dehw.config.plain import DEEPEST, LONGEST, is_file, parse, shortened
@@ -30,6 +30,8 @@ Side = Annotated[int, Field(ge=8, le=4096)]  # px of what a network sees at once
 Batch = Annotated[int, Field(gt=0, le=1024)]
 Workers = Annotated[int, Field(ge=0, le=1024)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+# One folder may stand without brackets, as people write it after --opts.
+Folders = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 
 LARGEST = 256 * 1024  # bytes of a file
 SHOWN = 20  # problems told of a file; the rest is counted

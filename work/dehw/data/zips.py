@@ -6,20 +6,21 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, MASK_FOLDER, datasets
+from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, LABEL_FOLDER, MASK_FOLDER, TEST_SETS, datasets
 from dehw.errors import InputError
 from dehw.files.find import find_pages, has_suffix
 from dehw.files.images import IMAGE_SUFFIXES
 
 ZIP_FOLDER = "data126591"  # the name AI Studio mounts the contest's zips under
-# B, the later one, first.
-TEST_SETS = ("dehw_testB_dataset", "dehw_testB", "dehw_testA_dataset", "dehw_testA")
 
 
-def contest_datasets(root: str | Path = "data") -> list[Path]:
-    """The datasets below `root`, the contest's zips unpacked first if need be; [] if there are none."""
+def contest_datasets(root: str | Path = "data", labelled: bool = False) -> list[Path]:
+    """The datasets below `root`, the contest's zips unpacked first if need be; [] if there are none.
+
+    labelled: see pairs.datasets.
+    """
     unpack(Path(root) / ZIP_FOLDER, root)
-    return datasets(root)
+    return datasets(root, labelled)
 
 
 def test_pages(root: str | Path = "data") -> list[Path]:
@@ -92,7 +93,7 @@ def _image_members(path: Path, archive: zipfile.ZipFile) -> dict[PurePosixPath, 
     if not members:
         raise InputError(f"{path} holds no images.")
     wrappers = {name.parts[0] if len(name.parts) > 1 else "" for name in members}
-    if len(wrappers) == 1 and not wrappers & {"", *IMAGE_FOLDERS, GT_FOLDER, MASK_FOLDER}:
+    if len(wrappers) == 1 and not wrappers & {"", *IMAGE_FOLDERS, GT_FOLDER, LABEL_FOLDER, MASK_FOLDER}:
         return {PurePosixPath(*name.parts[1:]): info for name, info in members.items()}
     return members
 

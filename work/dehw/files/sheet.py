@@ -16,6 +16,7 @@ import numpy as np
 from dehw.files import images
 from dehw.files.atomic import atomic_path
 from dehw.files.images import Metadata
+from dehw.files.worker import wire
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -26,6 +27,7 @@ A4 = (595.0, 842.0)  # points
 Kept = Literal["itself", "drawn", "empty"]
 
 
+@wire.sent
 @dataclass(frozen=True)
 class Sheet:
     """One page of a document.

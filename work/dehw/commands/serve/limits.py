@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from dehw.errors import InputError
 
 if TYPE_CHECKING:
     from dehw.files.documents import Document, ImageFile
-    from dehw.files.pdf.read import PdfFile
 
 REMEDY = "`dehw erase` has no such limit, and `dehw serve --help` tells how to raise it."
 
@@ -47,7 +45,7 @@ def _sizes(document: Document) -> Iterator[int]:
 
     for index in range(document.count):
         try:
-            yield _pdf_size(document, index) if isinstance(document, PdfFile) else _image_size(document, index)
+            yield document.pixels(index) if isinstance(document, PdfFile) else _image_size(document, index)
         except Exception:  # damage makes decoders raise nearly anything
             yield 0
 
@@ -58,11 +56,3 @@ def _image_size(document: ImageFile, index: int) -> int:
     if document.kind == "TIFF":
         document.image.seek(document.frames[index])
     return images.area(*document.image.size)
-
-
-def _pdf_size(document: PdfFile, index: int) -> int:
-    """A PDF's page as it is drawn, or its largest picture, where that has more pixels."""
-    from dehw.files import images
-
-    look = document.look(index)
-    return max(images.area(*look.size), *(math.prod(picture.size) for picture in look.layers.pictures), 0)
