@@ -134,6 +134,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         _require(not self.erase.printed or self.line_height is not None, "printed needs line_height; set both")
+        _require(not self.mask.spare or self.line_height is not None, "spare needs line_height; set both")
         asked = self.segment is None or self.segment.codes
         _require(asked or self.line_height is not None, "codes: false needs line_height; set both")
 
