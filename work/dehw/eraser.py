@@ -181,7 +181,7 @@ class Eraser:
         prob = self.segment(prepared, progress)
         progress("mask", 0, 1)
         mask = self.mask(prob, prepared, sensitivity) & allowed
-        sure = confidence.measure(page, prob, mask, prepared.layout) if self.pipeline.segment else None
+        sure = self.confidence(prob, prepared, mask, allowed) if self.pipeline.segment else None
         del prob  # 4 bytes a pixel
         clean = self.erase(prepared, mask, progress)
         if not self.pipeline.erase.cmp:
@@ -287,6 +287,13 @@ class Eraser:
             likely = one * masks.sensitive_threshold(settings.spare, sensitivity)
             printed.spare(mask, dark, prob, likely, height * enlarged)
         return turn(mask, -prepared.turns)
+
+    def confidence(
+        self, prob: np.ndarray, prepared: Prepared, mask: np.ndarray, allowed: np.ndarray | None = None
+    ) -> Confidence:
+        """How far a mask can be trusted. prob: from segment(); mask, allowed: (H, W) bool at the page's size."""
+        place = None if allowed is None else np.rot90(allowed, prepared.turns)
+        return confidence.measure(prepared.scaled, prob, turn(mask, prepared.turns), prepared.layout, place)
 
     def erase(self, prepared: Prepared, mask: np.ndarray, progress: OnProgress = _untold) -> np.ndarray:
         """The page without what the mask holds; a page with an empty mask comes back as it is.

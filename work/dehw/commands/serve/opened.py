@@ -14,7 +14,6 @@ from dehw.commands.erase.plan import Job
 from dehw.commands.erase.report import Outcome
 from dehw.eraser import Erased, Eraser, OnProgress, Prepared
 from dehw.files import images, panels
-from dehw.page import confidence
 from dehw.page.confidence import Confidence
 from dehw.page.masks import BALANCED
 
@@ -57,7 +56,7 @@ class OpenPage:
             mask, keep = self._drawn_on(eraser.mask(prob, prepared, self.sensitivity))
             clean = eraser.erase(prepared, mask, progress)
             np.copyto(clean, image, where=keep[..., None])  # without `cmp` more than the mask changes
-            self.confidence = confidence.measure(image, prob, mask, prepared.layout)
+            self.confidence = eraser.confidence(prob, prepared, mask, ~keep)
             self._save(image, clean, mask)
         clean, mask = images.read_image(self.folder / "clean.png"), images.read_mask(self.folder / "mask.png") > 0
         return Erased(clean, mask, time.perf_counter() - started, self.confidence)
