@@ -53,10 +53,11 @@ def measure(
     if count <= EMPTY * dark.size:
         return Confidence(0.0, 0.0, 0.0, 0.0)
     likely = cv2.resize(prob, size, interpolation=cv2.INTER_AREA)[dark]
-    goes = cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_AREA)[dark] > 0
+    goes = cv2.resize(mask.view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA)[dark] / 255
     strokes = cv2.connectedComponents(dark.view(np.uint8), connectivity=8)[1][dark]
     whole, going = np.bincount(strokes), np.bincount(strokes, goes)
-    shares = likely.sum(), likely[~goes].sum(), (1 - likely[goes]).sum(), np.minimum(going, whole - going).sum()
+    apart = likely - goes  # at the edges of strokes a pixel goes in part
+    shares = likely.sum(), apart.clip(0).sum(), (-apart).clip(0).sum(), np.minimum(going, whole - going).sum()
     ink, left, taken, torn = (round(float(share) / count, 4) for share in shares)
     return Confidence(ink, left, taken, torn, found.guessed)
 
