@@ -21,7 +21,7 @@ from dehw.commands.main import guarded  # noqa: E402
 from dehw.data import mask_files  # noqa: E402
 from dehw.data.figures import threshold_panel  # noqa: E402
 from dehw.data.mask_files import MaskTask  # noqa: E402
-from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, MASK_FOLDER, datasets, match  # noqa: E402
+from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, MASK_FOLDER, datasets, left_out, match  # noqa: E402
 from dehw.errors import ExitCode, InputError  # noqa: E402
 from dehw.files.images import read_image, write_image  # noqa: E402  (found through the line above)
 
@@ -96,6 +96,8 @@ def _folders(args: argparse.Namespace) -> list[tuple[Path, Path, Path]]:
     found = datasets(args.data)
     if not found:
         raise InputError(f"{args.data}: no folder in it holds both images/ (or JPEGImages/) and gts/.")
+    for folder in left_out(args.data):
+        print(f"dehw: {folder} is left out: it holds no {GT_FOLDER}/", file=sys.stderr)
     inner = [next(home / name for name in IMAGE_FOLDERS if (home / name).is_dir()) for home in found]
     return [(images, home / GT_FOLDER, home) for images, home in zip(inner, found, strict=True)]
 

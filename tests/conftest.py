@@ -11,6 +11,7 @@ import pytest
 from erasers import constant, dark, eraser_with
 
 from dehw.eraser import Eraser
+from dehw.files.worker import client
 
 # Being imported, OpenVINO and ONNX Runtime would report it over the network, the latter again and again by a thread.
 sys.modules["openvino_telemetry"] = None
@@ -44,3 +45,9 @@ def eraser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eraser:
     monkeypatch.setattr(Eraser, "load", lambda *arguments, **options: made)
     monkeypatch.chdir(tmp_path)
     return made
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the worker would do is done here, where tests can change how."""
+    monkeypatch.setattr(client, "run", lambda failing, function, *arguments, times=1: function(*arguments))

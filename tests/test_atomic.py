@@ -1,10 +1,13 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
-from dehw.files.atomic import atomic_path, sha256, write_json
+from dehw.files import atomic
+from dehw.files.atomic import atomic_path, sha256, sweep, write_json
 
 
 def test_atomic_path_shows_the_file_only_when_whole(tmp_path):
@@ -37,6 +40,45 @@ def test_atomic_path_replaces_and_leaves_usual_permissions(tmp_path):
         temporary.write_text("new")
     assert path.read_text() == "new"
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+@pytest.fixture
+def ended():
+    """The number of a process that has ended."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def left(folder, process, name="page.png"):
+    """A temporary file as a process makes it, which was killed before its end."""
+    with atomic_path(folder / name) as temporary:
+        made = temporary.name
+        temporary.write_bytes(b"half")
+    path = folder / made.replace(f"-{os.getpid()}-", f"-{process}-")
+    os.rename(folder / name, path)
+    return path
+
+
+def test_sweep_removes_what_killed_processes_left(tmp_path, ended):
+    page, folder = left(tmp_path, ended), left(tmp_path, ended, "draft")
+    folder.unlink()
+    (folder / "inside").mkdir(parents=True)
+    (tmp_path / "page.png").write_bytes(b"whole")
+    (tmp_path / ".dehw-of-the-user").write_bytes(b"")
+    sweep(tmp_path)
+    assert not page.exists() and sorted(os.listdir(tmp_path)) == [".dehw-of-the-user", "page.png"]
+    sweep(tmp_path / "none")
+
+
+def test_sweep_leaves_what_others_are_writing(tmp_path, ended, monkeypatch):
+    running = left(tmp_path, os.getppid())
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.platform, "node", lambda: "another machine")
+        new, old = left(tmp_path, ended), left(tmp_path, ended)
+    os.utime(old, (0, 0))
+    sweep(tmp_path)
+    assert set(tmp_path.iterdir()) == {running, new}
 
 
 def test_sha256_of_published_vectors(tmp_path):

@@ -1,10 +1,13 @@
 import json
 import os
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pypdfium2
 import pytest
+from erasers import dark
 from files import damage_page, files, page, pages_of, report, run, save_pdf, save_tiff, whitened
 from PIL import Image
 
@@ -171,7 +174,9 @@ def test_a_named_file_of_another_kind_ends_the_run_before_work(eraser, capsys):
     Path("notes.txt").write_text("hello")
     write_image("a.png", page())
     assert run("notes.txt", "a.png") == ExitCode.USAGE
-    assert "notes.txt: not a kind of file" in capsys.readouterr().err and files() == ["a.png", "notes.txt"]
+    message = capsys.readouterr().err
+    assert "notes.txt: not a kind of file" in message and files() == ["a.png", "notes.txt"]
+    assert ".pdf" in message and ".heic" in message
 
 
 def test_folders_keep_their_tree_with_all_kinds(eraser):
@@ -390,9 +395,95 @@ def test_progress_on_stderr(eraser, capsys, kind, lines):
     write_image("a.png", page())
     assert run("a.png", "--progress", kind) == ExitCode.OK
     *shown, summary = capsys.readouterr().err.splitlines()
-    assert summary.startswith("dehw: 1 pages erased")
-    read = [json.loads(line) for line in shown if not line.startswith("dehw: ")]
-    assert read[-1:] == ([{"done": 1.0, "total": 1}] if lines else [])
+    if lines:
+        figures = json.loads(summary)
+        assert figures.pop("message").startswith("1 pages erased")
+        assert figures == {"erased": 1, "empty": 0, "skipped": 0, "failed": 0}
+        assert {"done": 1.0, "total": 1} in map(json.loads, shown)  # every line is JSON
+    else:
+        assert summary.startswith("dehw: 1 pages erased") and shown == ["dehw: engine paddle"]
+
+
+def test_whatever_json_progress_tells_is_json(eraser, capsys):
+    """Messages, what libraries warn of, and the error that ends the run."""
+    write_image("in/a.png", page())
+    Path("in/broken.png").write_bytes(b"no image")
+    Path("in/notes.txt").write_text("hello")
+    eraser.segmenter = lambda tiles: (warnings.warn("a library's", stacklevel=1), dark(tiles))[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert run("in", "-o", "out", "--progress", "json") == ExitCode.FAILED
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    messages = " ".join(each.get("message", "") for each in told)
+    for part in ("notes.txt: passed over", "broken.png cannot be read", "a library's", "1 failed"):
+        assert part in messages
+    assert run("nowhere", "--progress", "json") == ExitCode.USAGE
+    assert "no such file" in json.loads(capsys.readouterr().err)["message"]
+
+
+def test_quiet_tells_failures_alone(eraser, capsys):
+    write_image("in/a.png", page())
+    Path("in/notes.txt").write_text("hello")
+    assert run("in", "-q", "-o", "out") == ExitCode.OK
+    assert capsys.readouterr().err == ""
+    Path("in/broken.png").write_bytes(b"no image")
+    assert run("in", "--quiet", "-o", "out", "--overwrite") == ExitCode.FAILED
+    [line] = capsys.readouterr().err.splitlines()
+    assert "in/broken.png cannot be read" in line
+
+
+@pytest.mark.parametrize(
+    "arguments, place",
+    [
+        (["in/a.png"], "written to in/a.clean.png"),
+        (["in"], "written beside the originals"),
+        (["in", "-o", "out"], "written to out"),
+        (["in", "--in-place"], "written in place"),
+        (["in/a.png", "--in-place"], "written to "),
+    ],
+)
+def test_the_summary_names_the_place_and_the_seconds(eraser, capsys, arguments, place):
+    for name in ("in/a.png", "in/b.png"):
+        write_image(name, page())
+    assert run(*arguments) == ExitCode.OK
+    summary = capsys.readouterr().err.splitlines()[-1]
+    assert re.search(r"0 failed, in \d+\.\d s; ", summary) and place in summary
+
+
+# -- one file ------------------------------------------------------------------------------------------------
+
+
+def test_o_may_name_the_file_and_its_kind(eraser):
+    write_image("a.png", page())
+    save_tiff("many.tif", page(), page(ink=False))
+    assert run("a.png", "-o", "new/out.jpg", "--compare", "--report", "report.json") == ExitCode.OK
+    assert files("new") == ["out.compare.jpg", "out.jpg"]
+    assert kind_of("new/out.jpg") == "JPEG" and report()["pages"][0]["output"] == "new/out.jpg"
+    assert run("many.tif", "-o", "out.pdf") == ExitCode.OK
+    assert len(pages_of("out.pdf")) == 2
+    write_image("folder/a.png", page())
+    Path("named.jpg").mkdir()
+    assert run("a.png", "-o", "named.jpg") == ExitCode.OK and files("named.jpg") == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["a.png", "in", "-o", "out.png"], "out.png is one file, and there are 2"),
+        (["many.tif", "-o", "out.png"], "a PNG cannot hold its 2 pages"),
+        (["a.png", "-o", "out.png", "--format", "jpg"], "out.png is named as a PNG"),
+        (["a.png", "-o", "precious.png"], "precious.png is there already"),
+        (["a.png", "-o", "./a.png", "--overwrite"], "is a file to be erased"),
+    ],
+)
+def test_what_does_not_fit_into_the_file_ends_before_work(eraser, capsys, arguments, message):
+    for name in ("a.png", "in/b.png", "precious.png"):
+        write_image(name, page())
+    save_tiff("many.tif", page(), page())
+    before = {name: Path(name).read_bytes() for name in files()}
+    assert run(*arguments) == ExitCode.USAGE
+    assert message in capsys.readouterr().err
+    assert {name: Path(name).read_bytes() for name in files()} == before
 
 
 def test_overwrite_and_resume_contradict_each_other():

@@ -126,6 +126,14 @@ def test_jpegimages_and_several_datasets_keep_their_own_masks(compute_mask, data
     assert load(other / "masks" / "p0.png").shape == (4, 6)
 
 
+def test_pages_without_ground_truths_are_named_and_the_test_sets_are_not(compute_mask, data, tmp_path, capsys):
+    for name in ("dataset1", "dehw_testB_dataset"):
+        save(tmp_path / name / "images/a.png", load(data / "images/p0.png"))
+    assert compute_mask.main([str(tmp_path)]) == 0
+    told = capsys.readouterr().err
+    assert f"{tmp_path / 'dataset1'} is left out: it holds no gts/" in told and "testB" not in told
+
+
 def test_all_problems_are_listed_and_nothing_is_written(compute_mask, data, capsys):
     save(data / "images" / "alone.png", np.zeros((4, 4, 3), np.uint8))
     save(data / "gts" / "lonely.png", np.zeros((4, 4, 3), np.uint8))

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dehw.data import crops
 from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, CropStream, decode
 from dehw.data.pairs import Pair, find_pairs
-from dehw.errors import InputError
+from dehw.errors import InputError, PageError
 from dehw.files.images import write_image, write_mask
 from dehw.page.layout import USUAL, Reader
 from dehw.page.masks import soft_mask
@@ -91,6 +92,27 @@ def test_a_mask_file_is_taken_where_there_is_one(tmp_path):
     expected = decode(pairs[number]).mask[top : top + 32, left : left + 32] / np.float32(255)
     np.testing.assert_array_equal(crop.mask, expected)
     assert not np.array_equal(crop.mask, soft_mask(crop.image, crop.gt))
+
+
+def test_a_label_is_taken_before_a_mask_file_and_read_as_paddleseg_writes_it(tmp_path):
+    """Indices into a palette, 1 for handwriting, and 255 for what is not counted."""
+    (pair,) = write_pairs(tmp_path, 1, masks=True)
+    label = np.zeros((60, 70), np.uint8)
+    label[20:30, 5:40], label[50:] = 1, 255
+    path = tmp_path / "Annotations" / f"{pair.stem}.png"
+    path.parent.mkdir()
+    image = Image.fromarray(label, "P")
+    image.putpalette([0, 0, 0, 128, 0, 0] + [9] * 762)
+    image.save(path)
+    labelled = decode(find_pairs(tmp_path)[0])
+    np.testing.assert_array_equal(labelled.mask, np.where(label == 1, 255, 0))
+    assert (labelled.mask != decode(pair).mask).any()
+    write_mask(path, label == 1)  # 0 and 255, as masks are
+    np.testing.assert_array_equal(decode(find_pairs(tmp_path)[0]).mask, labelled.mask)
+    label[0, 0] = 7
+    Image.fromarray(label).save(path)
+    with pytest.raises(PageError, match="it holds 7"):
+        decode(find_pairs(tmp_path)[0])
 
 
 @pytest.mark.parametrize("masks", [False, True])

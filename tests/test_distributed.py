@@ -42,8 +42,8 @@ save_interval: 2
 log_iters: 1
 num_workers: 0
 val_count: 2
-train_dataset: {{type: DehwCrops, dataset_root: data, size: {SIZE}, transforms: [{{type: Normalize}}]}}
-val_dataset: {{type: DehwPages, dataset_root: data, size: {SIZE}, transforms: [{{type: Normalize}}]}}
+train_dataset: {{type: DehwCrops, size: {SIZE}, transforms: [{{type: Normalize}}]}}
+val_dataset: {{type: DehwPages, size: {SIZE}, transforms: [{{type: Normalize}}]}}
 model: {{type: TinySegmenter, num_classes: 2, in_channels: 3}}
 loss: {{types: [{{type: DehwCrossEntropyLoss}}], coef: [1]}}
 optimizer: {{type: SGD}}

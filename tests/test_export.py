@@ -163,21 +163,27 @@ def test_writers_at_once_leave_one_whole_file(exports, monkeypatch):
 
     def slow(layer, size):
         barrier.wait(10)
-        return threading.current_thread().name.encode() * 1_000_000, ["tile"]
+        return b"model" * 1_000_000, ["tile"]
 
     monkeypatch.setattr(export, "export", slow)
     found = []
-    writers = [
-        threading.Thread(target=lambda: found.append(export.cached(NET, "a.pdparams", SIZE)), name=name)
-        for name in "wxyz"
-    ]
+    writers = [threading.Thread(target=lambda: found.append(export.cached(NET, "a.pdparams", SIZE))) for _ in range(4)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
     assert len(set(found)) == 1 and list(found[0].parent.iterdir()) == [found[0]]
-    content = found[0].read_text()
-    assert len(content) == 1_000_000 and len(set(content)) == 1
+    assert found[0].read_bytes() == b"model" * 1_000_000
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:10], lambda content: b"", lambda content: content[::-1]])
+def test_a_damaged_file_in_the_cache_is_made_again(exports, damage):
+    first = export.cached(NET, "a.pdparams", SIZE)
+    whole = first.read_bytes()
+    first.write_bytes(damage(whole))
+    assert export.cached(NET, "a.pdparams", SIZE).read_bytes() == whole and len(exports) == 2
+    assert len(list(first.parent.iterdir())) == 1
+    assert export.cached(NET, "a.pdparams", SIZE).read_bytes() == whole and len(exports) == 2
 
 
 def test_the_cache_is_the_users(monkeypatch, tmp_path):

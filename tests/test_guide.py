@@ -31,7 +31,14 @@ def test_the_guide_erases_its_page(ran):
     folder, _, names = ran
     assert 0.005 < names["result"].share < 0.3
     written = {path.name for path in folder.iterdir()}
-    assert written == {"page.jpg", "page.clean.jpg", "page.ink.png", "page.mask.png", "page.compare.png"}
+    assert written == {
+        "page.jpg",
+        "page.clean.jpg",
+        "page.ink.png",
+        "page.mask.png",
+        "page.compare.png",
+        "page.print.pdf",
+    }
 
 
 def test_the_guide_prints_what_it_promises(ran):

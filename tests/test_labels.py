@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from dehw.files.images import read_image, write_image  # noqa: E402
-from pretrain import corpus, labels  # noqa: E402
+from pretrain import labels  # noqa: E402
 
 WORD, ANSWER, RULE = np.s_[40:60, 40:120], np.s_[100:120, 60:90], np.s_[124:126, 20:260]
 
@@ -164,19 +164,3 @@ def test_pages_are_proposed_once(page, tmp_path, monkeypatch):
     assert calls == [page.shape]
     assert (read_image(tmp_path / "labels" / "p.1.png")[18:, 40:][ANSWER] == 0).any()
     assert np.load(tmp_path / "labels" / "p.npy").shape == (200, 300, 4)
-
-
-def test_hard_windows_hold_print_taken_and_ink_missed_and_lie_apart():
-    page = np.full((900, 1500, 7), 235, np.uint8)
-    page[..., 6] = 0
-    page[100:120, 100:120, :6] = page[200:230, 1400:1420, :6] = 30  # print, of which the mask takes the first
-    page[700:720, 1300:1400, :3] = 30  # ink that it misses
-    page[700:720, 1300:1400, 6] = 255
-    mask = np.zeros(page.shape[:2], bool)
-    mask[90:130, 90:130] = mask[400:500, 400:500] = True  # paper taken harms nothing
-    wrong = corpus.wrong_pixels(page, mask)
-    assert wrong.sum() == 20 * 20 + 20 * 100
-    windows = corpus.hard_windows(wrong, 300)
-    assert [int(wrong[window].sum()) for window in windows] == [20 * 100, 20 * 20]
-    assert all(wrong[window].shape == (300, 300) for window in windows)
-    assert not corpus.hard_windows(np.zeros((100, 100), bool), 300)

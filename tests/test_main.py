@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -200,6 +201,22 @@ def test_interrupted_work_leaves_whole_pages_only(networks, monkeypatch):
     monkeypatch.setattr(Image.Image, "save", interrupted)
     assert run("erase", "in", "-o", "out") == 130
     assert files("out") == ["a.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows forks no processes")
+def test_workers_are_ended_by_their_pool_in_silence(capfd):
+    """What ends a command does not end up in the processes that it forks off: a pool ends these by SIGTERM too."""
+
+    def command():
+        if (child := os.fork()) == 0:
+            time.sleep(30)
+            os._exit(0)
+        os.kill(child, signal.SIGTERM)
+        return os.WTERMSIG(os.waitpid(child, 0)[1])
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert main.guarded(command) == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before and capfd.readouterr().err == ""
 
 
 # -- evaluate ------------------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from dehw.commands import main
-from dehw.data.materials import cut_pieces, cut_scan, find_pieces
+from dehw.data import bank
+from dehw.data.materials import cut_mistakes, cut_pieces, cut_scan, find_pieces
+from dehw.data.pairs import find_pairs
 from dehw.errors import InputError
 from dehw.files.images import read_image, write_image
 
@@ -33,6 +35,17 @@ def data(tmp_path) -> Path:
         write_image(tmp_path / f"set/images/p{number}.png", image)
         write_image(tmp_path / f"set/gts/p{number}.png", gt)
     return tmp_path / "set"
+
+
+def test_pages_with_labels_and_no_ground_truth_give_pieces_too(data):
+    """The print under a label stays in its piece; there is nothing to tell it by."""
+    (data / "gts").rename(data / "Annotations")
+    for path in list((data / "Annotations").iterdir()):
+        write_image(path, pair()[2].astype(np.uint8))
+    pieces = bank.handwriting(data.parent / "bank", find_pairs(data, labelled=True))
+    assert pieces.renew() == [] and pieces.pieces == 8
+    word = read_image(data.parent / "bank/set/p0_1.png")
+    assert word.shape == (6, 40, 3) and np.abs(word.astype(int) - RED).max() <= 1
 
 
 def run(*arguments) -> int:
@@ -121,16 +134,96 @@ def test_a_page_that_cannot_be_read_is_named_and_the_others_are_cut(data, tmp_pa
 def test_mistakes_are_told_and_nothing_is_written(data, tmp_path, capsys):
     assert run("-o", tmp_path / "bank") == 2
     assert "name DATA" in capsys.readouterr().err
-    write_image(tmp_path / "other/set/images/p0.png", pair()[0])
-    write_image(tmp_path / "other/set/gts/p0.png", pair()[1])
-    assert run(data, tmp_path / "other", "-o", tmp_path / "bank", "--val-count", "0") == 2
-    assert "another page is set/p0 too" in capsys.readouterr().err
+    for name in ("a.png", "a.jpg"):
+        write_image(tmp_path / "hand" / name, pair()[0])
+    assert run("--ink", tmp_path / "hand", "-o", tmp_path / "bank") == 2
+    assert "another page is hand/a too" in capsys.readouterr().err
     assert not (tmp_path / "bank").exists()
     assert run(data, "-o", data) == 2
     assert "not empty" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run(data, "-o", tmp_path / "bank", "--ink-scale", "0")
     assert "at least 0.01" in capsys.readouterr().err
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {name: (folder / name).stat().st_mtime_ns for name in names(folder)}
+
+
+def test_a_cut_command_goes_on_and_cuts_again_what_changed(data, tmp_path, capsys, monkeypatch):
+    broken = data / "gts/p2.png"
+    whole = broken.read_bytes()
+    broken.write_bytes(b"no image")
+    assert run(data, "-o", tmp_path / "bank", "--val-count", "0") == 1
+    before = times(tmp_path / "bank")
+    broken.write_bytes(whole)
+    image, gt, mask = pair()
+    image[STROKES[1]] = gt[STROKES[1]]  # one word less
+    write_image(data / "images/p0.png", image)
+    assert run(data, "-o", tmp_path / "bank", "--val-count", "0") == 0
+    after = times(tmp_path / "bank")
+    assert {name for name in before if before[name] == after.get(name)} == {
+        f"set/p{page}_{piece}.png" for page in (1, 3) for piece in (0, 1)
+    }
+    assert sorted(after.keys() - before.keys()) == ["set/p2_0.png", "set/p2_1.png"]
+    assert sorted(before.keys() - after.keys()) == ["set/p0_1.png"]
+    assert "7 pieces of 4 pages" in capsys.readouterr().err
+    (data / "images/p0.png").rename(data / "images/p9.png")
+    (data / "gts/p0.png").rename(data / "gts/p9.png")
+    assert run(data, "-o", tmp_path / "bank", "--val-count", "0") == 2  # whose pieces would p0's be?
+    assert run(data, "-o", tmp_path / "bank", "--val-count", "0", "--line-height", "45") == 2
+    assert times(tmp_path / "bank") == after
+
+
+def test_pieces_of_pages_that_left_go_and_those_of_like_names_stay(tmp_path):
+    image, gt, _ = pair()
+    for stem in ("p", "p_1"):  # p_1_0.png is the first piece of p_1
+        write_image(tmp_path / f"set/images/{stem}.png", image)
+        write_image(tmp_path / f"set/gts/{stem}.png", gt)
+    pairs = find_pairs(tmp_path / "set")
+    bank.handwriting(tmp_path / "bank", pairs).complete()
+    assert names(tmp_path / "bank") == ["set/p_0.png", "set/p_1.png", "set/p_1_0.png", "set/p_1_1.png"]
+    fewer = bank.handwriting(tmp_path / "bank", pairs[1:])
+    assert not fewer.is_current and fewer.gone == ["set/p"]
+    fewer.complete()
+    assert names(tmp_path / "bank") == ["set/p_1_0.png", "set/p_1_1.png"]
+    assert bank.handwriting(tmp_path / "bank", pairs[1:]).is_current
+
+
+def test_pages_of_two_datasets_of_one_name_are_kept_apart(tmp_path, data):
+    image, gt, _ = pair()
+    write_image(tmp_path / "other/set/images/p0.png", image)
+    write_image(tmp_path / "other/set/gts/p0.png", gt)
+    both = bank.handwriting(tmp_path / "bank", find_pairs([data, tmp_path / "other"]))
+    both.complete()
+    assert both.pieces == 10 and names(tmp_path / "bank")[0] == "set.2/p0_0.png"
+
+
+def test_what_only_the_segmenter_found_is_cut_as_print():
+    _, gt, mask = pair()
+    gt[70:84, 20:32], gt[72:82, 22:30] = 40, 255  # a printed ring, far from the ink
+    gt[5:15, 100:112] = 60
+    found = mask.copy()
+    found[68:86, 18:34] = True  # the ring, with a margin
+    found[18:42, 8:42] = True  # the first word, generously, with some print in it
+    missed = mask.copy()
+    missed[62:64, 70:110] = False
+    pieces = cut_mistakes(gt, found, missed)
+    assert len(pieces) == 1
+    ring = pieces[0]
+    assert ring.shape == (18, 16, 4) and (ring[..., 3] == 255).all()
+    np.testing.assert_array_equal(ring[..., :3], gt[68:86, 18:34])  # on white paper, print is as it is
+    assert cut_mistakes(gt, mask, mask) == []
+    grey = cut_mistakes((gt * 0.8).astype(np.uint8), found, mask)[0]
+    assert np.abs(grey[..., :3].astype(int) - ring[..., :3]).max() <= 2  # and on grey paper too
+
+
+def test_a_shadow_that_the_segmenter_found_is_no_bracket():
+    gt = np.full((600, 700, 3), 250, np.uint8)
+    gt[40:560, 40:80], gt[100:140, 400:440] = 90, 60
+    found = gt[..., 0] < 200
+    (bracket,) = cut_mistakes(gt, found, np.zeros_like(found))
+    assert bracket.shape == (40, 40, 4)
 
 
 def test_a_bank_without_pieces_is_refused(tmp_path):

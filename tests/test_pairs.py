@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dehw.data.pairs import Pair, find_pairs, match, pairs_problems, split
+from dehw.data.pairs import Pair, find_pairs, left_out, match, pairs_problems, split
 from dehw.errors import InputError
 
 
@@ -37,6 +37,22 @@ def test_masks_from_elsewhere_are_for_pages_that_bring_none(tmp_path):
     own = write_page(tmp_path / "data/set/masks/b.png")
     found = find_pairs(tmp_path / "data", tmp_path / "masks")
     assert [pair.mask for pair in found] == [tmp_path / "masks/set/a.png", own]
+
+
+def test_labels_go_before_masks_and_do_without_ground_truths_for_a_segmenter(tmp_path):
+    for name in ("images/a.jpg", "gts/a.png", "masks/a.png"):
+        write_page(tmp_path / "dataset2" / name)
+    label = write_page(tmp_path / "dataset2/Annotations/a.png")
+    bare = write_page(tmp_path / "dataset1/JPEGImages/b.jpg")
+    its_label = write_page(tmp_path / "dataset1/Annotations/b.png")
+    (pair,) = find_pairs(tmp_path, tmp_path / "elsewhere")
+    assert (pair.label, pair.mask) == (label, tmp_path / "dataset2/masks/a.png")
+    first, second = find_pairs(tmp_path, labelled=True)
+    assert (first.image, first.gt, first.label, second) == (bare, bare, its_label, pair)
+    assert left_out(tmp_path) == [tmp_path / "dataset1"] and left_out(tmp_path, labelled=True) == []
+    its_label.unlink()
+    with pytest.raises(InputError, match=r"b\.jpg: no b\.\* in .*Annotations"):
+        find_pairs(tmp_path, labelled=True)
 
 
 def test_datasets_are_found_below_and_the_samples_passed_over_unless_named(tmp_path):

@@ -12,7 +12,7 @@ from test_documents import noise, read_all
 from dehw.errors import PageError
 from dehw.files.documents import new_document, open_document
 from dehw.files.images import Metadata
-from dehw.files.pdf.read import PdfFile
+from dehw.files.pdf.read import Source
 from dehw.files.sheet import Sheet
 
 POINTS = (119.055, 167.99)  # of the PDF pages made here
@@ -106,7 +106,7 @@ def test_a_page_that_is_no_scan_is_drawn_at_200_dpi(tmp_path):
     assert [sheet.image.shape for sheet in read_all(tmp_path / "drawn.pdf")] == [(200, 1000, 3), (100, 200, 3)]
 
 
-def test_a_huge_page_is_drawn_smaller(tmp_path, monkeypatch):
+def test_a_huge_page_is_drawn_smaller(tmp_path, monkeypatch, in_process):
     monkeypatch.setattr("dehw.files.pdf.layers.MAX_PIXELS", 10_000)
     pdf = pypdfium2.PdfDocument.new()
     pdf.new_page(14400, 3600)
@@ -191,7 +191,7 @@ def test_a_damaged_page_of_a_pdf_costs_no_other(tmp_path):
     assert sheets[1].image.min() == 255 and texts_of(tmp_path / "out.pdf")[2] == "three"
 
 
-def test_a_full_disk_is_told(tmp_path, monkeypatch):
+def test_a_full_disk_is_told(tmp_path, monkeypatch, in_process):
     """PDFium's callbacks print an error and go on."""
     opened = open
 
@@ -216,7 +216,7 @@ def test_a_locked_or_damaged_pdf_is_named(tmp_path):
 
 
 def test_pdf_pages_are_closed_when_read(tmp_path):
-    pdf = PdfFile(write_pdf(tmp_path / "text.pdf", "one", "two"))
+    pdf = Source(write_pdf(tmp_path / "text.pdf", "one", "two"))
     for _ in range(3):
         pdf.read(0)
     assert not [kid for kid in pdf.pdf._kids if kid() is not None and kid().raw]

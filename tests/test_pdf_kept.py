@@ -21,7 +21,9 @@ from pikepdf import Array, Dictionary, Name, OutlineItem
 from PIL import Image
 from test_documents import read_all
 
+from dehw.errors import PageError
 from dehw.files.documents import new_document, open_document
+from dehw.files.pdf.read import Source
 
 INKED = paper(250, 167, (slice(120, 140), slice(40, 120)))
 
@@ -212,8 +214,8 @@ def test_print_that_handwriting_crosses_stays_and_what_is_covered_goes(tmp_path)
     assert texts_of(tmp_path / "out.pdf") == ["Print"] and not is_flat(tmp_path / "out.pdf")
 
 
-def test_the_words_of_a_scan_that_cannot_be_told_apart_go_and_that_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("dehw.files.pdf.strokes._boxes", lambda pdf, index: [])
+def test_the_words_of_a_scan_that_cannot_be_told_apart_go_and_that_is_said(tmp_path, monkeypatch, in_process):
+    monkeypatch.setattr("dehw.files.pdf.strokes._texts", lambda pdf, index: ([], []))
     with pikepdf.new() as pdf:
         words = "BT 3 Tr /F1 8 Tf 14 79 Td (Print) Tj ET"
         add_page(pdf, over() + words, pictures=[picture(pdf, INKED)])
@@ -232,8 +234,7 @@ def test_a_page_of_forms_without_end_is_drawn(tmp_path):
             deeper = pdf.make_stream(b"/X Do " * 10 if deeper is not None else b"0 0 1 1 re f", about)
         add_page(pdf, "/P0 Do", pictures=[deeper])
         pdf.save(tmp_path / "in.pdf")
-    with open_document(tmp_path / "in.pdf") as document:
-        look = document.look(0)
+    look = Source(tmp_path / "in.pdf").look(0)
     assert look.layers.text and look.size == (167, 250)
 
 
@@ -284,6 +285,81 @@ def test_a_picture_written_into_the_content_makes_the_page_a_picture(tmp_path):
     clean(tmp_path)
     assert is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
     assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+
+
+def test_attached_files_stay(tmp_path):
+    """Also one that hangs on a page which becomes a picture."""
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED)
+        pdf.attachments["key.txt"] = pikepdf.AttachedFileSpec(pdf, b"the answers")
+        pin = note(pdf, "FileAttachment", "", (2, 2, 6, 6))
+        pin.FS = pikepdf.AttachedFileSpec(pdf, b"more of them", filename="more.txt").obj
+        page.obj.Annots = Array([note(pdf, "Stamp", WRITTEN), pin])
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    assert is_flat(tmp_path / "out.pdf")
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        assert pdf.attachments["key.txt"].get_file().read_bytes() == b"the answers"
+        [left] = pdf.pages[0].Annots
+        assert left.FS.EF.F.read_bytes() == b"more of them"
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_a_digital_signature_that_is_broken_is_told_once(tmp_path, is_signed):
+    with pikepdf.new() as pdf:
+        for _ in range(2):
+            add_page(pdf, PRINTED + WRITTEN)
+        field = Dictionary(Type=Name.Annot, Subtype=Name.Widget, FT=Name.Sig, T="s", Rect=Array([0, 0, 0, 0]))
+        if is_signed:
+            field.V = Dictionary(Type=Name.Sig, Filter=Name("/Adobe.PPKLite"), ByteRange=Array([0, 1, 2, 3]))
+        field = pdf.make_indirect(field)
+        pdf.pages[1].obj.Annots = Array([field])
+        pdf.Root.AcroForm = Dictionary(Fields=Array([Dictionary(T="group", Kids=Array([field]))]), SigFlags=3)
+        pdf.save(tmp_path / "in.pdf")
+    first, second = clean(tmp_path)
+    assert any("digital signature no longer holds" in loss for loss in first) == is_signed and not second
+
+
+def test_strokes_in_a_form_make_the_page_a_picture(tmp_path):
+    """Also where they are but a small part of what is erased, and the rest is in a picture."""
+    box, pen = Array([0, 0, 60, 90]), b"0.08 0.12 0.78 RG 0.6 w 10 20 m 14 24 l 18 19 l 22 25 l S"
+    for name, inside in (("alone", ""), ("mixed", over())):
+        with pikepdf.new() as pdf:
+            form = pdf.make_stream(pen, Type=Name.XObject, Subtype=Name.Form, BBox=box, Resources=Dictionary())
+            scan = picture(pdf, paper(250, 167, (slice(40, 120), slice(20, 140))))
+            page = add_page(pdf, inside + "/X Do BT /F1 8 Tf 10 70 Td (Print) Tj ET", pictures=[scan])
+            page.Resources.XObject.X = form
+            pdf.save(tmp_path / "in.pdf")
+        clean(tmp_path)
+        assert is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf"), name
+        assert b"18 19 l" not in contents_of(tmp_path / "out.pdf"), name
+
+
+def test_a_brush_over_a_part_of_a_text_erases_that_part(tmp_path):
+    """Beside strokes that can be left out."""
+    with pikepdf.new() as pdf:
+        add_page(pdf, "BT /F1 8 Tf 4 40 Td (Name: Robin) Tj 0 30 Td (Print) Tj ET 0 0 1 RG 10 14 m 18 22 l 40 12 l S")
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    mask = np.zeros(sheet.image.shape[:2], bool)
+    mask[105:150, 85:] = True
+    mask |= is_blue(sheet.image)
+    assert (sheet.image[mask] < 128).any()
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask) == [
+        ("its text can no longer be selected",)
+    ]
+    [after] = read_all(tmp_path / "out.pdf")
+    assert after.image[mask].min() > 200 and "Robin" not in texts_of(tmp_path / "out.pdf")[0]
+    np.testing.assert_allclose(after.image[~mask].astype(int), sheet.image[~mask], atol=30)
+
+
+def test_a_pdf_that_only_a_password_opens_is_named_with_the_remedy(tmp_path):
+    with pikepdf.new() as pdf:
+        add_page(pdf, "")
+        pdf.save(tmp_path / "in.pdf", encryption=pikepdf.Encryption(owner="secret", user="known"))
+    message = "in.pdf cannot be read: it is locked by a password, and has to be saved without one. Open it in a viewer"
+    with pytest.raises(PageError, match=message), open_document(tmp_path / "in.pdf"):
+        pass
 
 
 def test_a_locked_pdf_that_anyone_may_open_is_erased(tmp_path):

@@ -124,7 +124,7 @@ def test_a_soft_mask_counts_and_loses_the_shape_of_what_was_written(tmp_path):
         assert lost or not any(np.array(pikepdf.PdfImage(each).as_pil_image()).any() for each in masks)
 
 
-def test_text_on_a_coarse_scan_is_drawn_at_200_dpi_and_a_fine_one_at_600_at_most(tmp_path, monkeypatch):
+def test_text_on_a_coarse_scan_is_drawn_at_200_dpi_and_a_fine_one_at_600_at_most(tmp_path, monkeypatch, in_process):
     monkeypatch.setattr("dehw.files.pdf.layers.PHOTO", 100_000)
     for name, size, text, expected in (
         ("coarse", (125, 83), TEXT, AT_200),

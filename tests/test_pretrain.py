@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from pretrain import train  # noqa: E402
 from pretrain.convert import answers, checkpoint, difference, mean_weights, rounding  # noqa: E402
-from pretrain.pages import Pages, copied  # noqa: E402
+from pretrain.pages import HARD, MOST, Pages, copied  # noqa: E402
 from pretrain.states import assign, paddle_state  # noqa: E402
 from pretrain.train import erasing_loss, learning_rate, print_pixels, segmentation_loss, share  # noqa: E402
 from pretrain.twins.erasenet import EraseNet  # noqa: E402
@@ -152,6 +152,37 @@ def test_crops_repeat_with_the_seed(folder):
     assert torch.equal(one, two) and not torch.equal(one, other)
 
 
+def test_windows_that_go_badly_come_again_but_not_for_ever(tmp_path):
+    for name, ink in (("easy", 20), ("hard", 70)):
+        page = np.full((100, 90, 7), 255, np.uint8)
+        page[ink:][:20, 20:60, 6] = 255
+        np.save(tmp_path / f"{name}.npy", page)
+    pages = Pages([(tmp_path, 1.0)], 48, seed=0)
+    for _ in range(80):
+        spots = [pages.spot() for _ in range(10)]
+        pages.learn(spots, [1.0 if spot.page.stem == "hard" else 0.0 for spot in spots])
+        assert len(pages.hard) <= HARD
+    again = [spot for spot in (pages.spot() for _ in range(300)) if spot.times]
+    assert 0.1 < len(again) / 300 < 0.3 and np.mean([spot.page.stem == "hard" for spot in again]) > 0.8
+    count = len(pages.hard)
+    pages.learn([again[0]._replace(times=MOST)], [9.0])
+    assert len(pages.hard) == count  # a wrong label is hard for ever
+
+
+def test_each_crop_is_judged_alone(folder):
+    batch = Pages([(folder, 1.0)], 64, seed=0, inked=1.0).batch(3)
+    batch[1, 6] = 0  # no ink there
+    spoilt = batch.clone()
+    spoilt[0, 6] = 1 - spoilt[0, 6]
+
+    def network(image):  # knows the true masks
+        return torch.stack([1 - batch[:, 6], batch[:, 6]], 1) * 20
+
+    right, wrong = (segmentation_loss(network, each).each for each in (batch, spoilt))
+    assert max(right) < 0.1 and wrong[0] > 5
+    np.testing.assert_allclose(wrong[1:], right[1:])
+
+
 def test_losses_fall_on_a_few_steps(folder):
     torch.manual_seed(0)
     batch = Pages([(folder, 1.0)], 64, seed=0, inked=1.0).batch(2)
@@ -162,7 +193,7 @@ def test_losses_fall_on_a_few_steps(folder):
         optimizer = torch.optim.Adam(network.parameters(), 2e-3)
         values = []
         for _ in range(8):
-            loss, _ = loss_of(network, batch)
+            loss = loss_of(network, batch).total
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -38,8 +38,9 @@ def code(text: str) -> list[str]:
 
 
 def links(text: str) -> list[tuple[str, str]]:
-    """("!" for images, target) of each link, sorted; the one to the other language left out."""
-    return sorted(found for found in LINK.findall(FENCED.sub("", text)) if found[1] not in (ENGLISH, CHINESE))
+    """("!" for images, target) of each link but the one to the other language, sorted; pictures in either alike."""
+    found = [(kind, target) for kind, target in LINK.findall(FENCED.sub("", text)) if target not in (ENGLISH, CHINESE)]
+    return sorted((kind, target.replace(".zh-CN.jpg", ".jpg")) for kind, target in found)
 
 
 def cells(text: str) -> list[list[list[str]]]:

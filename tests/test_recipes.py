@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from dehw.commands import main
 from dehw.config import load
@@ -79,7 +80,7 @@ def test_every_step_gives_a_crop_and_leaves_the_one_it_was_given(bank, name, see
     for array, old in ((after.image, crop.image), (after.gt, crop.gt), (after.mask, crop.mask)):
         assert array.shape == old.shape and array.dtype == old.dtype
     assert 0 <= after.mask.min() and after.mask.max() <= 1
-    assert (after.image <= crop.image).all()  # whatever is added, it darkens
+    assert name == "mixup" or (after.image <= crop.image).all()  # whatever is added, it darkens
 
 
 @pytest.mark.parametrize("name", WRITING)
@@ -111,6 +112,18 @@ def test_distractors_are_printed_on_image_and_gt_alike_with_mask_0(bank, seed):
     assert not print_only.mask.any()
 
 
+def test_distractors_are_what_the_segmenter_mistook_where_that_is_known(bank):
+    mistakes = sorted(bank.glob("0.png"))  # a dark red block of 16 x 32 px
+    known = replace(kit(bank), mistakes=mistakes)
+    for seed in range(8):
+        after = recipes.distractors(paper(), np.random.default_rng(seed), known)
+        np.testing.assert_array_equal(after.image, after.gt)
+        assert not after.mask.any()
+        dark = after.gt[after.gt.max(axis=2) < 200]
+        own = (np.abs(dark.astype(int) - (160, 20, 30)) <= 2).all(axis=1)
+        assert own.sum() > 80 and own.mean() > 0.5  # but at edges, and where blocks cross
+
+
 def test_distractors_of_every_kind_are_drawn_whole():
     rng = np.random.default_rng(0)
     shapes = set()
@@ -133,11 +146,39 @@ def test_handwriting_is_the_bank_s_in_its_own_ink_or_another(bank):
     assert min(written) > 20 and max(written) > 3 * min(written)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.75, 0.9])
+def test_pages_and_labels_are_blended_by_one_share(share):
+    rng = np.random.default_rng(0)
+    pages = rng.integers(0, 256, (4, SIZE, SIZE, 3)).astype(np.uint8)
+    labels = rng.random((2, SIZE, SIZE)).astype(np.float32)
+    blended = recipes.blend(Crop(pages[0], pages[1], labels[0]), Crop(pages[2], pages[3], labels[1]), share)
+    for name, mine, its in (("image", 0, 2), ("gt", 1, 3)):
+        expected = share * pages[mine].astype(float) + (1 - share) * pages[its].astype(float)
+        np.testing.assert_allclose(getattr(blended, name), expected, atol=0.501)
+    np.testing.assert_allclose(blended.mask, share * labels[0] + (1 - share) * labels[1], atol=1e-6)
+
+
+def test_in_mixup_a_crop_keeps_the_larger_part_of_itself(bank):
+    """Ink in each corner tells by its label which share its crop has, and pixels say the same."""
+    crop, other = paper(), paper()
+    for page, corner in ((crop, np.s_[:20, :20]), (other, np.s_[-20:, -20:])):
+        page.image[corner], page.mask[corner] = 0, 1
+    shares = []
+    for seed in range(200):
+        mixed = recipes.mixup(crop, np.random.default_rng(seed), kit(bank, other))
+        shares.append(float(mixed.mask[0, 0]))
+        assert mixed.mask[-1, -1] == pytest.approx(1 - shares[-1], abs=1e-6)
+        assert abs(mixed.image[0, 0, 0] - 255 * (1 - shares[-1])) < 1 and (mixed.gt == 255).all()
+    assert min(shares) >= 0.5 and max(shares) > 0.999
+    folded = stats.beta(0.4, 0.4)
+    assert stats.kstest(shares, lambda share: 2 * folded.cdf(share) - 1).pvalue > 0.01
+
+
 @pytest.mark.parametrize("count", [1, 2])
-def test_mixup_is_invert_add_clip_and_invert_back_on_white_paper(bank, count):
+def test_an_overlay_is_invert_add_clip_and_invert_back_on_white_paper(bank, count):
     crop, other = noise(1), noise(2)
     seed = next(s for s in range(20) if np.random.default_rng(s).integers(1, 3) == count)
-    mixed = recipes.mixup(crop, np.random.default_rng(seed), kit(bank, other))
+    mixed = recipes.overlay(crop, np.random.default_rng(seed), kit(bank, other))
     for name in ("image", "gt"):
         darkness = 255 - getattr(crop, name).astype(int) + count * (255 - getattr(other, name).astype(int))
         np.testing.assert_array_equal(getattr(mixed, name), 255 - np.minimum(darkness, 255))
@@ -147,13 +188,13 @@ def test_mixup_is_invert_add_clip_and_invert_back_on_white_paper(bank, count):
     np.testing.assert_allclose(mixed.mask, expected)
 
 
-def test_mixup_of_grey_paper_stays_grey_and_its_mask_is_the_mixture_s(bank):
+def test_an_overlay_of_grey_paper_stays_grey_and_its_mask_is_the_mixture_s(bank):
     crop, other = paper(180), paper(170)
     crop.image[:20] = 175  # 5 levels, a quarter of full
     other.image[10:30] = 162
     for page in (crop, other):
         page.mask[:] = soft_mask(page.image, page.gt)
-    mixed = recipes.mixup(crop, np.random.default_rng(0), kit(bank, other))
+    mixed = recipes.overlay(crop, np.random.default_rng(0), kit(bank, other))
     assert (mixed.gt == 180).all()
     np.testing.assert_allclose(mixed.mask, soft_mask(mixed.image, mixed.gt), atol=1e-6)
     assert mixed.image[15, 0, 0] < mixed.image[5, 0, 0] == 175
@@ -266,13 +307,18 @@ def test_ground_truth_is_cleaned_before_crops_are_cut(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"marks": 1.5}, {"mixup": -0.1}, {"redraw": -1}, {"print_size": 0}, {"min_ink": 2}, {"handwriting": 0.5}]
+    "wrong", [{"marks": 1.5}, {"mixup": -0.1}, {"redraw": -1}, {"print_size": 0}, {"min_ink": 2}, {"ink": "folder"}]
 )
 def test_settings_are_checked(wrong):
     with pytest.raises(ValueError):
         Recipes(**wrong)
     with pytest.raises(ValueError, match="clean_gt"):
         CropSettings(clean_gt=255)
+
+
+def test_handwriting_from_nowhere_is_refused(pairs):
+    with pytest.raises(InputError, match="handwriting needs recipes.materials"):
+        CropStream(pairs, replace(PLAIN, recipes=Recipes(handwriting=0.3)), seed=0)
 
 
 def test_recipes_are_off_unless_a_configuration_names_them():
@@ -282,18 +328,22 @@ def test_recipes_are_off_unless_a_configuration_names_them():
     assert changed.recipes == Recipes(marks=0.3) and changed.clean_gt == 10
     with pytest.raises(ConfigError, match="crops.recipes.mark'.*did you mean 'marks'"):
         load(ROOT / "configs/erasenet.yml", EraseTraining, ["crops.recipes.mark=0.3"])
-    with pytest.raises(ConfigError, match="handwriting needs materials"):
-        load(ROOT / "configs/erasenet.yml", EraseTraining, ["crops.recipes.handwriting=0.3"])
 
 
-def test_the_segmenter_s_configuration_takes_recipes_as_overrides():
+def test_what_the_first_seed_did_is_on_in_its_pipeline():
     pytest.importorskip("paddleseg")
     from dehw.train import seg
 
+    crops = load(ROOT / "configs/mtrnet.yml", EraseTraining).crops
     config, _ = seg.read_config(str(ROOT / "configs/segformer_b2.yml"))
-    assert Recipes(**config.dic["train_dataset"]["recipes"]) == Recipes()
+    for found in (crops.recipes, Recipes(**config.dic["train_dataset"]["recipes"])):
+        assert min(found.mixup, found.distractors, found.handwriting) > 0
+        assert found == Recipes(mixup=found.mixup, distractors=found.distractors, handwriting=found.handwriting)
+    assert crops.clean_gt == 5
+    small, _ = seg.read_config(str(ROOT / "configs/segformer_b0.yml"))
+    assert Recipes(**small.dic["train_dataset"]["recipes"]) == Recipes()
     config, _ = seg.read_config(str(ROOT / "configs/segformer_b2.yml"), ["train_dataset.recipes.marks=0.3"])
-    assert Recipes(**config.dic["train_dataset"]["recipes"]) == Recipes(marks=0.3)
+    assert config.dic["train_dataset"]["recipes"]["marks"] == 0.3
 
 
 def test_the_sheet_has_a_row_for_every_step(pairs, bank, tmp_path, capsys):

@@ -135,6 +135,7 @@ def test_a_damaged_export_is_told_with_its_file(saved, tmp_path, monkeypatch, na
     monkeypatch.setenv("DEHW_CACHE", str(tmp_path))
     file = export.cached(network, path, (TILE, TILE))
     file.write_bytes(file.read_bytes()[:1000])
+    monkeypatch.setattr(export, "cached", lambda *about: file)  # which would make it again
     with pytest.raises(DeviceError, match=f"delete {file}, or use another --engine"):
         pick.build(network, path, "cpu", name, TILE)
 

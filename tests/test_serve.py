@@ -1,71 +1,31 @@
-"""The web page without a browser; test_serve_browser.py has what people see and click."""
+"""What the web page does with a visitor's pages, without a server, which test_serve_http.py has."""
 
 import io
 import os
-import re
-import runpy
-import socket
+import subprocess
 import sys
+import tempfile
 import threading
 import time
-import urllib.request
 import zipfile
-from importlib import util
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pypdfium2
 import pytest
 from PIL import Image
+from visits import FAINT, INK, held, make_eraser, page
 
-from dehw.commands import main, serve
+from dehw.commands import main
 from dehw.commands.serve.limits import Limits
-from dehw.commands.serve.opened import COLOURS, ERASE, KEEP, NOTHING, read_strokes
-from dehw.commands.serve.session import Sessions
-from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
-from dehw.eraser import Eraser
-from dehw.errors import DehwError, ExitCode, InputError
+from dehw.commands.serve.opened import ERASE, KEEP, NOTHING, Ask, OpenPage, Stroke, draw
+from dehw.commands.serve.runs import Busy, Runs
+from dehw.commands.serve.session import GRACE, Full, Gone, Sessions, safe_name
+from dehw.errors import DehwError, ExitCode
 from dehw.files import documents
 from dehw.files.images import read_image
 
-ROOT = Path(__file__).resolve().parents[1]
-INK = slice(10, 14), slice(5, 30)
-FAINT = slice(40, 44), slice(5, 20)
-needs_gradio = pytest.mark.skipif(util.find_spec("gradio") is None, reason=f"no Gradio: pip install {serve.GRADIO}")
-
-
-@pytest.fixture(autouse=True)
-def environment():
-    """What serving sets for its process goes again."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-
-
-class Calls:
-    """Counts the tiles of a network made of a function."""
-
-    def __init__(self, network):
-        self.network, self.count = network, 0
-
-    def __call__(self, *inputs):
-        self.count += 1
-        return self.network(*inputs)
-
-
-def make_eraser(cmp=True):
-    """Finds ink by its darkness and whitens it, in one tile a page."""
-    network = NetworkConfig(type="erasenet", weights="tiny.pdparams")
-    pipeline = Pipeline(
-        name="tiny",
-        segment=Segment(network=network, window=128, stride=128),
-        mask=Mask(threshold=0.5, dilate=1),
-        erase=Erase(networks=[network], tile=128, margin=13, cmp=cmp),
-    )
-    segmenter = Calls(lambda tiles: 1 - tiles.mean(1, keepdims=True))
-    return Eraser(pipeline, segmenter, [(Calls(lambda tiles, mask: np.ones_like(tiles)), 1.0)])
+WORK = Path(__file__).resolve().parents[1] / "work"
 
 
 @pytest.fixture
@@ -85,17 +45,8 @@ def session(sessions):
     return sessions.of("visitor")
 
 
-def page(ink=True):
-    """Paper with handwriting, probability 0.88, and with traces of 0.41, which the usual sensitivity leaves."""
-    picture = np.full((60, 80, 3), 230, np.uint8)
-    if ink:
-        picture[INK] = 30
-        picture[FAINT] = 150
-    return picture
-
-
 def upload(tmp_path, name="page.png", picture=None, content=None):
-    """A file where Gradio puts it: in a folder of its own."""
+    """A file where uploads are put: in a folder of its own."""
     path = tmp_path / f"upload{len(list(tmp_path.iterdir()))}" / name
     path.parent.mkdir()
     if content is not None:
@@ -112,7 +63,7 @@ def upload_pdf(tmp_path, *pictures, name="exam.pdf"):
     return upload(tmp_path, name, content=pdf.getvalue())
 
 
-def silent(share, words):
+def silent(doing):
     pass
 
 
@@ -121,15 +72,15 @@ def erase(session, *paths):
     return problems + session.erase(added, silent)
 
 
-def again(session, page, sensitivity=0.5, strokes=None):
+def again(session, page, sensitivity=0.5, strokes=()):
     page.ask(sensitivity, strokes)
     return session.erase([each for each in session.documents if page in each.pages], silent)
 
 
-def drawn(rows, columns, meaning, size=(60, 80)):
-    strokes = np.zeros(size, np.uint8)
-    strokes[rows, columns] = meaning
-    return strokes
+def line(says, y, left, right, width=5, page_width=80):
+    """A stroke along a row of a page, its lengths in pixels."""
+    points = tuple(((x + 0.5) / page_width, (y + 0.5) / page_width) for x in (left, right))
+    return Stroke(says, width / page_width, points)
 
 
 # -- what a visitor does to pages ----------------------------------------------------------------------------
@@ -153,14 +104,14 @@ def test_the_upload_is_taken_away(session, tmp_path):
 def test_another_sensitivity_costs_no_second_look(session, eraser, tmp_path, sensitivity):
     erase(session, upload(tmp_path))
     looks = eraser.segmenter.count
-    again(session, session.page, sensitivity)
+    again(session, session.pages[0], sensitivity)
     assert eraser.segmenter.count == looks == 1
     np.testing.assert_array_equal(read_image(session.targets[0]), eraser(page(), sensitivity).page)
 
 
 def test_a_higher_sensitivity_takes_the_faint_traces_too(session, tmp_path):
     erase(session, upload(tmp_path))
-    again(session, session.page, 0.7)
+    again(session, session.pages[0], 0.7)
     assert (read_image(session.targets[0])[FAINT] == 255).all()
 
 
@@ -168,9 +119,9 @@ def test_what_is_asked_for_again_as_it_is_costs_nothing(session, eraser, tmp_pat
     erase(session, upload(tmp_path))
     generator = eraser.generators[0][0]
     before = generator.count
-    again(session, session.page, 0.5, np.zeros((60, 80), np.uint8))
+    again(session, session.pages[0], 0.5, ())
     assert generator.count == before
-    again(session, session.page, 0.6)
+    again(session, session.pages[0], 0.6)
     assert generator.count == before + 1
 
 
@@ -179,46 +130,48 @@ def test_the_brush_keeps_and_erases(sessions, tmp_path, cmp):
     sessions.eraser = make_eraser(cmp)
     session = sessions.of("brush")
     erase(session, upload(tmp_path))
-    strokes = drawn(slice(10, 14), slice(5, 15), KEEP) + drawn(slice(50, 55), slice(60, 70), ERASE)
-    again(session, session.page, 0.5, strokes)
+    strokes = [line(KEEP, 12, 5, 14), line(ERASE, 52, 60, 69)]
+    again(session, session.pages[0], 0.5, strokes)
     clean = read_image(session.targets[0])
     np.testing.assert_array_equal(clean[10:14, 5:15], page()[10:14, 5:15])
-    assert (clean[10:14, 15:30] == 255).all() and (clean[50:55, 60:70] == 255).all()
+    assert (clean[10:14, 18:30] == 255).all() and (clean[50:55, 60:70] == 255).all()
     if cmp:
         np.testing.assert_array_equal(clean[FAINT], page()[FAINT])
-    again(session, session.page)
+    again(session, session.pages[0])
     assert (read_image(session.targets[0])[INK] == 255).all(), "without strokes it is erased as at first"
 
 
 def test_strokes_on_a_smaller_picture_hold_for_the_page(session, tmp_path):
     erase(session, upload(tmp_path, picture=np.full((600, 800, 3), 230, np.uint8)))
-    again(session, session.page, 0.5, drawn(slice(10, 20), slice(0, 80), ERASE))
+    again(session, session.pages[0], 0.5, [line(ERASE, 15, -5, 85, 11)])
     clean = read_image(session.targets[0])
-    assert (clean[100:200] == 255).all() and (clean[:100] == 230).all() and (clean[200:] == 230).all()
+    assert (clean[105:200] == 255).all() and (clean[:90] == 230).all() and (clean[220:] == 230).all()
 
 
-def test_the_brush_is_read_by_its_colours():
-    layer = np.zeros((1, 4, 4), np.uint8)
-    layer[0, 0] = *COLOURS[KEEP], 255
-    layer[0, 1] = *COLOURS[ERASE], 255
-    layer[0, 2] = *COLOURS[ERASE], 100  # the soft edge of a stroke
-    assert read_strokes(layer).tolist() == [[KEEP, ERASE, NOTHING, NOTHING]]
+def test_strokes_are_drawn_in_their_order_and_can_be_rubbed_out():
+    drawn = draw([line(KEEP, 20, 10, 60), line(ERASE, 20, 30, 60), line(NOTHING, 20, 50, 60)], (60, 80))
+    assert [drawn[20, x] for x in (15, 40, 55)] == [KEEP, ERASE, NOTHING]
+    assert (drawn[:17] == NOTHING).all() and (drawn[24:] == NOTHING).all()
+    assert draw([line(ERASE, 20, 40, 40)], (60, 80))[20, 40] == ERASE, "a dot"
 
 
-def test_a_drawing_comes_back_as_it_was_made(session, tmp_path):
+def test_the_preview_shows_the_mask_of_another_sensitivity_and_runs_nothing(session, eraser, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        erase(session, upload(tmp_path, picture=np.zeros((9, 9, 3), np.uint8), name="other.png"))
+        OpenPage(tmp_path, "unseen", Ask()).preview(eraser, 0.5)
     erase(session, upload(tmp_path))
-    assert session.page.drawing() is None
-    strokes = drawn(slice(0, 5), slice(0, 9), KEEP) + drawn(slice(20, 30), slice(2, 4), ERASE)
-    session.page.ask(0.5, strokes)
-    with Image.open(session.page.drawing()) as picture:
-        np.testing.assert_array_equal(read_strokes(np.array(picture)), strokes)
+    looks = eraser.segmenter.count
+    for sensitivity in (0.2, 0.5, 0.8):
+        shown = Image.open(io.BytesIO(session.pages[1].preview(eraser, sensitivity)))
+        np.testing.assert_array_equal(np.array(shown.convert("RGBA"))[..., 3] > 0, eraser(page(), sensitivity).mask)
+    assert eraser.segmenter.count == looks + 3, "only the comparison itself looked"
 
 
 def test_a_pdf_comes_back_as_one_and_a_page_alone_is_done_again(session, eraser, tmp_path):
     assert erase(session, upload_pdf(tmp_path, page(), page(ink=False), page())) == []
     assert [each.name for each in session.pages] == [f"exam.pdf, page {number}" for number in (1, 2, 3)]
     looks, passes = eraser.segmenter.count, eraser.generators[0][0].count
-    again(session, session.pages[2], 0.5, drawn(slice(20, 30), slice(40, 60), ERASE))
+    again(session, session.pages[2], 0.5, [line(ERASE, 25, 40, 59, 11)])
     assert (eraser.segmenter.count, eraser.generators[0][0].count) == (looks, passes + 1)
     with documents.open_document(session.targets[0]) as document:
         assert (document.kind, document.count) == ("PDF", 3)
@@ -239,10 +192,10 @@ def test_several_files_come_in_one_zip(session, tmp_path):
 def test_progress_tells_of_tiles(session, tmp_path):
     told = []
     added, _ = session.add([upload_pdf(tmp_path, page(), page())])
-    session.erase(added, lambda share, words: told.append((share, words)))
-    assert (0.25, "page 1 of 2: looking for handwriting, tile 1 of 1") in told
-    assert any("page 2 of 2: erasing" in words for _, words in told)
-    shares = [share for share, _ in told]
+    session.erase(added, told.append)
+    assert {"share": 0.25, "page": 1, "pages": 2, "step": "segment", "tile": 1, "tiles": 1} in told
+    assert any((doing["page"], doing.get("step")) == (2, "erase") for doing in told)
+    shares = [doing["share"] for doing in told]
     assert shares == sorted(shares) and shares[-1] == 1
 
 
@@ -274,7 +227,7 @@ def undecoded(monkeypatch):
         raise AssertionError("pixels were decoded")
 
     monkeypatch.setattr(Image.Image, "load", load)
-    monkeypatch.setattr(pypdfium2.PdfPage, "render", load)
+    monkeypatch.setattr("dehw.files.pdf.read.read", load)
 
 
 def test_a_picture_with_too_many_pixels_is_refused_undecoded(session, tmp_path, monkeypatch, request):
@@ -282,7 +235,7 @@ def test_a_picture_with_too_many_pixels_is_refused_undecoded(session, tmp_path, 
     request.getfixturevalue("undecoded")
     added, (problem,) = session.add([path])
     assert not added and problem.startswith("large.png has a page of 6 megapixels; 1 are allowed here. Scan it")
-    assert not list(session.folder.glob("*/*")), "its file is gone"
+    assert not list(session.folder.rglob("*.png")), "its file is gone"
 
 
 def test_a_later_page_of_a_tiff_counts_too(session, tmp_path, request):
@@ -305,7 +258,7 @@ def test_a_scan_in_a_pdf_of_huge_paper_is_no_larger_than_its_pixels(session, tmp
     path = upload(tmp_path, "scan.pdf", content=b"")
     Image.fromarray(page()).save(path, "PDF", resolution=2)  # 40 x 30 inches: 48 megapixels at 200 dpi
     assert erase(session, path) == []
-    assert read_image(session.page.folder / "clean.png").shape == page().shape
+    assert read_image(session.pages[0].folder / "clean.png").shape == page().shape
 
 
 def test_a_pdf_without_pictures_counts_as_it_is_drawn(session, tmp_path):
@@ -333,8 +286,8 @@ def test_visitors_do_not_meet_and_leave_nothing_behind(sessions, tmp_path):
     assert sessions.of("one") is one and two.pages == []
     sessions.end("one")
     assert not one.folder.exists() and two.folder.exists()
-    with pytest.raises(InputError, match="Drop them again"):
-        sessions.of("one").page  # noqa: B018
+    with pytest.raises(Gone, match="Choose the file again"):
+        sessions.of("one").page(1, 0)
     sessions.close()
     assert not sessions.folder.exists()
 
@@ -343,7 +296,7 @@ def test_a_run_stops_when_its_visitor_leaves(sessions, session, eraser, tmp_path
     added, _ = session.add([upload(tmp_path, f"{number}.png") for number in range(4)])
     leaving = threading.Thread(target=sessions.end, args=["visitor"])
 
-    def leave(share, words):
+    def leave(doing):
         if not leaving.ident:
             leaving.start()
         while not session.ended:
@@ -356,186 +309,174 @@ def test_a_run_stops_when_its_visitor_leaves(sessions, session, eraser, tmp_path
     assert not session.folder.exists()
 
 
-def test_stray_uploads_are_swept_and_sessions_are_not(sessions, session):
-    old, new = sessions.folder / "old", sessions.folder / "new"
-    for path in (old, new):
-        path.mkdir()
-        (path / "layer_0.png").touch()
-    for path in (old, session.folder):
-        os.utime(path, (0, time.time() - 7200))
+def test_a_session_ends_an_hour_after_its_visitor_was_last_heard_of(sessions, session, tmp_path):
+    erase(session, upload(tmp_path))
+    session.seen -= GRACE - 60
     sessions.sweep()
-    assert not old.exists() and new.exists() and session.folder.exists()
-    os.utime(new, (0, time.time() - 120))
+    assert sessions.find("visitor") is session and session.folder.exists(), "a refresh keeps the pages"
+    session.seen -= GRACE + 1
     sessions.sweep()
-    assert new.exists(), "the visitor's run may wait for it"
-    sessions.end("visitor")
+    assert sessions.find("visitor") is None and not session.folder.exists()
+
+
+def test_a_session_at_work_is_not_swept(sessions, session):
+    with held(sessions):
+        session.run = sessions.runs.add(lambda: None)
+        session.seen -= 2 * GRACE
+        sessions.sweep()
+        assert session.folder.exists()
+    session.run.result(timeout=10)
     sessions.sweep()
-    assert not new.exists()
+    assert not session.folder.exists()
+
+
+def test_folders_of_servers_that_were_killed_are_removed_at_the_next_start(tmp_path, monkeypatch, eraser):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    script = (
+        "from dehw.commands.serve.session import *; s = Sessions(None, Limits()); print(s.folder, flush=True); input()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    other = subprocess.Popen(
+        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(WORK), "TMPDIR": str(tmp_path)}, **pipes
+    )
+    folder = Path(other.stdout.readline().strip())
+    assert folder.parent == tmp_path
+    Sessions(eraser, Limits()).close()
+    assert folder.exists(), "that server runs"
+    other.kill()
+    other.wait()
+    (tmp_path / "dehw-serve-new").mkdir()
+    (tmp_path / "mine").mkdir()
+    Sessions(eraser, Limits()).close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dehw-serve-new", "mine"]
+
+
+def test_a_visitor_and_all_visitors_have_so_much_room(eraser, tmp_path):
+    sessions = Sessions(eraser, Limits(visitor_megabytes=1, all_megabytes=2))
+    try:
+        one, two = sessions.of("one"), sessions.of("two")
+        (one.folder / "large").write_bytes(bytes(1_100_000))
+        with pytest.raises(Full, match="your files take all the room"), one.receiving("a.png"):
+            pass
+        with two.receiving("a.png") as file:
+            file.write(bytes(950_000))
+        with pytest.raises(Full, match="no room for more files now"), sessions.reserved(100_000):
+            pass
+        sessions.end("one")
+        with sessions.reserved(900_000), pytest.raises(Full), sessions.reserved(900_000):
+            pass
+        assert sessions.incoming == 0
+        two.check_room()
+    finally:
+        sessions.close()
+
+
+def test_a_disk_that_is_full_is_told_and_the_upload_vanishes(session):
+    with pytest.raises(Full, match="no room for more files"), session.receiving("a.png"):
+        raise OSError(28, "No space left on device")
+    assert session.uploads == [] and list(session.folder.iterdir()) == []
+
+
+def test_a_page_that_fills_the_room_fails_and_is_named(eraser, tmp_path):
+    sessions = Sessions(eraser, Limits(visitor_megabytes=0))
+    session = sessions.of("visitor")
+    (problem,) = erase(session, upload(tmp_path))
+    sessions.close()
+    assert problem.startswith("page.png: your files take all the room")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\me\\page.png", "page.png"),
+        ("..", "page"),
+        ("", "page"),
+        ("a\0b\n.jpg", "ab.jpg"),
+        ("卷" * 300 + ".jpeg", "卷" * 66 + ".jpeg"),
+        ("page1", "page1"),
+    ],
+)
+def test_names_of_uploads_are_made_safe(given, kept, session, tmp_path):
+    assert safe_name(given) == kept
+    with session.receiving(given) as file:
+        file.write(b"x")
+    assert session.uploads[0].name == kept and session.folder in session.uploads[0].parents
+
+
+def test_files_of_one_name_do_not_meet(session, tmp_path):
+    content = upload(tmp_path).read_bytes()
+    names = ("pages-1-0", "pages-2-0", "page", "page")
+    assert erase(session, *[upload(tmp_path, name, content=content) for name in names]) == []
+    assert len(session.targets) == 4
+
+
+# -- the queue -----------------------------------------------------------------------------------------------
+
+
+def test_twenty_visitors_wait_and_the_next_one_is_refused():
+    runs, going = Runs(Limits().queue), threading.Event()
+    under_way = runs.add(going.wait)
+    waiting = [runs.add(lambda: None) for _ in range(20)]
+    with pytest.raises(Busy, match="20 others wait already"):
+        runs.add(lambda: None)
+    assert [runs.ahead(run) for run in (under_way, waiting[0], waiting[-1])] == [0, 1, 20]
+    runs.add(lambda: None, always=True)
+    going.set()
+    for run in waiting:
+        run.result(timeout=10)
+    runs.close()
+
+
+def test_who_is_refused_leaves_no_upload(sessions, session, tmp_path):
+    sessions.runs.most = 0
+    with session.receiving("page.png") as file:
+        file.write(b"x")
+    with held(sessions), pytest.raises(Busy):
+        session.start()
+    assert session.uploads == [] and list(session.folder.iterdir()) == []
+
+
+def test_what_is_asked_for_meanwhile_is_done_after_those_who_wait(sessions, session, eraser, tmp_path):
+    other, order = sessions.of("other"), []
+    content = upload(tmp_path).read_bytes()
+
+    def send(visitor, name):
+        with visitor.receiving(name) as file:
+            file.write(content)
+        visitor.start()
+
+    def segmenter(tiles):
+        order.append(next(name for name, each in sessions.open.items() if each.working.locked()))
+        if len(order) == 1:
+            send(other, "b.png")
+            send(session, "c.png")
+        return 1 - tiles.mean(1, keepdims=True)
+
+    eraser.segmenter = segmenter
+    send(session, "a.png")
+    while session.is_working or other.is_working:
+        time.sleep(0.01)
+    assert order == ["visitor", "other", "visitor"]
+    assert [target.name for target in session.targets] == ["a.clean.png", "c.clean.png"]
+
+
+def test_an_unforeseen_error_ends_its_run_alone(sessions, session, eraser, tmp_path, capsys):
+    right = eraser.segmenter
+    eraser.segmenter = lambda tiles: 1 / 0
+    with session.receiving("a.png") as file:
+        file.write(upload(tmp_path).read_bytes())
+    session.start()
+    session.run.result(timeout=10)
+    assert "unforeseen error" in session.problems[0] and "ZeroDivisionError" in capsys.readouterr().err
+    eraser.segmenter = right
+    assert erase(session, upload(tmp_path)) == []
 
 
 # -- the command ---------------------------------------------------------------------------------------------
 
 
-def test_without_gradio_the_command_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "gradio", None)
+def test_without_its_packages_the_command_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "fastapi", None)
     assert main.main(["serve"]) == ExitCode.USAGE
-    assert f"the web page needs one more package, pip install {serve.GRADIO}" in capsys.readouterr().err
-
-
-def test_the_extra_names_the_same_gradio():
-    assert f"\n{serve.GRADIO}\n" in (ROOT / "requirements" / "serve.txt").read_text(encoding="utf-8")
-
-
-def run_offline(messages, path="/"):
-    """What the middleware sends for an application that sends these messages."""
-    import asyncio
-
-    sent = []
-
-    async def app(scope, receive, send):
-        for message in messages:
-            await send(message)
-
-    async def send(message):
-        sent.append(message)
-
-    asyncio.run(serve.Offline(app)({"type": "http", "path": path}, None, send))
-    return sent
-
-
-def test_foreign_sites_are_taken_out_of_the_page():
-    html = [b'<meta content="https://gradio.app/"><a href="https://example.org/">', b"<p>text</p>"]
-    start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
-    bodies = [{"type": "http.response.body", "body": part, "more_body": part is html[0]} for part in html]
-    head, body = run_offline([start, *bodies])
-    assert body["body"] == b'<meta content=""><a href="https://example.org/"><p>text</p>'
-    headers = dict(head["headers"])
-    assert headers[b"content-length"] == str(len(body["body"])).encode()
-    assert b"default-src 'self'" in headers[b"content-security-policy"]
-
-
-def test_other_answers_pass_as_they_come():
-    start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
-    bodies = [
-        {"type": "http.response.body", "body": b"https://gradio.app/", "more_body": more} for more in (True, False)
-    ]
-    sent = run_offline([dict(start), *bodies])
-    assert sent[1:] == bodies and b"cache-control" not in dict(sent[0]["headers"])
-    stored = run_offline([dict(start), *bodies], "/gradio_api/file=/tmp/page.png")
-    assert dict(stored[0]["headers"])[b"cache-control"] == b"no-store"
-
-
-# -- with Gradio ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def desk(sessions):
-    serve._import_gradio()
-    from dehw.commands.serve.page import Desk
-
-    return Desk(sessions)
-
-
-VISITOR = SimpleNamespace(session_hash="visitor")
-STATUS, CHOICE, SLIDER, EDITOR, SENSITIVITY, ONE, BUNDLE = range(7)
-
-
-def untouched(size=(60, 80)):
-    return {"background": None, "layers": [np.zeros((*size, 4), np.uint8)], "composite": None}
-
-
-@needs_gradio
-def test_the_controls_show_what_was_done(desk, tmp_path):
-    progress = lambda share, words: None  # noqa: E731
-    view = desk.take([str(upload(tmp_path)), str(upload(tmp_path, "x.txt", content=b"x"))], VISITOR, progress)
-    assert re.fullmatch(r"x\.txt cannot be read: .*\npage\.png: 2\.1% of it erased, in \d\.\d s\.", view[STATUS])
-    before, after = (read_image(path) for path in view[SLIDER])
-    assert before[INK].mean() < 60 and after[INK].min() > 240
-    assert view[EDITOR]["layers"] == [] and read_image(view[EDITOR]["background"])[12, 20, 0] > 100
-    assert Path(view[ONE].value["path"] if isinstance(view[ONE].value, dict) else view[ONE].value).exists()
-
-    drawing = untouched()
-    drawing["layers"][0][INK] = *COLOURS[KEEP], 255
-    view = desk.again(0.5, drawing, VISITOR, progress)
-    assert view[STATUS] == "page.png: no handwriting found, in 0.0 s." and len(view[EDITOR]["layers"]) == 1
-
-    view = desk.take([str(upload(tmp_path, "b.png"))], VISITOR, progress)
-    assert view[STATUS].startswith("b.png: 2.1%")
-    view = desk.choose(0.5, untouched(), SimpleNamespace(index=0), VISITOR)
-    assert view[STATUS].startswith("page.png: no handwriting")
-    view = desk.every(0.7, untouched(), VISITOR, progress)
-    assert view[STATUS].startswith("page.png: 3.3%") and view[SENSITIVITY] == 0.7
-    view = desk.choose(0.7, untouched(), SimpleNamespace(index=1), VISITOR)
-    assert view[STATUS].startswith("b.png: 3.3%")
-
-    view = desk.clear(VISITOR)
-    assert view[STATUS] == "" and view[SLIDER] is None and view[EDITOR] is None
-
-
-@needs_gradio
-def test_erasing_again_without_a_page_is_explained(desk):
-    import gradio as gr
-
-    with pytest.raises(gr.Error, match="Drop them again"):
-        desk.again(0.5, None, VISITOR)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@needs_gradio
-def test_serving_asks_no_foreign_host_and_names_none(eraser, monkeypatch):
-    asked = []
-    connect = socket.socket.connect
-
-    def watched(self, address):
-        asked.append(address[0] if isinstance(address, tuple) else "127.0.0.1")
-        return connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", watched)
-    monkeypatch.setattr(socket, "getaddrinfo", only_local(socket.getaddrinfo, asked))
-    app = serve.build(eraser)
-    serve.launch(app, port=free_port(), wait=False)
-    try:
-        root = urllib.request.urlopen(app.local_url).read().decode()
-        style = urllib.request.urlopen(app.local_url + "theme.css").read().decode()
-    finally:
-        app.close()
-        app.sessions.close()
-    hosts = set(re.findall(r"(?:https?:)?//([a-z0-9.-]+\.[a-z0-9]+)", root + style))
-    assert hosts <= {"127.0.0.1", "www.w3.org"}, hosts
-    assert asked and set(asked) <= {"127.0.0.1", "localhost"}
-    assert 'analytics_enabled":false' in root.replace(" ", "")
-
-
-def only_local(getaddrinfo, asked):
-    def lookup(host, *arguments, **options):
-        asked.append(host)
-        return getaddrinfo(host, *arguments, **options)
-
-    return lookup
-
-
-@needs_gradio
-def test_a_port_that_is_taken_is_named(eraser):
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        app = serve.build(eraser)
-        with pytest.raises(InputError, match=rf"127\.0\.0\.1:{other.getsockname()[1]} cannot be served from.*--port"):
-            serve.launch(app, port=other.getsockname()[1], wait=False)
-    app.sessions.close()
-
-
-@needs_gradio
-def test_the_application_for_ai_studio_is_the_same_page(eraser, monkeypatch):
-    monkeypatch.setattr(Eraser, "load", lambda: eraser)
-    demo = runpy.run_path(str(ROOT / "work" / "app.gradio.py"))["demo"]
-    other = serve.build(eraser)
-    names = [[type(block).__name__ for block in app.blocks.values()] for app in (demo, other)]
-    assert names[0] == names[1] and "ImageSlider" in names[0]
-    for app in (demo, other):
-        app.sessions.close()
+    assert "the web page needs the extra serve: pip install 'dehw[serve]'" in capsys.readouterr().err

@@ -170,16 +170,39 @@ def test_boxes_may_be_given_again(eraser):
 
 
 @pytest.mark.parametrize("option", ["--keep", "--only"])
-def test_a_box_outside_a_page_is_told_and_the_other_pages_done(eraser, capsys, option):
+def test_a_box_is_clipped_to_each_page_and_one_beside_it_is_told(eraser, capsys, option):
     write_image("in/a.png", page())
     write_image("in/b.png", page(size=(60, 90)))
-    assert run("in", "-o", "out", option, "0,0,85,20") == ExitCode.FAILED
-    assert files("out") == ["b.png"]
-    message = capsys.readouterr().err
-    assert "in/a.png: the box 0,0,85,20 does not lie on the page, which is 80 px wide and 60 px high" in message
+    write_image("in/small.png", page(size=(60, 20)))
+    assert run("in", "-o", "out", option, "20,0,85,200", "--report", "report.json") == ExitCode.OK
+    for name in ("a.png", "b.png", "small.png"):
+        image = read_image(f"in/{name}")
+        expected, inside = whitened(image), np.s_[:, 20:85]
+        if option == "--only":
+            expected, inside = image, np.s_[:, :20]
+            expected = np.where(np.arange(image.shape[1])[:, None] < 20, image, whitened(image))
+        else:
+            expected[inside] = image[inside]
+        np.testing.assert_array_equal(read_image(f"out/{name}"), expected)
+    beside = "the box 20,0,85,200 lies beside the page, which is 20 px wide and 60 px high"
+    assert capsys.readouterr().err.count("lies beside") == 1
+    assert [each["warnings"] for each in report()["pages"]] == [[], [], [beside]]
 
 
-@pytest.mark.parametrize("box", ["1,2,3", "a,b,c,d", "5,5,5,9", "9,0,3,4", "-1,0,3,4", "1.5,0,3,4", ""])
+@pytest.mark.parametrize("box", ["0%,0%,25%,100%", "0,0,25%,60", "0%,0,20,99999", "0,0%,24.9%,100%"])
+def test_boxes_may_be_in_percent(eraser, box):
+    write_image("a.png", page())
+    assert run("a.png", "--keep", box) == ExitCode.OK
+    expected = whitened(page())
+    expected[:, :20] = page()[:, :20]
+    np.testing.assert_array_equal(read_image("a.clean.png"), expected)
+
+
+WRONG = ["1,2,3", "a,b,c,d", "5,5,5,9", "9,0,3,4", "-1,0,3,4", "1.5,0,3,4", "", "0,0,1," + "9" * 5000]
+WRONG += ["0%,0%,101%,9%", "9%,0%,3%,4%", "nan%,0,1,1", "%,0,1,1", "1e9%,0,1,1"]
+
+
+@pytest.mark.parametrize("box", WRONG)
 def test_what_is_no_box_is_refused_at_once(eraser, capsys, box):
     with pytest.raises(SystemExit) as end:
         run("a.png", f"--keep={box}")

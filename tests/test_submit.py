@@ -96,6 +96,16 @@ def test_the_newest_complete_training_is_taken(project):
     assert "2024-06-01" in choice.why
 
 
+def test_the_first_seed_s_scripts_prefer_trainings_with_a_segmenter(project):
+    weights = finish("big", "2024-05-01T10:00:00")
+    newer = finish("nomask", "2024-06-01T10:00:00")
+    (newer / "n.pdparams").write_bytes(b"")
+    assert choose_pipeline("output").weights == newer
+    assert choose_pipeline("output", by_mask=True).weights == weights
+    (weights.parent / "finished.json").unlink()
+    assert choose_pipeline("output", by_mask=True).weights == newer
+
+
 @pytest.mark.parametrize("damage", ["weights", "record", "unfinished", "unknown"])
 def test_an_incomplete_training_is_passed_over_and_named(project, damage):
     finish("big", leave_out=["gen"] if damage == "weights" else ())
@@ -169,7 +179,7 @@ def test_masks_then_pages_then_a_flat_zip(chosen):
     truth[INK] = True
     np.testing.assert_array_equal(mask, truth)
     assert files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit")) == []
-    assert sorted(os.listdir("submit")) == ["a.png", "b.png", "readme.txt", "result.zip"]
+    assert sorted(os.listdir("submit")) == ["SHA256SUMS", "a.png", "b.png", "readme.txt", "result.zip"]
     expected = read_image("pages/sub/a.png")
     expected[INK] = 255
     np.testing.assert_array_equal(read_image("submit/a.png"), expected)
@@ -203,18 +213,47 @@ def test_the_readme_tells_what_made_the_pages(chosen):
         digest = hashlib.sha256(f"big {part}".encode()).hexdigest()
         assert f"big_{part}.pdparams  sha256 {digest}" in readme
     assert "pages: 2" in readme and "(masks 1.50, erasing 0." in readme
-    assert "failed" not in readme and "not of this run" not in readme
+    assert "failed" not in readme
 
 
-def test_the_zip_holds_this_run_s_pages_only(chosen):
+def test_folder_and_zip_hold_this_run_s_pages_only(chosen, capsys):
     eraser = hand_made(chosen.pipeline)
-    for name in ("old", "new"):
-        pages = write_test_pages(name, f"{name}.png")
+
+    def run(*names):
+        pages = write_test_pages(names[0], *(f"{name}.png" for name in names))
         files.write_masks(pages, chosen, eraser, Path("segoutput"))
         files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit"))
-    with zipfile.ZipFile("submit/result.zip") as archive:
-        assert sorted(archive.namelist()) == ["new.png", "readme.txt"]
-    assert "not in result.zip: 1 other PNG" in Path("submit/readme.txt").read_text()
+        with zipfile.ZipFile("submit/result.zip") as archive:
+            return sorted(archive.namelist()), sorted(path.name for path in Path("submit").glob("*.*"))
+
+    run("old", "both", "changed")
+    Path("submit/changed.png").write_bytes(b"somebody's own by now")
+    Path("submit/notes.txt").write_text("mine")
+    kept = ["changed.png", "notes.txt"]
+    zipped, there = run("new", "both")
+    assert zipped == ["both.png", "new.png", "readme.txt"]
+    assert there == sorted([*zipped, *kept, "result.zip"])
+    assert ", ".join(kept) in capsys.readouterr().err
+    sums = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd="submit", capture_output=True, text=True)
+    assert sums.stdout.splitlines() == ["both.png: OK", "new.png: OK"]
+
+
+def test_what_a_cut_run_wrote_is_cleared_too_and_what_failed_is_not_there(chosen, monkeypatch):
+    eraser = hand_made(chosen.pipeline)
+    pages = write_test_pages("pages", "a.png", "b.png")
+    files.write_masks(pages, chosen, eraser, Path("segoutput"))
+
+    def cut(pages, work, label):
+        work(pages[0])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(files, "for_each", cut)
+        files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit"))
+    assert Path("submit/a.png").is_file()
+    Path("segoutput/a.png").unlink()
+    assert files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit")) == pages[:1]
+    assert sorted(path.name for path in Path("submit").glob("*.*")) == ["b.png", "readme.txt", "result.zip"]
 
 
 def test_a_bad_page_is_named_and_the_others_are_done(chosen, capsys):

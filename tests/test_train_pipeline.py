@@ -24,7 +24,7 @@ import paddle  # noqa: E402
 
 from dehw import models  # noqa: E402
 from dehw.commands import main  # noqa: E402
-from dehw.config import NetworkConfig  # noqa: E402
+from dehw.config import NetworkConfig, load_pipeline  # noqa: E402
 from dehw.data.pairs import find_pairs  # noqa: E402
 from dehw.engine import weights  # noqa: E402
 from dehw.errors import ExitCode  # noqa: E402
@@ -47,6 +47,7 @@ erase:
 """
 SEG = """
 _base_: CONFIGS/smoke/segformer.yml
+data: [data]
 iters: 4
 save_interval: 2
 num_workers: 0
@@ -56,6 +57,7 @@ test_config: {crop_size: [64, 64], stride: [64, 64]}
 """
 ERASE = """
 _base_: CONFIGS/smoke/NAME.yml
+data: data
 stage1: {steps: 4}
 crops: {size: 32}
 validate_mask: gt
@@ -64,6 +66,7 @@ checkpoint_every: 1
 workers: 0
 val_count: 1
 """
+WITHOUT_RECIPES = "{mixup: 0.0, distractors: 0.0, handwriting: 0.0}"
 GBK = os.fsdecode(b"\xca\xd4\xbe\xed")  # a name as it looks that was unpacked from a zip made on Windows
 
 
@@ -77,10 +80,14 @@ def write_pairs(folder: Path, count: int = 4, thickness: int = 5) -> Path:
     return folder
 
 
-def write_pipeline(folder: Path) -> None:
+def write_pipeline(folder: Path, recipes: bool = False) -> None:
     """The pipeline `tiny.yml` and the configurations that train its networks."""
-    texts = {"tiny.yml": PIPELINE, "tiny_seg.yml": SEG}
-    texts |= {f"tiny_{kind}.yml": ERASE.replace("NAME", kind) for kind in ("mtrnet", "erasenet")}
+    seg, erase = SEG, ERASE
+    if not recipes:
+        seg += f"train_dataset: {{recipes: {WITHOUT_RECIPES}}}\n"
+        erase = erase.replace("crops: {size: 32}", f"crops: {{size: 32, recipes: {WITHOUT_RECIPES}}}")
+    texts = {"tiny.yml": PIPELINE, "tiny_seg.yml": seg}
+    texts |= {f"tiny_{kind}.yml": erase.replace("NAME", kind) for kind in ("mtrnet", "erasenet")}
     for name, text in texts.items():
         (folder / name).write_text(text.replace("CONFIGS", str(ROOT / "configs")))
 
@@ -112,7 +119,7 @@ def train(*arguments: object) -> int:
 
 def told(capsys) -> dict[str, str]:
     """What was said of each step, by its number."""
-    lines = re.findall(r"^train: (\d)/5 (.*)$", capsys.readouterr().err, re.MULTILINE)
+    lines = re.findall(r"^train: (\d)/\d (.*)$", capsys.readouterr().err, re.MULTILINE)
     return dict(lines)
 
 
@@ -242,6 +249,43 @@ def test_masks_that_a_dataset_brings_are_used_and_not_made_again(home):
     assert masks["2"] == Path("a/masks/2.png") and masks["3"] == Path("output/tiny/masks/a/3.png")
 
 
+def write_both_datasets(home: Path) -> None:
+    """The first seed's: dataset1 with labels and no ground truths, dataset2 with ground truths, and a test set."""
+    write_pairs(home / "data/dataset2")
+    (write_pairs(home / "data/dataset1") / "gts").rename(home / "data/dataset1/Annotations")
+    write_image(home / "data/dehw_testB_dataset/images/t.png", np.zeros((68, 72, 3), np.uint8))
+    for number in range(4):
+        label = np.zeros((68, 72), np.uint8)
+        label[number : 30 + number] = 1
+        write_image(home / f"data/dataset1/Annotations/{number}.png", label)
+
+
+def test_of_the_first_seed_s_datasets_each_part_learns_from_its_own(home, capsys, monkeypatch):
+    write_both_datasets(home)
+    asked = commands(monkeypatch)
+    monkeypatch.chdir(home)
+    assert train() == ExitCode.OK
+    err = capsys.readouterr().err
+    assert err.count("data/dataset1 is left out: it holds no gts/, which a generator learns from") == 1
+    assert err.count("data/dataset2 is not for a segmenter, which has dataset1") == 1 and "testB" not in err
+    learnt = [command[command.index("--data") + 1 : command.index("--output")] for command in asked]
+    assert learnt == [[str(home / "data/dataset1")], [str(home / "data/dataset2")], [str(home / "data/dataset2")]]
+    assert sorted(os.listdir("output/tiny/masks")) == ["dataset2"]
+
+
+def test_opts_choose_the_data_of_a_part_or_of_a_network_before_all_else(home, monkeypatch):
+    asked = commands(monkeypatch)
+    monkeypatch.chdir(home)
+    for name in ("b/set", "c/set"):
+        write_pairs(home / name)
+    assert train("--data", "a", "--opts", "seg.data=b", "two.data=[b, c]") == ExitCode.OK
+    learnt = [command[command.index("--data") + 1 : command.index("--output")] for command in asked]
+    assert learnt == [[str(home / "b/set")], [str(home / "a")], [str(home / "b/set"), str(home / "c/set")]]
+    assert all("--masks" in command for command in asked)
+    assert train("--data", "a", "--opts", "seg.data=c", "two.data=[b, c]") == ExitCode.OK
+    assert ["--masks" in command for command in asked[3:]] == [True, True, False]  # for two, b's would lie in c's place
+
+
 def test_pages_that_do_not_fit_are_named_before_any_training(home, capsys):
     write_image("a/gts/1.png", np.zeros((9, 9, 3), np.uint8))
     assert train("--data", "a") == ExitCode.USAGE
@@ -261,7 +305,8 @@ def test_two_datasets_of_one_name_have_masks_of_their_own(home):
     ("arguments", "message"),
     [
         ("--pipeline unknown", "there is no pipeline 'unknown'"),
-        ("--data nowhere", "no folder in nowhere"),
+        ("--data nowhere", "no training data in nowhere"),
+        ("--opts erase.data=nowhere seg.data=a", "no training data in nowhere"),
         ("--data a --from nowhere", "--from: nowhere is no folder"),
         ("--data a --opts sge.iters=5", "'sge.iters=5' begins with none of erase, one, seg, two"),
         ("--data a --opts seg.iters=abc", "'iters' must be a whole number, got 'abc'"),
@@ -282,7 +327,8 @@ def commands(monkeypatch, code: int = 0) -> list[list[str]]:
     monkeypatch.undo()
 
     def run(command, **options):
-        asked.append(command)
+        if "--config" in command:  # some libraries start programs when they are imported
+            asked.append(command)
         return subprocess.CompletedProcess(command, code if "one.pdparams" in " ".join(command) else 0)
 
     monkeypatch.setattr(pipeline.subprocess, "run", run)
@@ -381,6 +427,15 @@ def test_results_go_below_the_root_and_paths_are_seen_from_here(home, capsys, mo
     assert os.listdir(".") == []
 
 
+def test_the_first_line_says_what_is_trained_in_how_many_hours(home, capsys):
+    for name, hours in {"seed001": 38 + 80, "seed000": 14 + 38, "full": 14 + 38 + 38 + 80}.items():
+        found = load_pipeline(name)
+        pipeline.introduce(found, pipeline.network_steps(found, [], [ROOT]))
+        first = capsys.readouterr().err.splitlines()[0]
+        assert first.startswith(f"train: pipeline {name}: {found.networks[0].weights} (")
+        assert f"; about {hours} h on one V100 GPU, estimated; --pipeline" in first
+
+
 def test_hours_are_those_of_the_configurations_header():
     told = pipeline.hours_of(ROOT / "configs/mtrnet.yml")
     assert told.startswith("about 38 h and 6 GB on one V100-16G (estimated: the seed's authors report 0.46 s a step in")
@@ -432,26 +487,28 @@ def test_a_training_killed_in_every_step_goes_on_to_the_same_weights(tmp_path):
     whole, cut, log = tmp_path / "whole", tmp_path / "cut", tmp_path / "log.txt"
     for home in (whole, cut):
         home.mkdir()
-        write_pipeline(home)
+        write_pipeline(home, recipes=True)
         write_pairs(home / GBK)
     before = snapshot(cut / GBK)
     assert start(whole, log).wait() == 0, log.read_text()
     assert (whole / "output/tiny/preview.jpg").is_file() and "[TRAIN]" not in log.read_text()
     assert "[TRAIN]" in (whole / "output/tiny/seg/log.txt").read_text()
     stages = {
-        "output/tiny/masks/*/*.png": "2/5",
-        "output/tiny/seg/iter_2/model.pdparams": "3/5",
-        "output/tiny/erase/one/stage1/step_0000001.pdckpt": "4/5",
-        "output/tiny/erase/two/stage1/step_0000003.pdckpt": "5/5",
-        "output/tiny/erase/two/stage2/step_*.pdckpt": "5/5",
+        "output/tiny/masks/*/*.png": "2/7",
+        "output/tiny/materials/*/*/*.png": "3/7",
+        "output/tiny/seg/iter_2/model.pdparams": "4/7",
+        "output/tiny/mistakes/index.json": "5/7",
+        "output/tiny/erase/one/stage1/step_0000001.pdckpt": "6/7",
+        "output/tiny/erase/two/stage1/step_0000003.pdckpt": "7/7",
+        "output/tiny/erase/two/stage2/step_*.pdckpt": "7/7",
     }
     for there, stage in stages.items():
         kill_when(cut, log, there)
         assert f"train: {stage}" in log.read_text()
         assert not (cut / "output/tiny/finished.json").exists()
     assert start(cut, log).wait() == 0, log.read_text()
-    lines = re.findall(r"^train: [2-5]/5 .*", log.read_text(), re.MULTILINE)
-    assert [("done before" in line) for line in lines] == [True, True, True, False]
+    lines = re.findall(r"^train: [2-7]/7 .*", log.read_text(), re.MULTILINE)
+    assert [("done before" in line) for line in lines] == [True, True, True, True, True, False]
     assert checksums(cut) == checksums(whole) and len(checksums(whole)) == 3
     assert json.loads((cut / "output/tiny/finished.json").read_text())["networks"] == list(checksums(whole))
     assert snapshot(cut / GBK) == before and not list(cut.glob("output/tiny/**/*.1"))

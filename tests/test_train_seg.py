@@ -24,6 +24,7 @@ from dehw.train.status import StatusLine  # noqa: E402
 CONFIGS = Path(__file__).parents[1] / "configs"
 CONFIG = """
 pipeline: {pipeline}
+data: ["{data}"]
 iters: 4
 batch_size: 2
 save_interval: 2
@@ -31,12 +32,10 @@ log_iters: 1
 num_workers: 0
 train_dataset:
   type: DehwCrops
-  dataset_root: {data}
   size: 32
   transforms: [{{type: RandomDistort}}, {{type: Normalize}}]
 val_dataset:
   type: DehwPages
-  dataset_root: {data}
   size: 32
   transforms: [{{type: Normalize}}]
 model: {{type: TinySegmenter, num_classes: 2, in_channels: 3}}
@@ -333,6 +332,7 @@ def test_unknown_keys_and_wrong_types_are_named():
         (["loss.types="], "loss"),
         (["model.backbon.pretrained=null"], "backbon"),
         (["train_dataset"], "key=value"),
+        (["val_dataset.dataset_root=x"], "dataset_root is the key data"),
     ]:
         with pytest.raises(ConfigError, match=told):
             seg.read_config(path, opts)
@@ -342,11 +342,11 @@ def test_unknown_keys_and_wrong_types_are_named():
 
 def test_opts_are_read_as_yaml_reads_them():
     opts = ["model.backbone.pretrained=null", "lr_scheduler.learning_rate=1e-4", "test_config.is_slide=false"]
-    config, _ = seg.read_config(str(CONFIGS / "segformer_b2.yml"), [*opts, "train_dataset.dataset_root=my pages=a"])
+    config, run = seg.read_config(str(CONFIGS / "segformer_b2.yml"), [*opts, "data=my pages=a"])
     assert config.dic["model"]["backbone"]["pretrained"] is None
     assert config.dic["lr_scheduler"]["learning_rate"] == 1e-4
     assert config.test_config["is_slide"] is False
-    assert config.dic["train_dataset"]["dataset_root"] == "my pages=a"
+    assert run.data == ["my pages=a"]
 
 
 def test_without_internet_the_way_on_is_named(data, tmp_path, monkeypatch, capsys):
@@ -374,8 +374,9 @@ def test_a_model_that_is_not_the_pipelines_is_refused(config, tmp_path, monkeypa
 
 
 def test_training_without_data_tells_where_it_goes(tmp_path):
-    with pytest.raises(InputError, match="data126591"):
-        training_data([tmp_path])
+    for part in ("seg", "erase"):
+        with pytest.raises(InputError, match="data126591"):
+            training_data([tmp_path], part)
 
 
 def test_a_training_is_recorded_once_all_its_networks_are_there(tmp_path):

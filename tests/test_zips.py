@@ -95,6 +95,28 @@ def test_a_damaged_or_empty_zip_is_named_and_leaves_nothing(tmp_path):
     assert not (tmp_path / "out/set").exists()
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_inside_names_the_page_and_leaves_nothing(tmp_path, method):
+    """Every decompressor raises errors of its own, some at any byte, some at none: then the checksum tells."""
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("images/a.jpg", os.urandom(300) + bytes(3000))
+        start = archive.infolist()[0].header_offset + 30 + len("images/a.jpg")  # where LZMA has nine bytes of its own
+    whole = path.read_bytes()
+    for place in range(start + 9, start + 300, 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with pytest.raises(InputError, match="set.zip cannot be unpacked at images/a.jpg"):
+            unpack(tmp_path, tmp_path / "out")
+    assert not files_below(tmp_path / "out")
+
+
+def test_a_name_that_is_no_text_is_told(tmp_path):
+    path = write_zip(tmp_path / "set.zip", ["images/试.jpg"])
+    path.write_bytes(path.read_bytes().replace("试".encode(), b"\xff\xfe\xfd"))
+    with pytest.raises(InputError, match="set.zip cannot be unpacked"):
+        unpack(tmp_path, tmp_path / "out")
+
+
 def test_unpack_asks_for_room_first(tmp_path, monkeypatch):
     write_zip(tmp_path / "set.zip", ["images/a.jpg"])
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))

@@ -3,8 +3,9 @@
 python -m tools.pictures                    all of them
 python -m tools.pictures serve failures     some
 
-before-after, failures: parts of sample pages. growth: what `dehw bench --scale` draws. serve: the web page, which
-needs a Chromium (Debian's package `chromium`) and playwright from requirements/dev.txt.
+before-after, failures: parts of sample pages. growth: what `dehw bench --scale` draws. serve: the web page in English
+and on a phone, serve.zh-CN: in Chinese; they need a Chromium (Debian's package `chromium`) and playwright from
+requirements/dev.txt.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import io
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from dehw.commands import serve
@@ -24,20 +27,18 @@ from dehw.commands.main import main as dehw
 from dehw.eraser import Eraser
 from dehw.errors import ExitCode, InputError
 from dehw.files import panels
-from dehw.files.images import read_image, write_image, written
+from dehw.files.images import read_image, write_image
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "data" / "sample" / "images"
 Parts = Mapping[str, tuple[float, float]]  # of pages, the rows to show as shares of their height
 BEFORE_AFTER: Parts = {"dehw_sample_06": (0.03, 0.42), "dehw_sample_08": (0.04, 0.47)}
 FAILURES: Parts = {"dehw_sample_05": (0.28, 0.66), "dehw_sample_07": (0.17, 0.4)}
-WIDTH = 1400  # px of a picture of parts
-SHOWN = "dehw_sample_01.jpg"  # in the browser
+WIDTH = 1400  # px of a picture of parts, and of the web page
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
-WINDOW = {"width": 1280, "height": 900}
+WINDOWS = ((1440, 900), (390, 844))  # (width, height): a desk, a phone
 PATIENCE = 120_000  # ms until the page is erased
-COLOURS = 64  # of a screenshot: enough for a web page, and a quarter of the bytes
 
 
 def before_after(path: Path) -> None:
@@ -67,49 +68,47 @@ def growth(path: Path) -> None:
         raise InputError("`dehw bench --scale` failed, see above; nothing was drawn.")
 
 
-def screenshot(path: Path) -> None:
-    """The web page after a sample page was dropped on it. Raises InputError where there is no browser to show it."""
+def screenshot(path: Path, locale: str) -> None:
+    """The web page with its sample erased, on a desk and on a phone. Raises InputError where there is no browser."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if not browser:
         raise InputError(f"no browser to take the picture with ({', '.join(BROWSERS)}): apt install chromium.")
-    app = serve.build()
-    try:
-        serve.launch(app, wait=False)
-        shot = photograph(app.local_url, browser)
-    finally:
-        app.close()
-        app.sessions.close()
-    with Image.open(io.BytesIO(shot)) as whole, written(path) as temporary:
-        whole.convert("RGB").quantize(COLOURS).save(temporary, optimize=True)
+    with serve.Background(serve.build()) as server:
+        shots = [photograph(server.url, browser, size, locale) for size in WINDOWS]
+    height = max(len(shot) for shot in shots)
+    edges = [((0, height - len(shot)), (panels.GAP * bool(place), 0), (0, 0)) for place, shot in enumerate(shots)]
+    padded = [np.pad(shot, edge, constant_values=panels.GREY) for shot, edge in zip(shots, edges)]
+    write_image(path, panels.contact_sheet([np.hstack(padded)], width=WIDTH), jpeg_quality=75)
 
 
-def photograph(url: str, browser: str) -> bytes:
-    """Open the web page at `url`, drop a sample page on it, wait for the result: the window as PNG."""
+def photograph(url: str, browser: str, size: tuple[int, int], locale: str) -> np.ndarray:
+    """Open the web page at `url` in a window of (width, height) and try its sample: the window, (H, W, 3) uint8."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
         raise InputError("the browser is driven by playwright: pip install -r requirements/dev.txt.") from error
     with sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=browser, args=list(FLAGS))
-        tab = opened.new_page(viewport=WINDOW)
+        width, height = size
+        tab = opened.new_page(viewport={"width": width, "height": height}, locale=locale)
         tab.set_default_timeout(PATIENCE)
         tab.goto(url)
-        tab.wait_for_selector("#drop input[type=file]", state="attached")
-        tab.set_input_files("#drop input[type=file]", SAMPLES / SHOWN)
-        tab.wait_for_function(
-            "name => document.querySelector('#status textarea')?.value.includes(name + ': ')", arg=SHOWN
-        )
-        tab.wait_for_function("() => [...document.querySelectorAll('#slider img')].every(img => img.complete)")
-        shot: bytes = tab.screenshot()
+        tab.click("#sample")
+        tab.wait_for_selector("#big:not(:disabled)")  # else its click is still on its way
+        tab.wait_for_function("() => document.querySelector('#after').naturalWidth")
+        tab.wait_for_selector("#big:not(:disabled)")
+        shot = tab.screenshot()
         opened.close()
-    return shot
+    with Image.open(io.BytesIO(shot)) as picture:
+        return np.array(picture.convert("RGB"))
 
 
 PICTURES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "before-after": ("before-after.jpg", before_after),
     "failures": ("failures.jpg", failures),
     "growth": ("growth.png", growth),
-    "serve": ("serve.png", screenshot),
+    "serve": ("serve.jpg", partial(screenshot, locale="en-US")),
+    "serve.zh-CN": ("serve.zh-CN.jpg", partial(screenshot, locale="zh-CN")),
 }
 
 

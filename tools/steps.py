@@ -76,6 +76,7 @@ def measure(steps: Callable[..., Iterator[None]], path: Path, args: argparse.Nam
 def generator_steps(path: Path, args: argparse.Namespace, part: Part) -> Iterator[None]:
     """Steps as train/loop.py makes them, of the first stage."""
     opts = [f"crops.size={args.crops}", f"batch={args.batch}", "workers=0", "val_count=1", "crops.buffer=2"]
+    opts.append("crops.recipes={}")  # workers do them beside the network
     config = load(path, erase.EraseTraining, opts)
     pipeline = load_pipeline(config.pipeline)
     if config.network is None and len(pipeline.erase.networks) > 1:
@@ -102,6 +103,7 @@ def generator_steps(path: Path, args: argparse.Namespace, part: Part) -> Iterato
 def segmenter_steps(path: Path, args: argparse.Namespace, part: Part) -> Iterator[None]:
     """Steps as PaddleSeg's trainer makes them."""
     opts = [f"train_dataset.size={args.crops}", "model.backbone.pretrained=null", "val_count=1"]
+    opts.append("train_dataset.recipes={}")
     config, run = seg.read_config(str(path), [*opts, f"batch_size={args.batch}"])
     builder = seg.build(config, run, load_pipeline(run.pipeline), [args.data])
     model, optimizer = builder.model, builder.optimizer

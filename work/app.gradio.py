@@ -1,8 +1,11 @@
-"""The web page as an application of AI Studio, which runs files of this name; elsewhere it is `dehw serve`."""
+"""The web page as an application of AI Studio or Hugging Face, which run files of this name; elsewhere `dehw serve`."""
+
+from contextlib import suppress
 
 from dehw.commands import serve
 
-demo = serve.build()
+demo = serve.build(hosts=["*"], frames=serve.STUDIOS)
 
 if __name__ == "__main__":
-    serve.launch(demo)
+    with suppress(KeyboardInterrupt):
+        serve.launch(demo)

@@ -22,6 +22,8 @@ from dehw.page import confidence, layout, masks, paper, printed, qr, tiling
 from dehw.page.confidence import Confidence
 from dehw.page.layout import Layout, Reader
 from dehw.page.masks import BALANCED, Box
+from dehw.page.scan.straighten import Straightened, straighten
+from dehw.page.scan.whiten import finish
 from dehw.page.views import VIEWS, average, fuse
 
 if TYPE_CHECKING:
@@ -80,12 +82,14 @@ class Erased:
 
     page: (H, W, 3) uint8 RGB, or a Pillow picture where one was given; mask: (H, W) bool, True = handwriting;
     seconds: the time it took. confidence: how sure the mask is; None where no network looked for handwriting.
+    straightened: of a scanned photo, the page with its handwriting, which the mask belongs to; None of other pages.
     """
 
     page: "np.ndarray | Image.Image"
     mask: np.ndarray
     seconds: float
     confidence: Confidence | None = None
+    straightened: Straightened | None = None
 
     @property
     def share(self) -> float:
@@ -94,8 +98,9 @@ class Erased:
 
     @property
     def warnings(self) -> list[str]:
-        """What is implausible about the mask, a sentence each; none for most pages."""
-        return confidence.doubts(self.share, self.confidence)
+        """What is implausible about the mask, and what a scan did not find, a sentence each; none for most pages."""
+        lost = self.straightened.warnings if self.straightened else []
+        return [*lost, *confidence.doubts(self.share, self.confidence)]
 
 
 class Eraser:
@@ -161,20 +166,28 @@ class Eraser:
         keep: Sequence[Box] = (),
         only: Sequence[Box] = (),
         progress: OnProgress = _untold,
+        scan: bool = False,
     ) -> Erased:
         """Erase the handwriting of a page, which comes back as the type it was given in.
 
         page: (H, W, 3) uint8 RGB of any size from 1x1 up, or a Pillow picture of any mode, which comes back upright
         (dehw.files.pictures). sensitivity: in [0, 1]; the higher, the more is erased, and 0.5 is the pipeline's own
         threshold. keep, only: boxes (x0, y0, x1, y1) in pixels of the page; nothing changes within `keep`, and
-        where `only` is given, outside it. progress: told (stage, done, total), see OnProgress.
+        where `only` is given, outside it. progress: told (stage, done, total), see OnProgress. scan: the page is a
+        photo of a sheet, which is straightened, and whitened once it is erased; boxes and the mask are of the
+        straightened page.
         Raises InputError, and PageError for a damaged picture.
         """
         if not isinstance(page, np.ndarray):
-            return self._picture(page, sensitivity, keep, only, progress)
+            return self._picture(page, sensitivity, keep, only, progress, scan)
         if page.dtype != np.uint8 or page.ndim != 3 or page.shape[2] != 3 or not page.size:
             raise InputError(f"a page is (H, W, 3) uint8 RGB, not {page.shape} {page.dtype}; convert it")
         started = time.perf_counter()
+        if scan:
+            straight = self.straighten(page)
+            erased = self(straight.page, sensitivity, keep, only, progress)
+            finish(np.asarray(erased.page))
+            return replace(erased, seconds=time.perf_counter() - started, straightened=straight)
         allowed = masks.allowed(page.shape[:2], keep, only)  # a wrong box is told before any network works
         progress("prepare", 0, 1)
         prepared = self.prepare(page)
@@ -189,7 +202,13 @@ class Eraser:
         return Erased(clean, mask, time.perf_counter() - started, sure)
 
     def _picture(
-        self, picture: "Image.Image", sensitivity: float, keep: Sequence[Box], only: Sequence[Box], progress: OnProgress
+        self,
+        picture: "Image.Image",
+        sensitivity: float,
+        keep: Sequence[Box],
+        only: Sequence[Box],
+        progress: OnProgress,
+        scan: bool,
     ) -> Erased:
         """Erase a Pillow picture."""
         from PIL import Image
@@ -199,8 +218,13 @@ class Eraser:
         if not isinstance(picture, Image.Image):
             kind = type(picture).__name__
             raise InputError(f"a page is an array or a Pillow picture, not a {kind}; open files by PIL.Image.open")
-        erased = self(pictures.to_page(picture), sensitivity, keep, only, progress)
-        return replace(erased, page=pictures.like(picture, np.asarray(erased.page), erased.mask))
+        erased = self(pictures.to_page(picture), sensitivity, keep, only, progress, scan)
+        model = picture.convert("RGB") if scan and picture.has_transparency_data else picture
+        return replace(erased, page=pictures.like(model, np.asarray(erased.page), erased.mask))
+
+    def straighten(self, photo: np.ndarray) -> Straightened:
+        """Find the sheet in a photo, (H, W, 3) uint8 RGB, and lay it flat, see dehw.page.scan."""
+        return straighten(photo, self.reader)
 
     def prepare(self, page: np.ndarray) -> Prepared:
         """Read a page, (H, W, 3) uint8 RGB, and bring it to the networks' line height, its lines upright.

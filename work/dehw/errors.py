@@ -55,11 +55,16 @@ class PageError(DehwError):
     exit_code = ExitCode.FAILED
 
 
-def guarded(command: Callable[[], int], memory: str, stopped: str) -> int:
+def tell(text: str) -> None:
+    """Tell the user something, on stderr."""
+    print(f"dehw: {text}", file=sys.stderr)
+
+
+def guarded(command: Callable[[], int], memory: str, stopped: str, tell: Callable[[str], None] = tell) -> int:
     """Run a command and return its exit code; an error that the user can act on ends in a line on stderr.
 
-    memory: the remedy where memory runs out. stopped: what Ctrl-C leaves. Names of files whose bytes are not UTF-8 are
-    printed with escapes.
+    memory: the remedy where memory runs out. stopped: what Ctrl-C leaves. tell: prints the line. Names of files whose
+    bytes are not UTF-8 are printed with escapes.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -67,18 +72,18 @@ def guarded(command: Callable[[], int], memory: str, stopped: str) -> int:
     try:
         return int(command())
     except DehwError as error:
-        print(f"dehw: {error}", file=sys.stderr)
+        tell(str(error))
         return int(error.exit_code)
     except ModuleNotFoundError as error:
         if error.name not in TRAINING:
             raise
-        print(f"dehw: this needs {error.name}, which is not installed; pip install 'dehw[train]'", file=sys.stderr)
+        tell(f"this needs {error.name}, which is not installed; pip install 'dehw[train]'")
         return int(ExitCode.DEVICE)
     except MemoryError:
-        print(f"dehw: not enough memory; {memory}", file=sys.stderr)
+        tell(f"not enough memory; {memory}")
         return int(ExitCode.MEMORY)
     except KeyboardInterrupt:
         if sys.stderr.isatty():
             print(file=sys.stderr)  # after what the terminal shows of Ctrl-C, or a bar
-        print(f"dehw: stopped; {stopped}", file=sys.stderr)
+        tell(f"stopped; {stopped}")
         return INTERRUPTED

@@ -1,9 +1,8 @@
-"""Fill a folder with what `train.py` learns from: made-up pages, the hard parts of them, or real pairs at one height.
+"""Fill a folder with what `train.py` learns from: made-up pages, or real pairs at one height.
 
     python work/pretrain/corpus.py pages FOLDER --count 600 [--height 20] [--mix FILE] [--clean DIR ...] [--photos DIR]
         [--fonts DIR] [--ink DIR ...] [--pairs DIR]
     python work/pretrain/corpus.py pairs FOLDER --pairs DIR [--split train] [--heights 26 37]
-    python work/pretrain/corpus.py hard FOLDER --made DIR [--weights DIR]
 
 A page is one .npy as `pages.py` reads it. Pages are named by their seed: what is there already is passed over,
 and several processes may fill one folder with seeds of their own (--first).
@@ -26,13 +25,10 @@ from dehw.data.synth.mix import MIX, load_mix  # noqa: E402
 from dehw.data.synth.pages import made_up  # noqa: E402
 from dehw.data.synth.sources import find_sources  # noqa: E402
 from dehw.eraser import Eraser  # noqa: E402
-from dehw.page import masks  # noqa: E402
-from dehw.page.layout import dark_pixels, measure  # noqa: E402
+from dehw.page.layout import measure  # noqa: E402
 
 LITE_HEIGHT = 20  # px; print of made-up pages, whose lines then have the line_height of configs/pipelines/lite.yml
 LINE_HEIGHT = 32  # px; that line height, which these networks work at
-HARD_SIDE = 640  # px of a window that is hard: the largest that a crop of 448 px is taken from
-HARD_PIXELS = 60  # of print taken or ink missed in a window, at the least
 
 
 def read(path: Path) -> np.ndarray:
@@ -83,44 +79,9 @@ def make_pages(args: argparse.Namespace) -> None:
             save(path, np.dstack([page.image, page.gt, page.mask.astype(np.uint8) * 255]))
 
 
-def wrong_pixels(page: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Print that a mask (H, W) bool takes and ink that it misses, of a page (H, W, 7): (H, W) bool."""
-    dark, dark_print = (dark_pixels(np.ascontiguousarray(page[..., c : c + 3])) > 0 for c in (0, 3))
-    ink = page[..., 6] > 127
-    return (dark_print & mask & ~masks.dilate(ink, 11)) | (dark & ~dark_print & ink & ~mask)
-
-
-def hard_windows(wrong: np.ndarray, side: int, most: int = 3) -> list[tuple[slice, slice]]:
-    """The windows, apart from each other, that hold the most wrong pixels; none with fewer than HARD_PIXELS."""
-    found, wrong = [], wrong.astype(np.float32)
-    for _ in range(most):
-        count = cv2.boxFilter(wrong, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
-        y, x = np.unravel_index(count.argmax(), count.shape)
-        if count[y, x] < HARD_PIXELS:
-            break
-        starts = (min(max(0, c - side // 2), max(0, n - side)) for c, n in zip((y, x), wrong.shape))
-        found.append(tuple(slice(start, start + side) for start in starts))
-        wrong[found[-1]] = 0
-    return found
-
-
-def keep_hard(args: argparse.Namespace) -> None:
-    """Cut out of made-up pages the windows in which the weights as they are err."""
-    eraser = Eraser.load(weights=args.weights, parts=("segment",))
-    for path in sorted(args.made.glob("*.npy")):
-        if any(args.folder.glob(f"{path.stem}_*.npy")):
-            continue
-        page = np.load(path)
-        image = np.ascontiguousarray(page[..., :3])
-        prepared = eraser.prepare(image)
-        mask = eraser.mask(eraser.segment(prepared), prepared)
-        for i, window in enumerate(hard_windows(wrong_pixels(page, mask), HARD_SIDE)):
-            save(args.folder / f"{path.stem}_{i}.npy", page[window])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("pages", "pairs", "hard"))
+    parser.add_argument("what", choices=("pages", "pairs"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pairs", type=Path, help="real pairs: ink to cut out for pages, or what is to be scaled")
     parser.add_argument("--split", default="train", help="pairs: the split of index.csv to take")
@@ -132,17 +93,13 @@ def main() -> None:
     parser.add_argument(
         "--ink", type=Path, nargs="*", default=[], help="folders of strokes or pieces, see `dehw synth`"
     )
-    parser.add_argument("--made", type=Path, help="hard: folder of made-up pages")
-    parser.add_argument("--weights", type=Path, help="hard: folder of weights, in place of the ones that ship")
     parser.add_argument("--height", type=int, default=LITE_HEIGHT, help="pages: px of their print")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=600)
     args = parser.parse_args()
-    if args.what == "hard" and not args.made:
-        parser.error("hard looks for windows in made-up pages; name their folder by --made")
     args.folder.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
-    {"pages": make_pages, "pairs": scale_pairs, "hard": keep_hard}[args.what](args)
+    {"pages": make_pages, "pairs": scale_pairs}[args.what](args)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,6 +19,20 @@ import torch
 NOISE = (
     np.random.default_rng(0).normal(0, 1, (1024, 1024)).astype(np.float32)
 )  # drawing it anew would cost more than a crop
+
+HARD = 400  # windows that are remembered as the worst
+AGAIN = 0.2  # share of crops drawn about one of them
+MOST = 4  # times that a window comes again: a wrong label stays hard for ever
+
+
+class Spot(NamedTuple):
+    """Where a window was cut out: page, upper left and side in px, and how often it has come again."""
+
+    page: Path
+    top: int
+    left: int
+    side: int
+    times: int = 0
 
 
 def tone_curves(rng: np.random.Generator) -> np.ndarray:
@@ -50,35 +66,60 @@ def copied(rng: np.random.Generator, *pages: np.ndarray) -> list[np.ndarray]:
 
 
 class Pages:
-    """Endless random crops. weights: (folder, share of the crops) pairs; a folder may grow meanwhile, not shrink."""
+    """Endless random crops, some about windows that the network erred on most.
+
+    weights: (folder, share of the crops) pairs; a folder may grow meanwhile, not shrink.
+    """
 
     def __init__(self, weights: list[tuple[Path, float]], size: int, seed: int, inked: float = 0.85):
         self.rng, self.size, self.inked = np.random.default_rng(seed), size, inked
         self.weights, self.pages, self.drawn = weights, {}, 0
+        self.hard: list[tuple[float, Spot]] = []
+        self.lock = threading.Lock()  # crops are drawn in one thread and judged in another
         self.scan()
 
     def scan(self) -> None:
         self.pages = {folder: sorted(Path(folder).glob("*.npy")) for folder, _ in self.weights}
 
-    def window(self) -> np.ndarray:
-        """One window of a page at its own scale, with handwriting in it more often than not."""
+    def learn(self, spots: Sequence[Spot], losses: Sequence[float]) -> None:
+        """Take in how badly the network did on crops."""
+        judged = [(loss, spot) for loss, spot in zip(losses, spots) if spot.times < MOST]
+        with self.lock:
+            self.hard = sorted(self.hard + judged, key=lambda each: -each[0])[:HARD]
+
+    def spot(self) -> Spot:
+        """A window of a page at its own scale, with handwriting in it more often than not, or near a hard one."""
+        with self.lock:
+            if len(self.hard) > HARD // 2 and self.rng.random() < AGAIN:
+                _, (page, top, left, side, times) = self.hard.pop(self.rng.integers(len(self.hard)))
+                top, left = (max(0, start + int(self.rng.normal(0, side / 8))) for start in (top, left))
+                return Spot(page, top, left, side, times + 1)
         folders, shares = zip(*self.weights)
         folder = folders[self.rng.choice(len(folders), p=np.array(shares) / sum(shares))]
-        page = np.load(self.pages[folder][self.rng.integers(len(self.pages[folder]))], mmap_mode="r")
+        path = self.pages[folder][self.rng.integers(len(self.pages[folder]))]
+        page = np.load(path, mmap_mode="r")
         side = int(self.size / np.exp(self.rng.normal(0.05, 0.25)).clip(0.7, 1.8))
         wanted = self.rng.random() < self.inked
         for _ in range(6):
             top, left = (int(self.rng.integers(max(1, n - side + 1))) for n in page.shape[:2])
-            window = page[top : top + side, left : left + side]
-            if not wanted or (window[..., 6] > 127).mean() > 0.004:
+            if not wanted or (page[top : top + side, left : left + side, 6] > 127).mean() > 0.004:
                 break
-        window = np.array(window)
-        missing = [(0, side - window.shape[0]), (0, side - window.shape[1]), (0, 0)]
+        return Spot(path, top, left, side)
+
+    def window(self, spot: Spot) -> np.ndarray:
+        """What lies there, (side, side, 7 or 8) uint8: moved into a page it overlaps, mirrored if larger."""
+        page = np.load(spot.page, mmap_mode="r")
+        rows, columns = (
+            slice(start, start + spot.side)
+            for start in (min(at, max(0, n - spot.side)) for at, n in zip((spot.top, spot.left), page.shape))
+        )
+        window = np.array(page[rows, columns])
+        missing = [(0, spot.side - window.shape[0]), (0, spot.side - window.shape[1]), (0, 0)]
         return np.pad(window, missing, mode="symmetric") if max(missing)[1] else window
 
-    def crop(self) -> np.ndarray:
+    def crop(self, spot: Spot) -> np.ndarray:
         """One crop (8, size, size) float32 in [0, 1]: image, gt, mask, valid."""
-        rng, window = self.rng, self.window()
+        rng, window = self.rng, self.window(spot)
         interpolation = cv2.INTER_AREA if window.shape[0] > self.size else cv2.INTER_LINEAR
         # cv2 works on four channels at most
         image, gt, rest = (
@@ -106,27 +147,32 @@ class Pages:
             window[:6] = (window[:6] + noise).clip(0, 1)
         return window
 
-    def batch(self, count: int) -> torch.Tensor:
+    def draw(self, count: int) -> tuple[torch.Tensor, list[Spot]]:
+        """Crops (count, 8, size, size) float32, and where they come from."""
         self.drawn += count
         if self.drawn % (200 * count) < count:
             self.scan()
-        return torch.from_numpy(np.stack([self.crop() for _ in range(count)]))
+        spots = [self.spot() for _ in range(count)]
+        return torch.from_numpy(np.stack([self.crop(spot) for spot in spots])), spots
+
+    def batch(self, count: int) -> torch.Tensor:
+        return self.draw(count)[0]
 
 
-def stream(pages: Pages, count: int, ahead: int = 4):
-    """Batches of `pages`, drawn by a thread of their own while the network trains."""
+def stream(pages: Pages, count: int, ahead: int = 4) -> Iterator[tuple[torch.Tensor, list[Spot]]]:
+    """What `pages.draw` gives, by a thread of its own while the network trains."""
     ready: queue.Queue = queue.Queue(ahead)
 
     def work() -> None:
         try:
             while True:
-                ready.put(pages.batch(count))
+                ready.put(pages.draw(count))
         except Exception as error:  # said by whoever waits for the next batch; else they would wait for ever
             ready.put(error)
 
     threading.Thread(target=work, daemon=True).start()
     while True:
-        batch = ready.get()
-        if isinstance(batch, Exception):
-            raise batch
-        yield batch
+        drawn = ready.get()
+        if isinstance(drawn, Exception):
+            raise drawn
+        yield drawn

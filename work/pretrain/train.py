@@ -55,19 +55,27 @@ def print_pixels(gt: Tensor, mask: Tensor) -> Tensor:
     return ((paper - darkness > 0.15) & (mask == 0)).float()
 
 
-def segmentation_loss(network, batch: Tensor) -> tuple[Tensor, dict[str, float]]:
+class Loss(NamedTuple):
+    """total: what is made small. parts: what is printed of it. each: (N,) of the crops, which tells the hard ones."""
+
+    total: Tensor
+    parts: dict[str, float]
+    each: list[float]
+
+
+def segmentation_loss(network: nn.Module, batch: Tensor) -> Loss:
     image, gt, mask, valid = split(batch)
     logits = network(image).float()
     weight = valid * (1 + (PRINT_WEIGHT - 1) * print_pixels(gt, mask))
-    cross_entropy = (
-        F.cross_entropy(logits, mask[:, 0].long(), reduction="none")[:, None] * weight
-    ).sum() / weight.sum()
+    wrong = F.cross_entropy(logits, mask[:, 0].long(), reduction="none")[:, None] * weight
+    cross_entropy = wrong.sum() / weight.sum()
     prob = logits.softmax(1)[:, 1:]
     overlap = dice(prob, mask, valid)
-    return 2 * cross_entropy + overlap, {"ce": cross_entropy.item(), "dice": overlap.item()}
+    parts = {"ce": cross_entropy.item(), "dice": overlap.item()}
+    return Loss(2 * cross_entropy + overlap, parts, wrong.detach().mean((1, 2, 3)).tolist())
 
 
-def erasing_loss(network, batch: Tensor) -> tuple[Tensor, dict[str, float]]:
+def erasing_loss(network: nn.Module, batch: Tensor) -> Loss:
     """EraseNet's stage 1: dice on its mask, L1 inside and outside the handwriting, coarse outputs too.
 
     Inside, the last output counts 30, not EraseNet's 10: what lies outside is put back from the page (cmp).
@@ -87,15 +95,17 @@ def erasing_loss(network, batch: Tensor) -> tuple[Tensor, dict[str, float]]:
     loss = fine + overlap
     for output, factor, (inside, outside) in zip((quarter, half, coarse), (4, 2, 1), MULTISCALE_WEIGHTS):
         loss = loss + l1(output, factor, inside, outside)
-    error = ((final - gt).abs() * hole * valid).sum() / (3 * (hole * valid).sum() + 1)
-    return loss, {"l1": fine.item(), "hole": error.item(), "dice": overlap.item()}
+    wrong = ((final - gt).abs() * hole * valid).detach()
+    error = wrong.sum() / (3 * (hole * valid).sum() + 1)
+    parts = {"l1": fine.item(), "hole": error.item(), "dice": overlap.item()}
+    return Loss(loss, parts, wrong.mean((1, 2, 3)).tolist())
 
 
 class Recipe(NamedTuple):
     """How a network is trained, where the command does not say otherwise."""
 
     build: Callable[[], nn.Module]
-    loss: Callable[[nn.Module, Tensor], tuple[Tensor, dict[str, float]]]
+    loss: Callable[[nn.Module, Tensor], Loss]
     peak: float  # learning rate
     batch: int = 8
     crop: int = 320  # px
@@ -243,7 +253,8 @@ def main() -> None:
     step, seconds = state.get("step", 0), state.get("seconds", 0.0)
     mean = {name: value.to(device) for name, value in state["ema"].items()} if "ema" in state else master.state()
     limit = 60 * (args.minutes or (math.inf if args.steps else 60))
-    batches = stream(Pages(args.pages, args.crop or recipe.crop, seed=step), args.batch or recipe.batch)
+    pages = Pages(args.pages, args.crop or recipe.crop, seed=step)
+    batches = stream(pages, args.batch or recipe.batch)
     means: dict[str, float] = {}
     while seconds < limit and step < (args.steps or math.inf):
         start = time.time()
@@ -254,10 +265,11 @@ def main() -> None:
         rate = learning_rate(progress, step, args.peak or recipe.peak, recipe.warmup)
         for group, (part, _) in zip(optimizer.param_groups, groups):
             group["lr"] = rate * part
-        batch = next(batches).to(device)
+        batch, spots = next(batches)
         with torch.autocast(device, dtype=torch.bfloat16, enabled=halved and not recipe.half):
-            loss, parts = recipe.loss(network, batch)
+            loss, parts, each = recipe.loss(network, batch.to(device))
         loss.backward()
+        pages.learn(spots, each)
         master.step(optimizer)
         if recipe.mean and step % FOLLOW == 0:
             follow(mean, master.state(), min(recipe.mean, (step + 1) / (step + 20)) ** FOLLOW)

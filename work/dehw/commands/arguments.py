@@ -7,23 +7,19 @@ from pathlib import Path
 from dehw.engine import DEVICES, ENGINES
 
 
+def path(text: str) -> Path:
+    """A path, for argparse; an empty one would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty; the current folder is .")
+    return Path(text)
+
+
 def share(text: str) -> float:
     """A number in 0..1, for argparse."""
     value = at_least(0)(text)
     if value > 1:
         raise argparse.ArgumentTypeError(f"must lie in 0..1, got {text!r}")
     return value
-
-
-def box(text: str) -> tuple[int, ...]:
-    """A box of pixels x0,y0,x1,y1, for argparse."""
-    try:
-        left, top, right, bottom = (int(part) for part in text.split(","))
-    except ValueError:
-        left = top = right = bottom = -1
-    if not (0 <= left < right and 0 <= top < bottom):
-        raise argparse.ArgumentTypeError(f"must be four whole numbers x0,y0,x1,y1 with x0 < x1, y0 < y1; got {text!r}")
-    return left, top, right, bottom
 
 
 def at_least(least: float, kind: type = float) -> Callable[[str], float]:
@@ -46,6 +42,6 @@ def add_networks(parser: argparse.ArgumentParser) -> None:
     """The arguments that choose the networks and what runs them: pipeline, weights, device, engine."""
     add = parser.add_argument
     add("--pipeline", default="lite", help="name in configs/pipelines, or a file; default: %(default)s")
-    add("--weights", type=Path, metavar="DIR", help="folder of weights, in place of the ones that ship")
+    add("--weights", type=path, metavar="DIR", help="folder of weights, in place of the ones that ship")
     add("--device", choices=DEVICES, default="auto", help="default: %(default)s")
     add("--engine", choices=ENGINES, default="auto", help="what runs the networks; default: %(default)s")

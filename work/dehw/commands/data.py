@@ -2,83 +2,46 @@
 
 import argparse
 import sys
-from collections import Counter
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dehw.commands.arguments import at_least
-from dehw.errors import ExitCode, InputError
+from dehw.errors import ExitCode, InputError, PageError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from dehw.data.pairs import Pair
-    from dehw.files.find import InputFile
     from dehw.page.layout import Reader
 
 
 def materials(args: argparse.Namespace) -> int:
     """Cut the handwriting of training pages, and of further scans, into a folder of pieces."""
-    from dehw.files.find import for_each
-    from dehw.files.images import write_image
-
-    if args.output.is_dir() and any(args.output.iterdir()):
-        raise InputError(f"{args.output} is not empty; choose another folder with -o, or remove this one.")
-    sources = ink_sources(args)
-    numbers = []
-
-    def work(page: "InputFile") -> None:
-        pieces = sources[page]()
-        for number, piece in enumerate(pieces):
-            write_image(args.output / page.relative.with_name(f"{page.relative.name}_{number}.png"), piece)
-        numbers.append(len(pieces))
-
-    failed = for_each(list(sources), work, "cutting")
-    summary = f"{sum(numbers)} pieces of {len(numbers)} pages in {args.output}, {len(failed)} pages failed"
-    print(f"dehw: {summary}", file=sys.stderr)
-    return ExitCode.FAILED if failed else ExitCode.OK
-
-
-def ink_sources(args: argparse.Namespace) -> dict["InputFile", Callable[[], "list[np.ndarray]"]]:
-    """What cuts the pieces of each page; its `relative` is the place and stem they get in the output.
-
-    Raises InputError where two pages would write the same files.
-    """
-    from dehw.data.crops import decode, scaled
-    from dehw.data.materials import PRINT_HEIGHT, REACH, cut_pieces, cut_scan
+    from dehw.data import bank
+    from dehw.data.crops import scaled
+    from dehw.data.mask_files import workers
     from dehw.data.pairs import find_pairs, split
-    from dehw.files.find import InputFile, find_pages
-    from dehw.files.images import read_image
-    from dehw.page import layout
-    from dehw.page.masks import threshold
 
-    reader = _reader(args.line_height)
-    reach = REACH
-    if args.line_height is not None:
-        reach = max(1, round(REACH * args.line_height / layout.LEADING / PRINT_HEIGHT))
-
-    def of_pair(pair: "Pair") -> "list[np.ndarray]":
-        page = decode(scaled(pair, args.line_height, reader))
-        return cut_pieces(page.image, page.gt, threshold(page.soft_mask(), 0.5), reach)
-
-    def of_scan(path: Path) -> "list[np.ndarray]":
-        return cut_scan(read_image(path), args.ink_scale)
-
-    pairs = split(find_pairs(args.data), args.val_count)[0] if args.data else []
-    sources = [(InputFile(p.image, Path(p.image.parents[1].name, p.stem)), partial(of_pair, p)) for p in pairs]
-    for folder in args.ink:
-        for page in find_pages([folder]):
-            place = Path(folder.resolve().name, page.relative.with_suffix(""))
-            sources.append((InputFile(page.path, place), partial(of_scan, page.path)))
-    if not sources:
+    if not args.data and not args.ink:
         raise InputError("name DATA, folders with images/ and gts/, or --ink and folders of handwriting.")
-    counts = Counter(page.relative for page, _ in sources)
-    doubles = [f"{page.path}: another page is {page.relative} too" for page, _ in sources if counts[page.relative] > 1]
-    if doubles:
-        raise InputError("cut these in several runs, to folders of one parent:\n  " + "\n  ".join(doubles))
-    return dict(sources)
+    pairs = split(find_pairs(args.data), args.val_count)[0] if args.data else []
+    reader = _reader(args.line_height)
+
+    def measured(pair: "Pair") -> "Pair":
+        try:
+            return scaled(pair, args.line_height, reader)
+        except PageError:  # which cutting it will name
+            return pair
+
+    pairs = [measured(pair) for pair in pairs]
+    pieces = bank.handwriting(args.output, pairs, args.ink, args.line_height, args.ink_scale)
+    begun = pieces.index.is_file() and not pieces.is_of_another_kind and not pieces.gone
+    if not begun and args.output.is_dir() and any(args.output.iterdir()):
+        raise InputError(f"{args.output} is not empty, and not of these pages; choose another folder, or remove it.")
+    failures = pieces.renew(workers())
+    for failure in failures:
+        print(f"dehw: {failure}", file=sys.stderr)
+    summary = f"{pieces.pieces} pieces of {len(pieces.pages)} pages in {args.output}, {len(failures)} pages failed"
+    print(f"dehw: {summary}", file=sys.stderr)
+    return ExitCode.FAILED if failures else ExitCode.OK
 
 
 def recipes(args: argparse.Namespace) -> int:
@@ -89,7 +52,7 @@ def recipes(args: argparse.Namespace) -> int:
     from dehw.data.recipes import Recipes
     from dehw.files.images import write_image
 
-    settings = CropSettings(size=args.size, recipes=Recipes(materials=args.materials))
+    settings = CropSettings(size=args.size, recipes=Recipes(materials=args.materials, mistakes=args.mistakes))
     pairs = find_pairs(args.data)
     if args.output.resolve() in {path.resolve() for pair in pairs for path in (pair.image, pair.gt)}:
         raise InputError(f"{args.output} is one of the pages; choose another file with -o.")
@@ -112,13 +75,14 @@ def add_materials(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `dehw materials`."""
     parser.description = (
         "Cut the handwriting out of page pairs and of further scans: one PNG a word or line, its ink on white "
-        "paper, its mask as transparency. Trainings paste it by the keys recipes.materials and recipes.handwriting."
+        "paper, its mask as transparency. Trainings paste it by the keys recipes.materials and recipes.handwriting. "
+        "The same command goes on after a cut, and cuts pages again that changed."
     )
     add = parser.add_argument
     add("data", nargs="*", type=Path, metavar="DATA", help="folders with images/ and gts/, or that hold such")
     add("--ink", nargs="+", type=Path, default=[], metavar="DIR", help="folders of handwriting without print")
     add("--ink-scale", type=at_least(0.01), default=1.0, metavar="F", help="factor to resize these by")
-    add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the pieces, new or empty")
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the pieces")
     add(
         "--val-count",
         type=at_least(0, int),
@@ -140,6 +104,7 @@ def add_recipes(parser: argparse.ArgumentParser) -> None:
     add("data", nargs="+", type=Path, metavar="DATA", help="folders with images/ and gts/, or that hold such")
     add("-o", "--output", type=Path, default=Path("recipes.png"), metavar="PNG", help="default: %(default)s")
     add("--materials", metavar="DIR", help="what `dehw materials` wrote; without, no handwriting is pasted")
+    add("--mistakes", metavar="DIR", help="print that a segmenter took for handwriting; without, some is drawn")
     add("--size", type=at_least(16, int), default=512, metavar="PX", help="side of the crops; default: %(default)s")
     add("--line-height", type=at_least(1), metavar="PX", help="as the pipeline's that is trained; default: null")
     add("--seed", type=at_least(0, int), default=0, help="default: %(default)s")

@@ -38,7 +38,7 @@ EXTRAS = {  # what only some files or commands need
     "pypdfium2": "for PDFs: pip install pypdfium2",
     "pikepdf": "for PDFs: pip install pikepdf",
     "pillow-heif": "for HEIC, the photos of some phones: pip install 'dehw[heic]'",
-    "gradio": "for dehw serve, the page in the browser: pip install 'dehw[serve]'",
+    "fastapi": "for dehw serve, the page in the browser: pip install 'dehw[serve]'",
     "paddleseg": "for training: pip install 'dehw[train]'",
     "paddle2onnx": "for trained weights on OpenVINO or ONNX Runtime: pip install 'dehw[train]'",
 }

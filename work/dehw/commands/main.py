@@ -1,24 +1,56 @@
 """The command line: a function a command, or a module of its own. Imports libraries where used."""
 
 import argparse
+import os
+import signal
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from dehw import __version__, errors
-from dehw.commands import bench, data, doctor, erase, evaluate, models, serve, submit, synth, train, weights
+from dehw.commands import bench, data, doctor, erase, evaluate, models, serve, submit, synth, train, watch, weights
+from dehw.commands.erase.progress import json_alone, tell_json
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `dehw` with its arguments and return the exit code (dehw.errors.ExitCode)."""
     args = parser().parse_args(argv)
     warnings.filterwarnings("ignore", "No ccache found")  # Paddle looks for a compiler cache; nothing is compiled here
-    return guarded(lambda: args.command(args))
+    if getattr(args, "progress", None) != "json":
+        return guarded(lambda: args.command(args))
+    with json_alone():
+        return guarded(lambda: args.command(args), tell_json)
 
 
-def guarded(command: Callable[[], int]) -> int:
+def guarded(command: Callable[[], int], tell: Callable[[str], None] = errors.tell) -> int:
     """Run a command; an error that the user can act on ends in its message on stderr and its exit code."""
     remedy = "close other programs, or give pages of fewer pixels; `dehw doctor` says how much is free"
-    return errors.guarded(command, remedy, "the pages done so far are whole")
+    with _stoppable():
+        return errors.guarded(command, remedy, "the pages done so far are whole", tell)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Have SIGTERM, and Ctrl-Break on Windows, end a command as Ctrl-C does."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # which alone may set them
+    owner = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            raise KeyboardInterrupt
+        signal.signal(number, signal.SIG_DFL)  # a worker that was forked off: its pool ends it so
+        os.kill(os.getpid(), number)
+
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,4 +73,5 @@ def parser() -> argparse.ArgumentParser:
     bench.add_arguments(commands.add_parser("bench", help="measure how fast a pipeline erases pages"))
     doctor.add_arguments(commands.add_parser("doctor", help="say what erasing needs here, and what is missing"))
     serve.add_arguments(commands.add_parser("serve", help="serve a page in the browser that erases handwriting"))
+    watch.add_arguments(commands.add_parser("watch", help="erase what comes into a folder, again and again"))
     return whole

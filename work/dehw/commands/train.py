@@ -27,8 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "output/NAME. Without data a smoke run on the sample pages proves that the code works."
     )
     add = parser.add_argument
-    add("--pipeline", default="erasenet", help="name in configs/pipelines, or a file; default: %(default)s")
-    add("--data", type=Path, metavar="DIR", help="datasets of images/ and gts/, or their zips; default: data")
+    add("--pipeline", default="seed001", help="name in configs/pipelines, or a file; default: %(default)s")
+    add(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="datasets of images/ and gts/, or their zips, for all networks; default: data",
+    )
     add("--device", choices=DEVICES, default="auto", help="default: %(default)s")
     add(
         "--from",
@@ -46,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="change configurations: seg.KEY the segmenter's, erase.KEY every generator's, and with the name of its "
-        "weights (erasenet_nonlocal.batch=2) that of one network",
+        "weights (erasenet_nonlocal.batch=2) that of one network; seg.data=DIR and erase.data=DIR choose data",
     )
     add("--root", type=Path, default=Path("."), help=argparse.SUPPRESS)  # what data/ and output/ are below
     parser.set_defaults(command=run)

@@ -1,7 +1,7 @@
 """Configurations: the strict reader of YAML files, and the schema of pipelines."""
 
 from dehw.config.pipeline import PIPELINES, SIDES, Erase, Mask, NetworkConfig, Pipeline, Segment, load_pipeline
-from dehw.config.reader import CONFIGS, STRICT, Fraction, find_config, load, nearest, read, validate
+from dehw.config.reader import CONFIGS, STRICT, Folders, Fraction, find_config, load, nearest, read, validate
 
 __all__ = [
     "CONFIGS",
@@ -9,6 +9,7 @@ __all__ = [
     "SIDES",
     "STRICT",
     "Erase",
+    "Folders",
     "Fraction",
     "Mask",
     "NetworkConfig",

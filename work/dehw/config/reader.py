@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from dehw.errors import ConfigError
@@ -22,6 +22,8 @@ CONFIGS = _CLONE if (_CLONE / "pipelines").is_dir() else Path(__file__).resolve(
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)  # schemas are pydantic dataclasses of this config
 Fraction = Annotated[float, Field(ge=0, le=1)]
+# One folder may stand without brackets, as people write it after --opts.
+Folders = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 
 T = TypeVar("T")
 

@@ -21,11 +21,10 @@ from pydantic import Field, PositiveInt
 from dehw.config import STRICT, Fraction
 from dehw.data import augment
 from dehw.data.augment import Crop
-from dehw.data.materials import find_pieces
 from dehw.data.pairs import Pair
-from dehw.data.recipes import Kit, Recipes, follow
+from dehw.data.recipes import Kit, Recipes, banks, follow
 from dehw.errors import InputError
-from dehw.files.images import read_image, read_mask
+from dehw.files.images import read_image, read_label, read_mask
 from dehw.page import layout, masks
 from dehw.page.layout import Reader
 
@@ -91,12 +90,19 @@ def decode(pair: Pair) -> DecodedPair:
     Raises PageError for a file that cannot be read, InputError for a pair of unequal sizes.
     """
     image, gt = read_image(pair.image), read_image(pair.gt)
-    mask = masks.to_file(read_mask(pair.mask)) if pair.mask else None
+    mask = _mask_of(pair)
     if image.shape != gt.shape or (mask is not None and mask.shape != image.shape[:2]):
         raise InputError(f"{pair.image}, its gt and its mask differ in size; compute_mask.py lists these.")
     if pair.factor == 1.0:
         return DecodedPair(image, gt, mask)
     return DecodedPair(image, gt, mask).mapped(lambda array: _resize(array, pair.factor))
+
+
+def _mask_of(pair: Pair) -> np.ndarray | None:
+    """What a pair's files say of its handwriting, (H, W) uint8, 255 = handwriting; its label goes before its mask."""
+    if pair.label:
+        return masks.to_file(read_label(pair.label))
+    return masks.to_file(read_mask(pair.mask)) if pair.mask else None
 
 
 class CropStream:
@@ -121,7 +127,7 @@ class CropStream:
         self._seed = (seed, lane)
         self._decoded: dict[int, DecodedPair] = {}  # by place in the endless order of pages
         self._order = lru_cache(maxsize=2)(self._shuffled)
-        self._pieces = find_pieces(settings.recipes.materials) if settings.recipes.materials else []
+        self._banks = banks(settings.recipes)
 
     def __getitem__(self, n: int) -> Crop:
         """Crop number n."""
@@ -143,7 +149,7 @@ class CropStream:
         return crop, window.flip
 
     def _changed(self, crop: Crop, rng: np.random.Generator, oldest: int) -> Crop:
-        kit = Kit(self.print_height, another=lambda rng: self._drawn(rng, oldest)[0], pieces=self._pieces)
+        kit = Kit(self.print_height, another=lambda rng: self._drawn(rng, oldest)[0], **self._banks)
         return follow(crop, rng, self.settings.recipes, kit)
 
     def _page(self, place: int, oldest: int) -> DecodedPair:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from dehw.data.pairs import Pair, dataset_pairs, mask_homes
+from dehw.data.pairs import dataset_pairs, mask_homes
 from dehw.errors import InputError, PageError
 from dehw.files.atomic import write_json
 from dehw.files.images import read_image, write_image, write_mask
@@ -39,7 +39,7 @@ class MaskTask:
 
 def check(tasks: Sequence[MaskTask], problems: Iterable[str] = (), workers: int = 1) -> None:
     """Decode every pair. Raises InputError that lists all that is wrong, `problems` found before first."""
-    found = [*problems, *filter(None, _parallel(problem, tasks, workers, "checking"))]
+    found = [*problems, *filter(None, in_threads(problem, tasks, workers, "checking"))]
     if found:
         listed = "\n  ".join(found)
         raise InputError(
@@ -76,19 +76,20 @@ def write(
     rectangle that grows it. clean_threshold: grey levels, see masks.clean_gt.
     """
     work = partial(_write_one, hard=hard, dilation=dilation, clean_threshold=clean_threshold)
-    return _parallel(work, tasks, workers, "writing")
+    return in_threads(work, tasks, workers, "writing")
 
 
 class Renewal:
     """The masks of one dataset that are missing, or older than the state of their pairs.
 
-    folder: the dataset; pairs that bring a mask are left out. target: where find_pairs looks for its other masks.
+    folder: the dataset; pairs that bring a mask or a label are left out. target: where find_pairs looks for the masks
+    of the others.
     """
 
     def __init__(self, folder: Path, target: Path) -> None:
         self.index = target / INDEX
-        pairs = [pair for pair in dataset_pairs(folder)[0] if pair.mask is None]
-        self.states = {pair.stem: _state(pair) for pair in pairs}
+        pairs = [pair for pair in dataset_pairs(folder)[0] if not (pair.mask or pair.label)]
+        self.states = {pair.stem: state(pair.image, pair.gt) for pair in pairs}
         known = json.loads(self.index.read_text(encoding="utf-8")) if self.index.is_file() else {}
         self.done = {stem: state for stem, state in known.items() if self.states.get(stem) == state}
         tasks = [MaskTask(pair.image, pair.gt, target / f"{pair.stem}.png") for pair in pairs]
@@ -120,17 +121,21 @@ def renew(renewals: Sequence[Renewal]) -> None:
         renewal.run()
 
 
-def _state(pair: Pair) -> list[list]:
-    """By what a changed pair is told: names, sizes in bytes, times in nanoseconds."""
-    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in (pair.image, pair.gt)]
+def state(*files: Path) -> list[list]:
+    """By what changed files are known: names, sizes in bytes, times in nanoseconds."""
+    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
 
 
-def _parallel(work: Callable[[Item], Result], items: Sequence[Item], workers: int, label: str) -> Iterator[Result]:
-    """Run work on every item in threads (decoding and OpenCV release Python's lock) behind a progress bar."""
+def in_threads(work: Callable[[Item], Result], items: Sequence[Item], workers: int, label: str) -> Iterator[Result]:
+    """Run work on every item in threads (decoding and OpenCV release Python's lock) behind a progress bar.
+
+    One worker is no thread of its own.
+    """
     from tqdm import tqdm
 
     with ThreadPoolExecutor(workers) as threads:
-        yield from tqdm(threads.map(work, items), label, len(items), unit="page", disable=not items)
+        results = threads.map(work, items) if workers > 1 else map(work, items)
+        yield from tqdm(results, label, len(items), unit="page", disable=not items)
 
 
 def _write_one(task: MaskTask, hard: float | None, dilation: int, clean_threshold: float | None) -> str | None:

@@ -28,6 +28,8 @@ WHITE = 255
 LEAST_INK = 60  # px of full ink; what has less is dust, or a trace of compression
 PRINT_HEIGHT = 32.0  # px of the print on an ordinary page
 REACH = 25  # px; on such a page strokes nearer than this belong to one word or formula
+IN_TRUE_MASK = 0.1  # share of a component; what lies less than this in the true mask is no handwriting
+LARGEST_MISTAKE = 512  # px; a longer one is no bracket or circle, but a shadow or a figure
 SCANNED_INK = 30  # grey levels that ink on a scan without ground truth is darker than its paper
 Glyph = list[np.ndarray]  # one (n, 2) float32 polyline a stroke, x and y (down) in [0, 1]
 
@@ -173,6 +175,29 @@ def cut_pieces(image: np.ndarray, gt: np.ndarray, mask: np.ndarray, reach: int =
         if (WHITE - ink.min(axis=2)).sum(dtype=np.int64) > LEAST_INK * WHITE:
             pieces.append(np.dstack([ink, strokes.astype(np.uint8) * 255]))
     return pieces
+
+
+def cut_mistakes(gt: np.ndarray, found: np.ndarray, mask: np.ndarray, reach: int = REACH) -> list[np.ndarray]:
+    """Cut out what a segmenter took for handwriting and is not: brackets, circles, other print.
+
+    These are the connected components of what it found that the true mask does not hold, but for large ones.
+    gt: (H, W, 3) uint8, the page without handwriting; found, mask: (H, W) bool, what it took for handwriting, and what
+    is. reach: as cut_pieces's. Returns (h, w, 4) uint8 RGBA, the print alone as on white paper. Source: the first seed.
+    """
+    count, labels = cv2.connectedComponents(found.astype(np.uint8))
+    area = np.bincount(labels.ravel(), minlength=count)
+    mistaken = np.bincount(labels[mask], minlength=count) < IN_TRUE_MASK * area
+    mistaken[0] = False  # all that is not found
+    pieces = cut_pieces(gt, paper_under(gt), mistaken[labels], reach)
+    return [piece for piece in pieces if max(piece.shape[:2]) <= LARGEST_MISTAKE]
+
+
+def resized(piece: np.ndarray, factor: float) -> np.ndarray:
+    """A piece or patch, (h, w, C) uint8, at another size; itself at its own."""
+    if factor == 1:
+        return piece
+    size = [max(1, round(side * factor)) for side in piece.shape[1::-1]]
+    return cv2.resize(piece, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
 
 
 def paper_under(image: np.ndarray) -> np.ndarray:

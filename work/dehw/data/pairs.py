@@ -1,17 +1,20 @@
 """Page pairs in the contest's layout. See zips.py for the contest's zips.
 
-A dataset is a folder that holds images/ (or JPEGImages/) and gts/, paired by stem, and perhaps masks/:
+A dataset is a folder that holds images/ (or JPEGImages/) and gts/, paired by stem, and perhaps Annotations/ or masks/:
 
     data/dehw_train_dataset/images/dehw_train_00000.jpg
     data/dehw_train_dataset/gts/dehw_train_00000.png
-    data/dehw_train_dataset/masks/dehw_train_00000.png     255 = handwriting, from compute_mask.py
+    data/dehw_train_dataset/Annotations/dehw_train_00000.png     PaddleSeg's labels, 1 = handwriting
+    data/dehw_train_dataset/masks/dehw_train_00000.png           255 = handwriting, from compute_mask.py
+
+Annotations/ go before masks/. A segmenter that has them needs no gts/.
 """
 
 import os
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +24,10 @@ from dehw.files.images import IMAGE_SUFFIXES, image_size
 IMAGE_FOLDERS = ("images", "JPEGImages")
 GT_FOLDER = "gts"
 MASK_FOLDER = "masks"
+LABEL_FOLDER = "Annotations"
 ELSEWHERE = {"sample", "watermark"}  # hold pairs that no training on handwriting takes unless they are named
+# The contest's pages to erase, which have no ground truths; B, the later one, first.
+TEST_SETS = ("dehw_testB_dataset", "dehw_testB", "dehw_testA_dataset", "dehw_testA")
 MAX_DEPTH = 3  # folders between what the user names and images/
 
 # What shares one ground truth: seed 000's zips hold tiles cut from pages, PAGE_ROW_COLUMN; the watermark contest's hold
@@ -31,9 +37,10 @@ TILE_STEM = re.compile(r"(?P<page>dehw_train_\d+)_\d+_\d+|(?P<picture>bg_image_\
 
 @dataclass(frozen=True)
 class Pair:
-    """A page with handwriting, the same page without, and its handwriting mask if there is one.
+    """A page with handwriting, the same page without, and its handwriting mask or its label if there is one.
 
-    factor: what they are resized by where they are decoded, see Layout.factor.
+    gt is the page itself in a dataset without gts/, from which only a segmenter learns. factor: what they are resized
+    by where they are decoded, see Layout.factor.
     """
 
     stem: str
@@ -41,15 +48,23 @@ class Pair:
     gt: Path
     mask: Path | None = None
     factor: float = 1.0
+    label: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """Those that are there, each once."""
+        return list(dict.fromkeys(filter(None, (self.image, self.gt, self.mask, self.label))))
 
 
-def find_pairs(roots: str | Path | Sequence[str | Path], masks: str | Path | None = None) -> list[Pair]:
+def find_pairs(
+    roots: str | Path | Sequence[str | Path], masks: str | Path | None = None, labelled: bool = False
+) -> list[Pair]:
     """List the pairs of every dataset at or below the folders `roots`, in order of path.
 
-    masks: where to look for masks that a dataset does not bring itself, see mask_homes. Raises InputError that lists
-    all problems: no dataset, files without partner, two files of one stem.
+    masks: where to look for masks that a dataset does not bring itself, see mask_homes. labelled: see datasets. Raises
+    InputError that lists all problems: no dataset, files without partner, two files of one stem.
     """
-    pairs, problems = _scan(roots, Path(masks) if masks else None)
+    pairs, problems = _scan(roots, Path(masks) if masks else None, labelled)
     if problems:
         raise _pairing_error(problems)
     return pairs
@@ -78,8 +93,14 @@ def match(images: str | Path, gts: str | Path, masks: str | Path | None = None) 
 
 
 def dataset_pairs(folder: Path) -> tuple[list[Pair], list[str]]:
-    """The pairs of one dataset with the masks that it brings, and what is wrong, one line each."""
-    return match(_image_folder(folder), folder / GT_FOLDER, folder / MASK_FOLDER)
+    """The pairs of one dataset with the masks and labels that it brings, and what is wrong, one line each."""
+    images, gts, labels = _image_folder(folder), folder / GT_FOLDER, folder / LABEL_FOLDER
+    bare = not gts.is_dir()
+    pairs, problems = match(images, images if bare else gts, folder / MASK_FOLDER)
+    label_files, label_problems = _by_stem(labels) if labels.is_dir() else ({}, [])
+    if bare:
+        problems += [f"{pair.image}: no {pair.stem}.* in {labels}" for pair in pairs if pair.stem not in label_files]
+    return [replace(pair, label=label_files.get(pair.stem)) for pair in pairs], problems + label_problems
 
 
 def mask_homes(folders: Sequence[Path], home: Path) -> dict[Path, Path]:
@@ -98,7 +119,7 @@ def size_problems(pairs: Iterable[Pair]) -> list[str]:
     problems = []
     for pair in pairs:
         sizes = {}
-        for path in filter(None, (pair.image, pair.gt, pair.mask)):
+        for path in pair.files:
             try:
                 sizes[path] = image_size(path)
             except PageError as error:
@@ -109,15 +130,22 @@ def size_problems(pairs: Iterable[Pair]) -> list[str]:
     return problems
 
 
-def datasets(roots: str | Path | Sequence[str | Path]) -> list[Path]:
+def datasets(roots: str | Path | Sequence[str | Path], labelled: bool = False) -> list[Path]:
     """The folders at or below `roots` that hold both images/ (or JPEGImages/) and gts/.
 
-    The project's own samples and the watermarked pages are passed over unless they are named.
+    labelled: whether Annotations/ do in place of gts/, as for a segmenter. The project's own samples and the
+    watermarked pages are passed over unless they are named.
     """
-    found: list[Path] = []
-    for root in _listed(roots):
-        found += _datasets_below(root, MAX_DEPTH)
-    return list(dict.fromkeys(found))
+    return _found_below(roots, lambda folder: _is_dataset(folder, labelled))
+
+
+def left_out(roots: str | Path | Sequence[str | Path], labelled: bool = False) -> list[Path]:
+    """The folders at or below `roots` that hold pages, but not what makes a dataset of them, see datasets.
+
+    The contest's test sets are none.
+    """
+    found = _found_below(roots, lambda folder: _image_folder(folder).is_dir() and not _is_dataset(folder, labelled))
+    return [folder for folder in found if folder.name not in TEST_SETS]
 
 
 def split(pairs: Sequence[Pair], count: int = 81, seed: int = 2022) -> tuple[list[Pair], list[Pair]]:
@@ -146,15 +174,25 @@ def _listed(roots: str | Path | Sequence[str | Path]) -> list[Path]:
     return [Path(roots)] if isinstance(roots, str | os.PathLike) else [Path(root) for root in roots]
 
 
-def _datasets_below(folder: Path, depth: int) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    if _image_folder(folder).is_dir() and (folder / GT_FOLDER).is_dir():
-        return [folder]
-    if depth == 0:
-        return []
-    below = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name not in ELSEWHERE)
-    return [found for path in below for found in _datasets_below(path, depth - 1)]
+def _found_below(roots: str | Path | Sequence[str | Path], wanted: Callable[[Path], bool]) -> list[Path]:
+    """The folders at or below `roots` that are wanted; none is looked for inside of one."""
+
+    def below(folder: Path, depth: int) -> list[Path]:
+        if not folder.is_dir():
+            return []
+        if wanted(folder):
+            return [folder]
+        if depth == 0:
+            return []
+        inner = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name not in ELSEWHERE)
+        return [found for path in inner for found in below(path, depth - 1)]
+
+    return list(dict.fromkeys(found for root in _listed(roots) for found in below(root, MAX_DEPTH)))
+
+
+def _is_dataset(folder: Path, labelled: bool) -> bool:
+    truths = (GT_FOLDER, LABEL_FOLDER) if labelled else (GT_FOLDER,)
+    return _image_folder(folder).is_dir() and any((folder / name).is_dir() for name in truths)
 
 
 def _image_folder(folder: Path) -> Path:
@@ -162,10 +200,13 @@ def _image_folder(folder: Path) -> Path:
     return next((folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), folder / IMAGE_FOLDERS[0])
 
 
-def _scan(roots: str | Path | Sequence[str | Path], masks: Path | None = None) -> tuple[list[Pair], list[str]]:
-    found = {root: datasets(root) for root in _listed(roots)}
+def _scan(
+    roots: str | Path | Sequence[str | Path], masks: Path | None = None, labelled: bool = False
+) -> tuple[list[Pair], list[str]]:
+    found = {root: datasets(root, labelled) for root in _listed(roots)}
+    truth = f"{GT_FOLDER}/ or {LABEL_FOLDER}/" if labelled else f"{GT_FOLDER}/"
     problems = [
-        f"{root}: no folder in it holds both images/ (or JPEGImages/) and gts/" for root in found if not found[root]
+        f"{root}: no folder in it holds both images/ (or JPEGImages/) and {truth}" for root in found if not found[root]
     ]
     folders = list(dict.fromkeys(folder for below in found.values() for folder in below))
     homes = mask_homes(folders, masks) if masks else {}
@@ -178,9 +219,9 @@ def _scan(roots: str | Path | Sequence[str | Path], masks: Path | None = None) -
 
 
 def _with_mask(pair: Pair, home: Path) -> Pair:
-    """The pair with the mask from `home`, if it has none and there is one."""
+    """The pair with the mask from `home`, if it has neither mask nor label and there is one."""
     path = home / f"{pair.stem}.png"
-    return replace(pair, mask=path) if pair.mask is None and path.is_file() else pair
+    return replace(pair, mask=path) if not (pair.mask or pair.label) and path.is_file() else pair
 
 
 def _pairing_error(problems: Sequence[str]) -> InputError:

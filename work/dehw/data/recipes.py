@@ -1,9 +1,10 @@
 """What may be done to a training crop, one small step at a time: seed 000's recipes.
 
 A step takes a crop and returns a changed one; STEPS lists them in the order in which they happen, as on paper:
-what is printed comes before what is written on it, and dirt comes last. Ink is pasted as a filter, so black
-print stays black under red ink: a patch is (h, w, 3) uint8, its ink on white paper, and darkens what it is laid
-on. Where it lies, the mask becomes what compute_mask.py would find of that patch on white paper.
+what is printed comes before what is written on it, and dirt comes last. The seed names MixUp, handwriting and
+distractors, and no figures for them; the other steps are not its own. Ink is pasted as a filter, so black print stays
+black under red ink: a patch is (h, w, 3) uint8, its ink on white paper, and darkens what it is laid on. Where it lies,
+the mask becomes what compute_mask.py would find of that patch on white paper.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ from pydantic import NonNegativeInt, PositiveFloat
 
 from dehw.config import STRICT, Fraction
 from dehw.data.augment import Crop
-from dehw.data.materials import PRINT_HEIGHT
+from dehw.data.materials import PRINT_HEIGHT, find_pieces, resized
 from dehw.data.synth.camera.things import stain
 from dehw.data.synth.ink import pen
 from dehw.data.synth.ink.writer import ink_colour
+from dehw.errors import InputError
 from dehw.files.images import read_image
 from dehw.page import masks
 
 WHITE = 255
 TRIES = 8  # places looked at for what should lie on free paper
+MIXUP = 0.4  # of the Beta distribution that MixUp's shares come from; its authors used 0.1 to 0.4
 Spot = tuple[int, int]  # row and column of a patch's upper left corner, which may lie beyond the crop
 
 
@@ -38,11 +41,14 @@ class Recipes:
     """How often each step happens to a crop: probabilities, 0 leaves a step out.
 
     redraw: how many more times a crop is drawn while less than min_ink of it is handwriting. materials: folder
-    that `dehw materials` wrote, which the handwriting is taken from. print_size: px of print, by which ink is
-    sized where the pipeline leaves the pages at their own size.
+    that `dehw materials` wrote, which the handwriting is taken from; None: a training cuts it from its own pages, and
+    from the folders `ink` of handwriting without print. mistakes: folder of print that a segmenter took for
+    handwriting, which the distractors are; None: a generator's training cuts it from its own pages. print_size: px of
+    print, by which ink is sized where the pipeline leaves the pages at their own size.
     """
 
     mixup: Fraction = 0.0
+    overlay: Fraction = 0.0
     distractors: Fraction = 0.0
     handwriting: Fraction = 0.0
     marks: Fraction = 0.0
@@ -51,24 +57,31 @@ class Recipes:
     redraw: NonNegativeInt = 0
     min_ink: Fraction = 0.001
     materials: str | None = None
+    ink: list[str] = field(default_factory=list)
+    mistakes: str | None = None
     print_size: PositiveFloat = PRINT_HEIGHT
-
-    def __post_init__(self) -> None:
-        if self.handwriting and not self.materials:
-            raise ValueError("handwriting needs materials, the folder that `dehw materials` wrote")
 
 
 @dataclass(frozen=True)
 class Kit:
     """What the steps work with.
 
-    print_height: px of the print on the crops. pieces: files of handwriting, ink on white paper. another: draws
-    a further crop, for MixUp.
+    print_height: px of the print on the crops. another: draws a further crop. pieces: files of handwriting, ink on
+    white paper. mistakes: of print that was taken for handwriting, likewise.
     """
 
     print_height: float
     another: Callable[[np.random.Generator], Crop]
-    pieces: Sequence[Path] = field(default_factory=list)
+    pieces: Sequence[Path] = ()
+    mistakes: Sequence[Path] = ()
+
+
+def banks(recipes: Recipes) -> dict[str, list[Path]]:
+    """The files of a Kit's banks. Raises InputError for handwriting from nowhere, and for named folders without any."""
+    if recipes.handwriting and not recipes.materials:
+        raise InputError("recipes.handwriting needs recipes.materials, the folder that `dehw materials` wrote.")
+    folders = {"pieces": recipes.materials, "mistakes": recipes.mistakes}
+    return {name: find_pieces(folder) if folder else [] for name, folder in folders.items()}
 
 
 def follow(crop: Crop, rng: np.random.Generator, recipes: Recipes, kit: Kit) -> Crop:
@@ -80,7 +93,22 @@ def follow(crop: Crop, rng: np.random.Generator, recipes: Recipes, kit: Kit) -> 
 
 
 def mixup(crop: Crop, rng: np.random.Generator, kit: Kit) -> Crop:
-    """Lay one or two other crops over this one: MixUp in the form for documents, where darkness adds up.
+    """Blend this crop with another: image, ground truth and mask by one share, of which this one has the larger part.
+
+    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
+    """
+    share = rng.beta(MIXUP, MIXUP)
+    return blend(crop, kit.another(rng), max(share, 1 - share))
+
+
+def blend(crop: Crop, other: Crop, share: float) -> Crop:
+    """`share` of a crop and the rest of another, in [0, 1]: pixels and labels alike."""
+    pairs = ((crop.image, other.image), (crop.gt, other.gt), (crop.mask, other.mask))
+    return Crop(*(cv2.addWeighted(mine, share, its, 1 - share, 0) for mine, its in pairs))
+
+
+def overlay(crop: Crop, rng: np.random.Generator, kit: Kit) -> Crop:
+    """Lay one or two other crops over this one, where darkness adds up: what another contest's winners called MixUp.
 
     On white paper this is: invert, add, clip, invert back. Of grey paper only what is darker than the paper is
     added, since a sum of papers would be black. The masks add up as the differences do that they are made of.
@@ -95,10 +123,13 @@ def mixup(crop: Crop, rng: np.random.Generator, kit: Kit) -> Crop:
 
 
 def distractors(crop: Crop, rng: np.random.Generator, kit: Kit) -> Crop:
-    """Print what is easily taken for handwriting, on image and gt alike: mask 0."""
+    """Print what is easily taken for handwriting, on image and gt alike: mask 0.
+
+    That is what a segmenter did take for it, or brackets, circles and boxes drawn here where no such print is known.
+    """
     crop = _copy(crop)
     for _ in range(int(rng.integers(1, 5))):
-        patch = printed(rng, kit.print_height * rng.uniform(0.7, 1.4))
+        patch = _mistake(rng, kit.mistakes) if kit.mistakes else printed(rng, kit.print_height * rng.uniform(0.7, 1.4))
         box, inner = _overlap(crop.mask.shape, patch.shape, free_spot(crop.image, patch.shape, rng))
         for page in (crop.image, crop.gt):
             page[box] = _darkened(page[box], patch[inner])
@@ -110,10 +141,7 @@ def handwriting(crop: Crop, rng: np.random.Generator, kit: Kit) -> Crop:
     """Write on the image with pieces of the bank, in sizes and inks of all kinds, over print too."""
     crop = _copy(crop)
     for _ in range(int(rng.integers(1, 5))):
-        patch = read_piece(kit.pieces[rng.integers(len(kit.pieces))])
-        factor = rng.uniform(0.6, 1.4)
-        size = [max(1, round(side * factor)) for side in patch.shape[1::-1]]
-        patch = cv2.resize(patch, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+        patch = resized(read_piece(kit.pieces[rng.integers(len(kit.pieces))]), rng.uniform(0.6, 1.4))
         if rng.random() < 0.5:
             patch = dye(1 - patch.min(axis=2).astype(np.float32) / WHITE, *ink_colour(rng, _pen(rng)))
         place = free_spot if rng.random() < 0.5 else any_spot
@@ -158,6 +186,7 @@ def specks(crop: Crop, rng: np.random.Generator, kit: Kit) -> Crop:
 Step = Callable[[Crop, np.random.Generator, Kit], Crop]
 STEPS: dict[str, Step] = {
     "mixup": mixup,
+    "overlay": overlay,
     "distractors": distractors,
     "handwriting": handwriting,
     "marks": marks,
@@ -185,9 +214,14 @@ def printed(rng: np.random.Generator, height: float) -> np.ndarray:
     return dye(alpha, np.full(3, rng.uniform(0, 70)), 1.0)
 
 
+def _mistake(rng: np.random.Generator, mistakes: Sequence[Path]) -> np.ndarray:
+    """Print that a segmenter took for handwriting, (h, w, 3) uint8 on white, at about its size."""
+    return resized(read_piece(mistakes[rng.integers(len(mistakes))]), rng.uniform(0.8, 1.25))
+
+
 @lru_cache(maxsize=256)
 def read_piece(path: Path) -> np.ndarray:
-    """Read a piece of handwriting: (h, w, 3) uint8, its ink on white paper."""
+    """Read a piece of handwriting or print: (h, w, 3) uint8, its ink on white paper."""
     return read_image(path)
 
 

@@ -6,20 +6,21 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, MASK_FOLDER, datasets
+from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, LABEL_FOLDER, MASK_FOLDER, TEST_SETS, datasets
 from dehw.errors import InputError
 from dehw.files.find import find_pages, has_suffix
 from dehw.files.images import IMAGE_SUFFIXES
 
 ZIP_FOLDER = "data126591"  # the name AI Studio mounts the contest's zips under
-# B, the later one, first.
-TEST_SETS = ("dehw_testB_dataset", "dehw_testB", "dehw_testA_dataset", "dehw_testA")
 
 
-def contest_datasets(root: str | Path = "data") -> list[Path]:
-    """The datasets below `root`, the contest's zips unpacked first if need be; [] if there are none."""
+def contest_datasets(root: str | Path = "data", labelled: bool = False) -> list[Path]:
+    """The datasets below `root`, the contest's zips unpacked first if need be; [] if there are none.
+
+    labelled: see pairs.datasets.
+    """
     unpack(Path(root) / ZIP_FOLDER, root)
-    return datasets(root)
+    return datasets(root, labelled)
 
 
 def test_pages(root: str | Path = "data") -> list[Path]:
@@ -57,19 +58,23 @@ def _unpack_one(path: Path, target: Path) -> None:
     """Unpack a zip beside `target` and rename it into place."""
     temporary = target.with_name(f".{target.name}.unpacking")
     shutil.rmtree(temporary, ignore_errors=True)  # what a cut run left
+    at = ""
     try:
         with zipfile.ZipFile(path) as archive:
             members = _image_members(path, archive)
             _check_room(path, target, sum(info.file_size for info in members.values()))
             for name, info in members.items():
+                at = f" at {name}"
                 file = temporary / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(info) as source, open(file, "xb") as sink:
                     shutil.copyfileobj(source, sink, 1 << 20)
         temporary.rename(target)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # damage inside makes decompressors raise nearly anything
         raise InputError(
-            f"{path} cannot be unpacked: {error}. Fetch it again, or unpack it by hand to {target}."
+            f"{path} cannot be unpacked{at}: {error}. Fetch it again, or unpack it by hand to {target}."
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -88,7 +93,7 @@ def _image_members(path: Path, archive: zipfile.ZipFile) -> dict[PurePosixPath, 
     if not members:
         raise InputError(f"{path} holds no images.")
     wrappers = {name.parts[0] if len(name.parts) > 1 else "" for name in members}
-    if len(wrappers) == 1 and not wrappers & {"", *IMAGE_FOLDERS, GT_FOLDER, MASK_FOLDER}:
+    if len(wrappers) == 1 and not wrappers & {"", *IMAGE_FOLDERS, GT_FOLDER, LABEL_FOLDER, MASK_FOLDER}:
         return {PurePosixPath(*name.parts[1:]): info for name, info in members.items()}
     return members
 

@@ -6,6 +6,7 @@ Where the file is there, the network runs without Paddle being imported at all.
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import inspect
 import json
@@ -50,6 +51,7 @@ All are float32, and N is any. `tile` is RGB in [0, 1], nothing subtracted: the 
 `mask` is 1 where there is handwriting, else 0; a network without that input finds the handwriting itself. How a page
 is cut into tiles and put together again: configs/pipelines/{name}.yml and work/dehw/eraser.py.
 """
+DIGITS = 16  # of a checksum in a file's name
 CHANNELS = {"tile": 3, "mask": 1}  # what a network's `infer` may take, in this order
 
 
@@ -112,20 +114,31 @@ def cached(network: NetworkConfig, path: str | Path, size: Size) -> Path | bytes
     """A network's ONNX from the user's cache, exported into it first if need be.
 
     What is cached is found by the checksum of the weights at `path`, the network's settings, the tile size and
-    the code of the networks. Where the cache cannot be written the model itself is given. Raises ConfigError,
-    DeviceError, WeightsError.
+    the code of the networks; its own checksum ends its name. Where the cache cannot be written the model itself is
+    given. Raises ConfigError, DeviceError, WeightsError.
     """
     path = Path(path)
-    target = cache_folder() / f"{path.stem}-{size[0]}x{size[1]}-{_key(network, path, size)}.onnx"
-    if os.access(target, os.R_OK):  # Path.is_file raises where a folder on the way may not be entered
-        return target
+    folder, name = cache_folder(), f"{path.stem}-{size[0]}x{size[1]}-{_key(network, path, size)}"
+    if file := _whole(folder, name):
+        return file
     model, _ = export(load(network, path), size)
+    target = folder / f"{name}-{hashlib.sha256(model).hexdigest()[:DIGITS]}.onnx"
     try:
         with atomic_path(target) as temporary:
             temporary.write_bytes(model)
     except OSError:
         return model
     return target
+
+
+def _whole(folder: Path, name: str) -> Path | None:
+    """The file in the cache that begins with a name and whose content is as its name says; damaged ones go."""
+    with contextlib.suppress(OSError):  # a cache that may not be entered, or changed
+        for file in folder.glob(f"{glob.escape(name)}-*.onnx"):
+            if sha256(file).startswith(file.stem[-DIGITS:]):
+                return file
+            file.unlink(missing_ok=True)
+    return None
 
 
 def export_pipeline(pipeline: Pipeline, weights: str | Path | None, output: Path) -> None:

@@ -3,10 +3,19 @@
 import hashlib
 import json
 import os
+import platform
+import re
+import shutil
+import time
 import uuid
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+DAY = 24 * 3600  # seconds after which a temporary file of another machine's process counts as left
+QUERY, NO_SUCH_PROCESS = 0x1000, 87  # Windows: PROCESS_QUERY_LIMITED_INFORMATION, ERROR_INVALID_PARAMETER
+NAME = re.compile(r"\.dehw-([0-9a-f]{8})-([0-9]{1,9})-.*", re.DOTALL)
 
 
 @contextmanager
@@ -18,13 +27,66 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".dehw-{uuid.uuid4().hex[:12]}{path.suffix}")
+    suffix = path.suffix if len(path.suffix) < 16 else ""  # else the name might be too long
+    temporary = path.with_name(f"{temporary_prefix()}{uuid.uuid4().hex[:12]}{suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def temporary_prefix() -> str:
+    """How the names of this process's temporary files and folders begin, by which `sweep` finds them."""
+    return f".dehw-{_machine()}-{os.getpid()}-"
+
+
+def sweep(folder: str | Path) -> None:
+    """Remove the temporary files and folders that killed processes left in a folder; those of others stay.
+
+    To be called before this process makes any there.
+    """
+    with suppress(OSError):  # no such folder, or one that may not be looked into
+        for path in Path(folder).glob(".dehw-*"):
+            with suppress(OSError):
+                if _is_left(path):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_left(path: Path) -> bool:
+    match = NAME.fullmatch(path.name)
+    if match and match[1] == _machine():
+        return int(match[2]) == os.getpid() or not _runs(int(match[2]))
+    return path.lstat().st_mtime < time.time() - DAY
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":  # where os.kill would end the process
+        return _runs_on_windows(process)
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        pass
+    return True
+
+
+def _runs_on_windows(process: int) -> bool:
+    import ctypes
+
+    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009  other systems' ctypes have none
+    handle = kernel.OpenProcess(QUERY, False, process)
+    if handle:
+        kernel.CloseHandle(handle)
+        return True
+    return kernel.GetLastError() != NO_SUCH_PROCESS
+
+
+def _machine() -> str:
+    """Tells machines that share a folder apart."""
+    return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
 def sha256(path: str | Path) -> str:

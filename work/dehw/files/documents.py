@@ -12,9 +12,8 @@ import cv2
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from dehw.files import MANY, images
+from dehw.files.pdf.document import PdfFile, PdfWriter
 from dehw.files.pdf.layers import MAX_PIXELS
-from dehw.files.pdf.read import PdfFile
-from dehw.files.pdf.write import PdfWriter
 from dehw.files.sheet import DocumentWriter, Sheet, page_name
 
 if TYPE_CHECKING:
@@ -41,14 +40,9 @@ class ImageFile:
             if self.kind == "TIFF":
                 self.image.seek(self.frames[index])
             losses = _losses(self.image)
-            try:
-                page = images.upright(self.image)
-            except OSError as error:
-                if self.kind != "JPEG":
-                    raise
-                self.image = images.with_end(self.path, error)
-                page = images.upright(self.image)
-                losses += ("its end marker was missing",)
+            opened, self.image = self.image, images.whole(self.path, self.image)
+            losses += ("its end marker was missing",) if self.image is not opened else ()
+            page = images.upright(self.image)
             sheet = squared(Sheet(page, images.metadata_of(self.image), losses=losses))
             if self.count == 1:
                 self.image.close()  # or its pixels, 4 bytes each, would be held while the page is erased
@@ -94,8 +88,9 @@ class TiffWriter(DocumentWriter):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self.file = TiffImagePlugin.AppendingTiffWriter(self.temporary, new=True)
-        self.stack.callback(self._close)
+        with images.writing(self.path):
+            self.file = TiffImagePlugin.AppendingTiffWriter(self.temporary, new=True)
+            self.stack.callback(self._close)
         return self
 
     def _add(self, sheet: Sheet) -> tuple[str, ...]:
@@ -113,7 +108,8 @@ class TiffWriter(DocumentWriter):
 
     def _close(self) -> None:
         if not self.file.f.closed:
-            self.file.close()
+            with self.file.f:  # closed even where its last words cannot be written
+                self.file.close()
 
 
 def new_document(path: str | Path, kind: str, source: Document | None) -> DocumentWriter:

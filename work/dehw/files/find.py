@@ -33,29 +33,34 @@ def find_pages(
     paths: Sequence[str | Path],
     ignore: Callable[[Path], bool] | None = None,
     known: Callable[[Path], bool] = has_suffix,
+    suffixes: Sequence[str] = IMAGE_SUFFIXES,
 ) -> list[InputFile]:
     """List the pages that files and folders name, folders recursively and in natural order (2 before 10).
 
+    A folder in a folder that may not be looked into is listed too: to read it fails, and tells so.
     A file is taken as named; in folders, hidden files, those that `ignore` picks, and then those that are not
-    `known` are passed over. Raises InputError that lists every path which is missing, of an unknown kind or empty.
+    `known` are passed over. Raises InputError that lists every path which is missing, of an unknown kind or empty,
+    and the suffixes to give.
     """
     pages, problems = [], []
     for path in map(Path, paths):
         if os.path.isdir(path):  # Path's own raise where a folder on the way may not be entered
             files = [page for page in _files_in(path) if not (ignore and ignore(page.path))]
-            found = [page for page in files if known(page.path)]
+            found = [page for page in files if os.path.isdir(page.path) or known(page.path)]
             pages += found
             problems += [] if found else [f"{path}: no pages in this folder"]
         elif not os.path.exists(path):
             what = "a link that leads nowhere" if os.path.islink(path) else "no such file or folder"
             problems.append(f"{path}: {what}")
+        elif not os.path.isfile(path):  # to open a pipe might wait forever
+            problems.append(f"{path}: neither a file nor a folder; keep what it gives as a file")
         elif not known(path):
             problems.append(f"{path}: not a kind of file that can be read")
         else:
             pages.append(InputFile(path, Path(path.name)))
     if problems or not pages:
         listed = "\n  ".join(problems or ["nothing was named"])
-        raise InputError(f"no page to read:\n  {listed}\nGive image files ({' '.join(IMAGE_SUFFIXES)}) or folders.")
+        raise InputError(f"no page to read:\n  {listed}\nGive files ({' '.join(suffixes)}) or folders of them.")
     return pages
 
 
@@ -78,14 +83,18 @@ def for_each(pages: Sequence[InputFile], work: Callable[[InputFile], None], labe
 
 
 def _files_in(folder: Path) -> list[InputFile]:
-    """Every file under a folder but hidden ones, in natural order."""
+    """Every file under a folder but hidden ones, in natural order; and the folders that may not be looked into."""
 
     def natural(path: Path) -> list:
         return [int(part) if part.isdecimal() else part.casefold() for part in re.split(r"(\d+)", str(path))]
 
-    relative = (path.relative_to(folder) for path in folder.rglob("*"))
-    shown = [path for path in relative if not any(part.startswith(".") for part in path.parts)]
-    return [InputFile(folder / path, path) for path in sorted(shown, key=natural) if _is_file(folder / path)]
+    locked: list[Path] = []
+    found: list[Path] = []
+    for top, folders, names in os.walk(folder, onerror=lambda error: locked.append(Path(error.filename))):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(top, name) for name in names if not name.startswith(".") and _is_file(Path(top, name))]
+    relative = {path.relative_to(folder): path for path in (*found, *locked)}
+    return [InputFile(relative[path], path) for path in sorted(relative, key=natural)]
 
 
 def _is_file(path: Path) -> bool:

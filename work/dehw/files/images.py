@@ -11,8 +11,9 @@ from typing import IO, Any
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
-from dehw.errors import PageError
+from dehw.errors import DehwError, PageError
 from dehw.files.atomic import atomic_path
+from dehw.files.worker import heif, wire
 from dehw.page import masks
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -50,6 +51,7 @@ END, MORE = b"\xff\xd9", b"\x35\xa7" * 64  # a JPEG's end marker, and data that 
 MAX_DPI = 65535  # the most that JPEG can hold; what lies beyond is damage
 
 
+@wire.sent
 @dataclass(frozen=True)
 class Metadata:
     """What a page's file says beside its pixels.
@@ -83,7 +85,7 @@ def read_image(path: str | Path) -> np.ndarray:
     with opened(path) as image:
         if (count := count_pages(image)) > 1:
             raise ValueError(f"it holds {count} pages; save each as a file of its own")
-        return upright(image)
+        return upright(whole(path, image))
 
 
 def count_pages(image: Image.Image) -> int:
@@ -111,7 +113,21 @@ def turn(image: Image.Image) -> None:
 def read_mask(path: str | Path) -> np.ndarray:
     """Read a mask file: (H, W) float32 in [0, 1], 1 = handwriting. Raises PageError."""
     with opened(path) as image:
-        return masks.from_file(np.array(image.convert("L")))
+        return masks.from_file(np.array(whole(path, image).convert("L")))
+
+
+def read_label(path: str | Path) -> np.ndarray:
+    """Read a label file of PaddleSeg, 1 = handwriting and 0 = the rest: (H, W) bool.
+
+    Palettes are passed over. Pixels of 255, which PaddleSeg does not count, are no handwriting; but in a file without
+    any 1 they are, as in masks. Raises PageError, also for other values.
+    """
+    with opened(path) as image:
+        values = np.array(image if image.mode in ("L", "P") else image.convert("L"))
+    counts = np.bincount(values.ravel(), minlength=256)
+    if other := [value for value in range(2, 255) if counts[value]]:
+        raise PageError(f"{path} is no label: it holds {other[0]}, where labels have 0 and 1. Replace or remove it.")
+    return values == (1 if counts[1] else 255)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -163,7 +179,7 @@ def save(target: Path | IO[bytes], image: np.ndarray, kind: str, metadata: Metad
     written as 1 bit by the kinds that can, TIFF by CCITT G4.
     """
     if kind == "HEIF":
-        _register_heif()
+        heif.register()
     options = dict(OPTIONS.get(kind, {}))
     if kind == "JPEG":
         options["quality"] = jpeg_quality
@@ -196,25 +212,26 @@ def open_image(path: str | Path) -> Image.Image:
         kind = kind_of(path)
         if kind is None or kind == "PDF":
             raise Image.UnidentifiedImageError
-        if kind == "HEIF":
-            _register_heif()
-        return Image.open(path, formats=[kind])
+        return heif.HeifFile(Path(path)) if kind == "HEIF" else Image.open(path, formats=[kind])
 
 
-def with_end(path: str | Path, error: OSError) -> Image.Image:
-    """Open a JPEG that lacks nothing but its end marker; any other one raises `error`.
+def whole(path: str | Path, image: Image.Image) -> Image.Image:
+    """An opened image with its pixels decoded; another one for a JPEG that lacks nothing but its end marker.
 
     What follows complete pixels changes none of them, so that they are the same with and without more data.
     """
-    content = Path(path).read_bytes()
-    ended = [Image.open(io.BytesIO(content + more + END), formats=["JPEG"]) for more in (b"", MORE)]
     try:
-        complete = ended[0].tobytes() == ended[1].tobytes()
+        image.load()
+        return image
     except OSError:
-        complete = False
-    if not complete:
-        raise error
-    return ended[0]
+        if image.format not in ("JPEG", "MPO"):
+            raise
+        content = Path(path).read_bytes()
+        ended = [Image.open(io.BytesIO(content + more + END), formats=["JPEG"]) for more in (b"", MORE)]
+        with suppress(OSError):
+            if ended[0].tobytes() == ended[1].tobytes():
+                return ended[0]
+        raise
 
 
 @contextmanager
@@ -229,7 +246,7 @@ def reading(name: str | Path) -> Iterator[None]:
     """Whatever goes wrong inside becomes a PageError that names the file, or its page, as unreadable."""
     try:
         yield
-    except (MemoryError, PageError):
+    except (MemoryError, DehwError):
         raise
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
@@ -242,11 +259,14 @@ def reading(name: str | Path) -> Iterator[None]:
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """What goes wrong inside becomes a PageError that names the file as unwritable."""
+    """Whatever goes wrong inside becomes a PageError that names the file as unwritable."""
     try:
         yield
-    except (OSError, ValueError) as error:
-        raise PageError(f"{path} cannot be written: {error}. Choose another place for it.") from error
+    except (MemoryError, DehwError):
+        raise
+    except Exception as error:  # encoders cut short raise nearly anything too
+        cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise PageError(f"{path} cannot be written: {cause}. Choose another place for it.") from error
 
 
 @contextmanager
@@ -254,14 +274,6 @@ def written(path: str | Path) -> Iterator[Path]:
     """Lend an atomic path; what goes wrong inside becomes a PageError that names it."""
     with writing(path), atomic_path(path) as temporary:
         yield temporary
-
-
-def _register_heif() -> None:
-    try:
-        import pillow_heif
-    except ImportError as error:
-        raise ValueError("HEIC needs one more package, pip install pillow-heif") from error
-    pillow_heif.register_heif_opener()
 
 
 def _kind_named(path: Path) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from dehw.files import images
 from dehw.files.atomic import atomic_path
 from dehw.files.images import Metadata
+from dehw.files.worker import wire
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -26,6 +27,7 @@ A4 = (595.0, 842.0)  # points
 Kept = Literal["itself", "drawn", "empty"]
 
 
+@wire.sent
 @dataclass(frozen=True)
 class Sheet:
     """One page of a document.
@@ -124,8 +126,8 @@ class DocumentWriter(ABC):
 
     def take_permissions(self, source: Path) -> None:
         """Where the file replaces its source, keep the source's permissions."""
-        if self._is_over(source):
-            with images.writing(self.path):
+        with images.writing(self.path):
+            if self._is_over(source):
                 shutil.copymode(source, self.temporary)
 
     def _is_over(self, source: Path) -> bool:

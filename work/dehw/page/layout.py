@@ -119,13 +119,18 @@ def _turned_back(lines: np.ndarray, width: int) -> np.ndarray:
     return np.stack([width - y, x, length, height, (angle + 135) % 180 - 45], axis=1)
 
 
-def find_lines(page: np.ndarray, read: Read) -> np.ndarray:
-    """The lines of a page, (H, W, 3) uint8 RGB, as Layout.lines."""
+def line_map(page: np.ndarray, read: Read) -> tuple[np.ndarray, float]:
+    """Where lines of text run, thinner than they are: (h, w) uint8 0 or 1 of a page (H, W, 3) uint8 RGB, and h / H."""
     tile, scale = _square(page)
     height, width = (round(side * scale) for side in page.shape[:2])
-    likely = read(tile)[0, 0, : max(1, height), : max(1, width)] > THRESHOLD
+    return (read(tile)[0, 0, : max(1, height), : max(1, width)] > THRESHOLD).astype(np.uint8), scale
+
+
+def find_lines(page: np.ndarray, read: Read) -> np.ndarray:
+    """The lines of a page, (H, W, 3) uint8 RGB, as Layout.lines."""
+    likely, scale = line_map(page, read)
     found = []
-    for contour in cv2.findContours(likely.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]:
+    for contour in cv2.findContours(likely, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]:
         (x, y), sides, angle = cv2.minAreaRect(contour)
         length, thickness = max(sides) + 1, min(sides) + 1  # between the centres of pixels, to their edges
         if thickness <= THIN:

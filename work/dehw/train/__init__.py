@@ -28,12 +28,24 @@ def train_segmenter(argv: Sequence[str] | None = None) -> int:
 
 def train_generator(argv: Sequence[str] | None = None) -> int:
     """The command of work/train/train.py. Returns the exit code."""
-    parser = _parser("Train one of a pipeline's generators.", "configs/erasenet.yml")
+    parser = _parser("Train one of a pipeline's generators.", "configs/mtrnet.yml")
 
     def run(args: argparse.Namespace) -> None:
         from dehw.train import erase
 
         erase.train(*_arguments(args))
+
+    return _run(parser, argv, run)
+
+
+def find_mistakes(argv: Sequence[str] | None = None) -> int:
+    """The chain's step between segmenter and generators. Returns the exit code."""
+    parser = _parser("Cut out what a pipeline's segmenter takes for handwriting and is not.", "configs/mtrnet.yml")
+
+    def run(args: argparse.Namespace) -> None:
+        from dehw.train import erase
+
+        erase.find_mistakes(args.config, args.opts, args.data, args.output, args.device, args.masks)
 
     return _run(parser, argv, run)
 

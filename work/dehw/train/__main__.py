@@ -1,8 +1,9 @@
-"""`python -m dehw.train seg|erase ARGUMENTS`: one network's training in a process of its own."""
+"""`python -m dehw.train seg|mistakes|erase ARGUMENTS`: a step of the chain in a process of its own."""
 
 import sys
 
-from dehw.train import train_generator, train_segmenter
+from dehw.train import find_mistakes, train_generator, train_segmenter
 
 if __name__ == "__main__":
-    sys.exit({"seg": train_segmenter, "erase": train_generator}[sys.argv[1]](sys.argv[2:]))
+    steps = {"seg": train_segmenter, "mistakes": find_mistakes, "erase": train_generator}
+    sys.exit(steps[sys.argv[1]](sys.argv[2:]))

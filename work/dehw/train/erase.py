@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydantic.dataclasses import dataclass
 from visualdl import LogWriter
 
 from dehw import models
-from dehw.config import STRICT, Mask, NetworkConfig, Pipeline, load, load_pipeline
+from dehw.config import STRICT, Folders, Mask, NetworkConfig, Pipeline, load, load_pipeline
 from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, prepare_workers
 from dehw.data.pairs import find_pairs, split
 from dehw.engine import weights
@@ -26,7 +27,7 @@ from dehw.engine.paddle import pick_device
 from dehw.errors import ConfigError, InputError
 from dehw.models.discriminators import DISCRIMINATORS
 from dehw.page import masks
-from dehw.train import checkpoint, loop, losses, ranks, scales, steps
+from dehw.train import banks, checkpoint, loop, losses, ranks, scales, steps
 from dehw.train.folders import PREVIEW, pipeline_folder, record_finished, training_data, weights_folder
 from dehw.train.status import StatusLine
 from dehw.train.validate import Validator
@@ -84,7 +85,7 @@ class EraseTraining:
     pipeline: str = "erasenet"
     network: str | None = None
     init: str | None = None
-    data: list[str] = field(default_factory=lambda: ["data"])
+    data: Folders = field(default_factory=lambda: ["data"])
     stage1: Stage
     stage2: Stage | None = None
     batch: PositiveInt = 4
@@ -124,7 +125,7 @@ def train(
     paddle.set_device(device)
     ranks.connect()
     with ranks.first_goes_ahead():
-        roots = training_data(data or config.data)
+        roots = training_data(data or config.data, "erase")
     recipe = made_of(config_path, opts, roots, output)
     trainer = Trainer(config, pipeline, roots, Path(output), device, masks, label)
     if ranks.is_first():
@@ -157,11 +158,49 @@ def made_of(config_path: str, opts: Sequence[str], roots: Sequence[Path], output
             files |= {f"{name}.vgg": stage.vgg} if stage.vgg else {}
     for name in ("pipeline", "network", "data"):
         del settings[name]
-    if pipeline.segment and config.validate_mask == "pipeline":
+    settings["crops"]["recipes"] = banks.recorded(settings["crops"]["recipes"])
+    looks_for_mistakes = _wants(config, pipeline, roots, output, None).mistakes
+    if pipeline.segment and (config.validate_mask == "pipeline" or looks_for_mistakes):
         name = pipeline.segment.network.weights
         files[name] = str(weights_folder(output, pipeline) / name)
     settings |= {"line_height": pipeline.line_height, "mask": asdict(pipeline.mask)}
     return steps.made_of(network, find_pairs(roots), settings, pace, files)
+
+
+def wants(
+    config_path: str, opts: Sequence[str], roots: Sequence[Path], output: str | Path, masks: str | Path | None = None
+) -> banks.Wants:
+    """What the training of a generator wants cut for its crops. Arguments as train's. Raises ConfigError."""
+    config = load(config_path, EraseTraining, opts)
+    return _wants(config, load_pipeline(config.pipeline), roots, output, masks)
+
+
+def find_mistakes(
+    config_path: str,
+    opts: Sequence[str],
+    data: Sequence[str] | None,
+    output: str,
+    device: str = "auto",
+    masks: str | None = None,
+) -> None:
+    """Cut what the segmenter takes for handwriting, if this generator's crops want it. Arguments as train's.
+
+    Raises ConfigError, InputError, WeightsError, DeviceError, PageError.
+    """
+    device = pick_device(device)
+    paddle.set_device(device)
+    roots = training_data(data or load(config_path, EraseTraining, opts).data, "erase")
+    wanted = wants(config_path, opts, roots, output, masks)
+    mistakes = wanted.mistakes_bank(device) if wanted.mistakes else None
+    if mistakes:
+        mistakes.complete()
+        print(f"mistakes: {mistakes.pieces} pieces in {mistakes.folder}", file=sys.stderr)
+
+
+def _wants(
+    config: EraseTraining, pipeline: Pipeline, roots: Sequence[Path], output: str | Path, masks: str | Path | None
+) -> banks.Wants:
+    return banks.Wants(config.crops.recipes, pipeline, roots, Path(output), masks, config.val_count, True)
 
 
 class Trainer:
@@ -189,6 +228,7 @@ class Trainer:
         self.preview = pipeline_folder(output, pipeline) / PREVIEW
         self.status = StatusLine(label or self.network.weights, ranks.is_first())
         prepare_workers(config.workers)
+        self.wants, self.crops = _wants(config, pipeline, roots, output, masks), config.crops
         pairs, self.val_pairs = split(find_pairs(roots, masks), config.val_count)
         self.train_pairs = scales.scaled(pairs, pipeline, pipeline_folder(output, pipeline), device, self.status)
         paddle.seed(config.seed)
@@ -212,6 +252,8 @@ class Trainer:
             self.preview,
             self.status,
         )
+        with ranks.first_goes_ahead():
+            self.crops = replace(self.config.crops, recipes=self.wants.met(self.device))
         best: Path | None = None
         score: float | None = None
         for name, stage in stages.items():
@@ -279,7 +321,7 @@ class Trainer:
         config = self.config
         dataset = CropDataset(
             self.train_pairs,
-            config.crops,
+            self.crops,
             config.batch,
             steps * ranks.count(),
             config.seed,
@@ -325,8 +367,9 @@ class Trainer:
 class InferenceMasks:
     """A dataset's crops with the masks that the Eraser would make of theirs: thresholded and dilated.
 
-    For networks that look at the mask: they are to be trained on what they will be given. Items are image, gt
-    (3, S, S) and mask (1, S, S) float32, 0 or 1.
+    For networks that look at the mask: they are to be trained on what they will be given. Outside it they cannot
+    change the page, so there the ground truth is the page too (cmp), or a discriminator would tell by what compression
+    left. Items are image, gt (3, S, S) and mask (1, S, S) float32, 0 or 1.
     """
 
     def __init__(self, dataset: CropDataset, settings: Mask):
@@ -338,7 +381,7 @@ class InferenceMasks:
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         image, gt, soft = self.dataset[index]
         mask = masks.dilate(masks.threshold(soft[0], self.settings.threshold), self.settings.dilate)
-        return image, gt, mask[None].astype(np.float32)
+        return image, np.where(mask, gt, image), mask[None].astype(np.float32)
 
 
 def check_stage(network: NetworkConfig, stage: Stage, crop: int) -> None:

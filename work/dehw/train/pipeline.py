@@ -1,32 +1,43 @@
-"""The chain behind `sh train.sh`: data, masks, then every network of a pipeline, each in a process of its own.
+"""The chain behind `sh train.sh`: data, masks, materials, then every network of a pipeline, each in its own process.
 
 What is done is passed over, what was cut goes on, and what is made of something else by now is done again.
 """
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from dehw.config import NetworkConfig, Pipeline, find_config, load_pipeline
+from dehw.config import NetworkConfig, Pipeline, find_config, load_pipeline, read
 from dehw.data import mask_files
+from dehw.data.bank import Bank
+from dehw.data.pairs import datasets, mask_homes
 from dehw.data.zips import ZIP_FOLDER, contest_datasets
 from dehw.engine import paddle, weights
 from dehw.errors import ConfigError, DehwError, DeviceError, ExitCode, InputError
 from dehw.train import steps
-from dehw.train.folders import pipeline_folder, record_finished, weights_folder
+from dehw.train.folders import pipeline_folder, record_finished, training_data, weights_folder
+
+if TYPE_CHECKING:
+    from dehw.train.banks import Wants
 
 SMOKE = "smoke"
+ABOUT = re.compile(r"about ([\d.]+) h\b")
 HOURS = re.compile(r"^# Hours, memory: *(.+(?:\n# {8,}.+)*)", re.MULTILINE)  # in a configuration's header
 
 
@@ -66,30 +77,29 @@ def train(
 ) -> Path:
     """Train a pipeline, going on from what ROOT/output/PIPELINE holds; returns its finished.json.
 
-    source: the pipeline's name or file. data: a folder of datasets, ROOT/data if None; without any there, pipeline
-    `smoke` learns from the sample pages. device: auto, cpu or gpu. taken: folders of other trainings, from which
-    networks of the same name are taken over. opts: "seg.KEY=VALUE", "erase.KEY=VALUE", or the stem of a network's
-    weights for the first word. Raises ConfigError, InputError, WeightsError, DeviceError, PageError, StepError.
+    source: the pipeline's name or file. data: a folder of datasets for all networks, those that their configurations'
+    `data` names below ROOT if None; without any there, pipeline `smoke` learns from the sample pages. device: auto, cpu
+    or gpu. taken: folders of other trainings, from which networks of the same name are taken over. opts:
+    "seg.KEY=VALUE", "erase.KEY=VALUE", or the stem of a network's weights for the first word; one that sets `data`
+    goes before `data`. Raises ConfigError, InputError, WeightsError, DeviceError, PageError, StepError.
     """
     paddle.require("training")
     pipeline = load_pipeline(source)
-    folders = contest_datasets(data or root / "data")
-    if not folders and data:
-        raise InputError(f"--data: no folder in {data} holds both images/ (or JPEGImages/) and gts/.")
-    if not folders:
+    planned = network_steps(pipeline, opts, [Path(source).parent, root])
+    introduce(pipeline, planned)
+    places = {step.network.weights: places_of(step, data, root) for step in planned}
+    chosen = data is not None or any(".data=" in opt for opt in opts)
+    everywhere = list(dict.fromkeys(chain.from_iterable(places.values())))
+    if not chosen and not any(contest_datasets(place, labelled=True) for place in everywhere):
         say(
-            f"no training data in {root / 'data'}: a SMOKE RUN on the sample pages follows, which only proves that the "
-            "code works"
+            f"no training data in {', '.join(map(str, everywhere))}: a SMOKE RUN on the sample pages follows, which "
+            "only proves that the code works; --opts are left out"
         )
         source, pipeline = SMOKE, load_pipeline(SMOKE)
-        folders = contest_datasets(root / "data" / "sample")
-    if not folders:
-        raise InputError(
-            f"no training data: {root / 'data'} holds none, nor the sample pages; name a folder by --data."
-        )
+        planned = network_steps(pipeline, (), [root])
+        places = {step.network.weights: [root / "data" / "sample"] for step in planned}
     source = str(Path(source).resolve()) if Path(source).suffix in (".yml", ".yaml") else source
-    chain = Chain(source, pipeline, [folder.resolve() for folder in folders], opts, root)
-    record = chain.run(device, taken)
+    record = Chain(source, pipeline, planned, places, root).run(device, taken)
     say(f"done: {record}")
     if pipeline.name == SMOKE:
         say(
@@ -102,64 +112,116 @@ def train(
     return record
 
 
+def introduce(pipeline: Pipeline, planned: Sequence[NetworkStep]) -> None:
+    """Say what will be trained, in how many hours, and what each configuration says of its own."""
+    networks = ", ".join(f"{step.network.weights} ({step.network.type})" for step in planned)
+    hours = [hours_of(step.config) for step in planned]
+    each = [found[1] for text in hours if (found := ABOUT.search(text))]
+    cost = f"about {sum(map(float, each)):g} h on one V100 GPU, estimated; " if len(each) == len(planned) else ""
+    say(f"pipeline {pipeline.name}: {networks}; {cost}--pipeline chooses another")
+    for step, text in zip(planned, hours, strict=True):
+        if text:
+            say(f"{step.network.train}: {text}")
+
+
 class Chain:
-    """A pipeline's training on the datasets `folders`; the other arguments are those of `train`."""
+    """A pipeline's training in the steps `planned`; the other arguments but places are those of `train`.
+
+    places: where each network's datasets are looked for, by its weights. The attribute data holds what is found there,
+    folders all of it that holds ground truths.
+    """
 
     def __init__(
-        self, source: str, pipeline: Pipeline, folders: Sequence[Path], opts: Sequence[str], root: Path
+        self,
+        source: str,
+        pipeline: Pipeline,
+        planned: Sequence[NetworkStep],
+        places: Mapping[str, Sequence[Path]],
+        root: Path,
     ) -> None:
-        self.source, self.pipeline, self.folders = source, pipeline, folders
+        self.source, self.pipeline, self.steps = source, pipeline, planned
         self.output = root / "output"
         self.home = pipeline_folder(self.output, pipeline)
         self.masks = self.home / "masks"
         self.record = self.home / "finished.json"
-        self.steps = network_steps(pipeline, opts, [Path(source).parent, root])
-        self.count = 2 + len(self.steps)
+
+        @cache
+        def found(part: str, *listed: Path) -> list[Path]:  # what is left out is named once
+            return [folder.resolve() for folder in training_data(listed, part)]
+
+        self.data = {step.network.weights: found(step.part, *places[step.network.weights]) for step in planned}
+        self.folders = datasets(list(chain.from_iterable(self.data.values())))
+        asked = [(step, self._read(step).wants(*self._configured(step), self._masks_for(step))) for step in planned]
+        self.materials = list({wants.materials_folder: wants for _, wants in asked if wants.materials}.values())
+        self.mistakes: tuple[NetworkStep, Wants] | None = next((both for both in asked if both[1].mistakes), None)
+        self.count = 2 + len(self.materials) + bool(self.mistakes) + len(self.steps)
+        self._numbers = itertools.count(1)
 
     def run(self, request: str, taken: Sequence[Path]) -> Path:
         """Go through all steps; returns the record of the finished training."""
         for step in self.steps:
             self._made_of(step)  # what is wrong with a configuration is told before work begins
         device, gpus = choose_device(request)
-        self._introduce()
         for step in self.steps:
             adopt(step.network, weights_folder(self.output, self.pipeline), taken)
-        say(f"1/{self.count} data: {', '.join(map(str, self.folders))}")
+        say(f"{self._number()} data: {self._data_in_words()}")
         self._make_masks()
+        for wants in self.materials:
+            pieces = wants.materials_bank()
+            say(f"{self._number()} materials: {told(pieces)}")
+            pieces.complete(mask_files.workers())
         trained = False
-        for number, step in enumerate(self.steps, 3):
-            if self._is_to_train(f"{number}/{self.count}", step):
-                self._train(f"{number}/{self.count}", step, device, gpus)
+        for step in self.steps:
+            if self.mistakes and step is self.mistakes[0]:
+                self._find_mistakes(*self.mistakes, device)
+            number = self._number()
+            if self._is_to_train(number, step):
+                self._train(number, step, device, gpus)
                 trained = True
         if trained or not self.record.is_file():
             record_finished(self.output, self.pipeline, self.source)
         return self.record
 
-    def _introduce(self) -> None:
-        networks = ", ".join(f"{step.network.weights} ({step.network.type})" for step in self.steps)
-        say(f"pipeline {self.pipeline.name}: {networks}; hours are in the headers of the configurations")
-        for step in self.steps:
-            if hours := hours_of(step.config):
-                say(f"{step.network.train}: {hours}")
+    def _data_in_words(self) -> str:
+        """All datasets, network by network where these learn from different ones."""
+        listed = {name: ", ".join(map(str, folders)) for name, folders in self.data.items()}
+        if len(set(listed.values())) == 1:
+            return next(iter(listed.values()))
+        return "; ".join(f"{name} from {folders}" for name, folders in listed.items())
 
     def _make_masks(self) -> None:
         renewals = mask_files.outdated(self.folders, self.masks)
         pages = sum(len(renewal.tasks) for renewal in renewals)
-        say(f"2/{self.count} masks: {self.masks}: {f'{pages} pages' if pages else 'done before'}")
+        say(f"{self._number()} masks: {self.masks}: {f'{pages} pages' if pages else 'done before'}")
         mask_files.renew(renewals)
+
+    def _find_mistakes(self, step: NetworkStep, wants: Wants, device: str) -> None:
+        """Have the segmenter look through the training pages, in a process of its own. Raises StepError."""
+        number, pieces = self._number(), wants.mistakes_bank()
+        if pieces is None:
+            say(f"{number} mistakes: the segmenter was not trained here; brackets and circles are drawn")
+            return
+        say(f"{number} mistakes: {told(pieces)}")
+        if not pieces.is_current:
+            self._start("mistakes", f"{number} mistakes", step, ["-m", "dehw.train"], device)
+
+    def _number(self) -> str:
+        """Of the next step: "3/5"."""
+        return f"{next(self._numbers)}/{self.count}"
+
+    def _configured(self, step: NetworkStep) -> tuple[str, list[str], Sequence[Path], Path]:
+        return str(step.config), step.opts(self.source), self.data[step.network.weights], self.output
+
+    def _read(self, step: NetworkStep) -> ModuleType:
+        """What trains the step: the module seg or erase."""
+        return importlib.import_module(f"dehw.train.{step.part}")
 
     def _made_of(self, step: NetworkStep) -> dict:
         """What the step is made of now, see steps.made_of."""
-        from dehw.train import erase, seg
-
-        read = seg.made_of if step.part == "seg" else erase.made_of
-        return read(str(step.config), step.opts(self.source), self.folders, self.output)
+        return self._read(step).made_of(*self._configured(step))
 
     def _folder(self, step: NetworkStep) -> Path:
-        from dehw.train import erase, seg
-
-        place = seg.step_folder if step.part == "seg" else erase.step_folder
-        return place(step.network, self.output, self.pipeline)
+        return self._read(step).step_folder(step.network, self.output, self.pipeline)
 
     def _is_to_train(self, number: str, step: NetworkStep) -> bool:
         """Whether a step is not done; says so, and why. A training that cannot go on is set aside."""
@@ -183,17 +245,41 @@ class Chain:
 
     def _train(self, number: str, step: NetworkStep, device: str, gpus: int) -> None:
         """Train in a process of its own, or in one on each GPU. Raises StepError."""
-        name = step.network.weights
         program = ["-m", "dehw.train"]
         if gpus > 1:
             launch = ["-m", "paddle.distributed.launch", "--log_dir", str(self.home / "launch")]
             program = [*launch, str(Path(__file__).with_name("__main__.py"))]
-        options = ["--config", step.config, "--data", *self.folders, "--output", self.output, "--device", device]
-        options += ["--masks", self.masks, "--label", f"{number} {name}", "--opts", *step.opts(self.source)]
-        command = [sys.executable, *program, step.part, *map(str, options)]
+        self._start(step.part, f"{number} {step.network.weights}", step, program, device)
+
+    def _start(self, part: str, label: str, step: NetworkStep, program: Sequence[str], device: str) -> None:
+        """Run `dehw.train PART` on a step's configuration. Raises StepError."""
+        config, opts, folders, output = self._configured(step)
+        options = ["--config", config, "--data", *folders, "--output", output, "--device", device]
+        masks = self._masks_for(step)
+        options += ["--label", label, *(["--masks", masks] if masks else []), "--opts", *opts]
+        command = [sys.executable, *program, part, *map(str, options)]
         code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=2, env=environment()).returncode
         if code:
+            name = label.split(maxsplit=1)[1]
             raise StepError(f"{name}: its training stopped with exit code {code}, see above", code)
+
+    def _masks_for(self, step: NetworkStep) -> Path | None:
+        """The folder of masks, if a network's training finds in it those of its datasets.
+
+        Else, and masks are computed on the way, one of two datasets of one name is among its own, and would be looked
+        for in the other's place.
+        """
+        own = mask_homes(datasets(self.data[step.network.weights]), self.masks)
+        return self.masks if own.items() <= mask_homes(self.folders, self.masks).items() else None
+
+
+def places_of(step: NetworkStep, data: Path | None, root: Path) -> list[Path]:
+    """Where a network's datasets are looked for: what --opts says, else `data`, else its configuration below `root`."""
+    said = read(step.config, step.asked)[0].get("data", "data")
+    listed = [Path(str(place)) for place in (said if isinstance(said, list) else [said])]
+    if any(opt.startswith("data=") for opt in step.asked):
+        return listed
+    return [data] if data else [root / place for place in listed]
 
 
 def network_steps(pipeline: Pipeline, opts: Sequence[str], places: Sequence[Path]) -> list[NetworkStep]:
@@ -210,7 +296,8 @@ def network_steps(pipeline: Pipeline, opts: Sequence[str], places: Sequence[Path
     for opt in opts:
         if not opt.startswith(tuple(f"{word}." for word in heads)):
             raise ConfigError(
-                f"--opts: {opt!r} begins with none of {', '.join(heads)}; write such as {heads[0]}.KEY=VALUE."
+                f"--opts: {opt!r} begins with none of {', '.join(heads)}, which pipeline {pipeline.name} trains; write "
+                f"such as {heads[0]}.KEY=VALUE, or choose another pipeline by --pipeline."
             )
     found = []
     for network in pipeline.networks:
@@ -298,6 +385,11 @@ def environment() -> dict[str, str]:
     """The environment of a step's process, which finds this very package."""
     package = str(Path(__file__).resolve().parents[2])
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
+
+
+def told(pieces: Bank) -> str:
+    """What is to be done for a bank, in words."""
+    return f"{pieces.folder}: " + ("done before" if pieces.is_current else f"{len(pieces.stale)} pages")
 
 
 def say(text: str) -> None:

@@ -28,15 +28,15 @@ from paddleseg.utils import resume as load_checkpoint
 from paddleseg.utils.utils import download_pretrained_model
 
 from dehw import models
-from dehw.config import NetworkConfig, Pipeline, load_pipeline
-from dehw.data.crops import decode, prepare_workers
+from dehw.config import NetworkConfig, Pipeline, load_pipeline, validate
+from dehw.data.crops import CropSettings, decode, prepare_workers
 from dehw.data.pairs import find_pairs
 from dehw.engine import weights
 from dehw.engine.paddle import pick_device
 from dehw.errors import ConfigError, WeightsError
 from dehw.files import panels
 from dehw.files.images import write_image
-from dehw.train import losses, ranks, scales, steps  # noqa: F401  losses registers ours with PaddleSeg
+from dehw.train import banks, losses, ranks, scales, steps  # noqa: F401  losses registers ours with PaddleSeg
 from dehw.train.folders import PREVIEW, pipeline_folder, record_finished, training_data, weights_folder
 from dehw.train.segconfig import RunSettings, read_config
 from dehw.train.segdata import DehwCrops, DehwPages
@@ -60,7 +60,7 @@ def train(
 ) -> Path:
     """Train a pipeline's segmenter, going on from what OUTPUT/PIPELINE/seg holds; returns its weights file.
 
-    data: folders with datasets, the configuration's dataset_root if None. resume: a checkpoint folder (iter_N), or the
+    data: folders with datasets instead of the configuration's. resume: a checkpoint folder (iter_N), or the
     newest. masks: the folder of masks that find_pairs takes. label: what the status line calls it, for a chain of
     trainings, which records itself that it is finished. What PaddleSeg prints goes to log.txt in that folder. Raises
     ConfigError, InputError, WeightsError, DeviceError, and DehwError when training diverges.
@@ -71,8 +71,10 @@ def train(
     paddle.set_device(pick_device(device))
     ranks.connect()
     with ranks.first_goes_ahead():
-        roots = training_data(data or [config.dic["train_dataset"].get("dataset_root", "data")])
+        roots = training_data(data or run.data, "seg")
     prepare_workers(run.num_workers)
+    with ranks.first_goes_ahead():
+        config.dic["train_dataset"]["recipes"] = asdict(wants(config_path, opts, roots, output, masks).met("cpu"))
     _share_one_wrapper()
     folder, recipe = step_folder(network, output, pipeline), made_of(config_path, opts, roots, output)
     status = StatusLine(label or network.weights, ranks.is_first())
@@ -110,11 +112,20 @@ def made_of(config_path: str, opts: Sequence[str], roots: Sequence[Path], output
     _, run = read_config(config_path, opts)
     pipeline = load_pipeline(run.pipeline)
     settings = asdict(run) | {"line_height": pipeline.line_height}
-    for name in ("train_dataset", "val_dataset"):
-        settings[name].pop("dataset_root", None)
-    del settings["pipeline"]
+    settings["train_dataset"]["recipes"] = banks.recorded(settings["train_dataset"].get("recipes") or {})
+    for name in ("pipeline", "data"):
+        del settings[name]
     pace = {name: settings.pop(name) for name in PACE}
-    return steps.made_of(segmenter(run, pipeline), find_pairs(roots), settings, pace, {})
+    return steps.made_of(segmenter(run, pipeline), find_pairs(roots, labelled=True), settings, pace, {})
+
+
+def wants(
+    config_path: str, opts: Sequence[str], roots: Sequence[Path], output: str | Path, masks: str | Path | None = None
+) -> banks.Wants:
+    """What the training of a segmenter wants cut for its crops. Arguments as train's. Raises ConfigError."""
+    _, run = read_config(config_path, opts)
+    recipes = validate({"recipes": run.train_dataset.get("recipes") or {}}, CropSettings, "train_dataset").recipes
+    return banks.Wants(recipes, load_pipeline(run.pipeline), roots, Path(output), masks, run.val_count, False)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from paddleseg.cvlibs import Config
 from pydantic import Field, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from dehw.config import STRICT, read, validate
+from dehw.config import STRICT, Folders, read, validate
 from dehw.errors import ConfigError
 
 Size = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]  # width, height
@@ -30,7 +30,8 @@ class TestConfig:
 class RunSettings:
     """The keys of a segmentation config: first PaddleSeg's, whose blocks PaddleSeg checks, then ours.
 
-    pipeline: name or file of the pipeline whose segmenter this trains. save_interval: steps between
+    pipeline: name or file of the pipeline whose segmenter this trains. data: folders of datasets, for training and
+    validation alike, in place of PaddleSeg's dataset_root. save_interval: steps between
     checkpoints, each followed by a validation; `keep` of them stay. precision: fp32, or fp16 on a GPU.
     """
 
@@ -44,7 +45,8 @@ class RunSettings:
     lr_scheduler: dict[str, Any]
     test_config: TestConfig = field(default_factory=TestConfig)
 
-    pipeline: str = "erasenet"
+    pipeline: str = "seed000"
+    data: Folders = field(default_factory=lambda: ["data"])
     save_interval: PositiveInt = 5000
     log_iters: PositiveInt = 50
     keep: PositiveInt = 3
@@ -52,6 +54,11 @@ class RunSettings:
     precision: Literal["fp32", "fp16"] = "fp32"
     val_count: PositiveInt = 81
     seed: int = 2022
+
+    def __post_init__(self) -> None:
+        for name in ("train_dataset", "val_dataset"):
+            if "dataset_root" in getattr(self, name):
+                raise ValueError(f"{name}.dataset_root is the key data here, of both datasets: data: [FOLDER]")
 
 
 class PaddleSegConfig(Config):

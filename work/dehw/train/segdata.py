@@ -15,8 +15,8 @@ from paddleseg.transforms import Compose
 from dehw.config import validate
 from dehw.data.augment import pad
 from dehw.data.crops import CropSettings, CropStream, decode
-from dehw.data.materials import find_pieces
 from dehw.data.pairs import find_pairs, split
+from dehw.data.recipes import banks
 from dehw.page.masks import threshold
 
 
@@ -50,10 +50,9 @@ class DehwCrops(_Handwriting):
         masks: str | None = None,
         **settings: Any,
     ) -> None:
-        self.pairs, _ = split(find_pairs(dataset_root, masks), val_count)
+        self.pairs, _ = split(find_pairs(dataset_root, masks, labelled=True), val_count)
         self.settings = validate({"recipes": recipes or {}, **settings}, CropSettings, "train_dataset")
-        if self.settings.recipes.materials:
-            find_pieces(self.settings.recipes.materials)  # what is missing is told here, not by a worker
+        banks(self.settings.recipes)  # what is missing is told here, not by a worker
         self.transforms = Compose(transforms, to_rgb=False)
         self.label_threshold = label_threshold
         self.line_height = line_height
@@ -103,7 +102,7 @@ class DehwPages(_Handwriting):
         val_count: int = 81,
         masks: str | None = None,
     ) -> None:
-        _, self.pairs = split(find_pairs(dataset_root, masks), val_count)
+        _, self.pairs = split(find_pairs(dataset_root, masks, labelled=True), val_count)
         self.transforms = Compose(transforms, to_rgb=False)
         self.size = size
         self.label_threshold = label_threshold

@@ -106,7 +106,7 @@ def _digest(pairs: Sequence[Pair]) -> str:
     """Of the files' places in their datasets, sizes and times: neither read nor tied to where the folder lies."""
     digest = hashlib.sha256()
     for pair in pairs:
-        for path in filter(None, (pair.image, pair.gt, pair.mask)):
+        for path in pair.files:
             facts = path.stat()
             name = "/".join(path.parts[-3:])
             digest.update(f"{name} {facts.st_size} {facts.st_mtime_ns}\n".encode(errors="surrogateescape"))

@@ -48,9 +48,9 @@ class Validator:
         status: StatusLine,
     ) -> None:
         self.mask_from, self.pairs, self.preview, self.status = mask_from, pairs, preview, status
-        segmenter = _segmenter(pipeline, weights_folder, device) if mask_from == "pipeline" else None
+        finder = segmenter(pipeline, weights_folder, device) if mask_from == "pipeline" else None
         generators = [(PaddleNetwork(model, device), 1.0)]
-        self.eraser = Eraser(pipeline, segmenter, generators, device, reader=scales.reader(pipeline, device))
+        self.eraser = Eraser(pipeline, finder, generators, device, reader=scales.reader(pipeline, device))
         self._masks: dict[Path, np.ndarray] = {}
 
     def __call__(self, writer: LogWriter, step: int) -> float:
@@ -89,7 +89,8 @@ class Validator:
         return self.eraser.mask(turn(masks.soft_mask(prepared.page, gt), prepared.turns), prepared)
 
 
-def _segmenter(pipeline: Pipeline, folder: Path, device: str) -> pick.Network | None:
+def segmenter(pipeline: Pipeline, folder: Path, device: str) -> pick.Network | None:
+    """A pipeline's segmenter with its weights in `folder`, if it has one. Raises WeightsError."""
     if pipeline.segment is None:
         return None
     network = pipeline.segment.network

@@ -1,62 +1,102 @@
 """`dehw erase`: the handwriting of files and folders erased, to files."""
 
 import argparse
-import sys
-from pathlib import Path
+import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dehw.commands.arguments import add_networks, box, share
+from dehw.commands.arguments import add_networks, path, share
+from dehw.commands.erase.boxes import Boxes, page_box
 from dehw.errors import ExitCode, InputError
 from dehw.files import FORMATS
 
 if TYPE_CHECKING:
+    from dehw.commands.erase.plan import Job
+    from dehw.commands.erase.streams import Places
     from dehw.eraser import Eraser
+    from dehw.files.find import InputFile
 
+PAPERS = ("a3", "a4", "a5", "b4", "b5", "letter")  # see dehw.page.scan.papers
 SIDES = ("mask", "compare", "ink")  # files beside an erased page, see sidefiles.MAKERS
 
 
 def run(args: argparse.Namespace) -> int:
-    """Erase documents to files. Every name is checked before the networks are loaded."""
-    from dehw.commands.erase import batch, plan, progress
-    from dehw.commands.erase.report import Report
-    from dehw.files import find
+    """Erase documents to files or streams. Every name is checked before the networks are loaded."""
+    from dehw.commands.erase import merge, streams
 
     if args.in_place and (args.output or args.format or args.resume):
         raise InputError("--in-place keeps each file's name and kind, and no trace of what is done: drop the others")
-    found, unknown = plan.find_documents(args.pages, plan.own_outputs(args.pages, args.output, args.report))
-    for path in unknown:
-        print(f"dehw: {path}: passed over, not a kind of file that can be read", file=sys.stderr)
-    sides = [side for side in SIDES if getattr(args, side)]
-    jobs, finished = plan.make(found, args.output, args.format, args.in_place, args.overwrite, args.resume, sides)
-    named = {find.real(path) for job in [*jobs, *finished] for path in (job.source, *job.files)}
-    if args.report and find.real(args.report) in named:
-        raise InputError(f"{args.report} is one of the pages; choose another file for --report")
-    eraser = load_eraser(args) if jobs else None
-    report = Report(args.pipeline, finished, unknown)
-    try:
-        with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
-            erase_page = batch.with_eraser(eraser, **erase_options(args)) if eraser else None
-            boxes = args.keep or (), args.only or ()
-            for outcomes in batch.erase_all(erase_page, jobs, shown, boxes) if erase_page else ():
+    if args.merge and (args.output or args.format or args.resume or args.in_place):
+        raise InputError("--merge writes one PDF and nothing else: drop -o, --format, --in-place and --resume")
+    if args.paper and not args.scan:
+        raise InputError("--paper is for scanned pages; add --scan")
+    args.format = "pdf" if args.merge else args.format
+    with streams.lent(args.pages, args.merge or args.output, args.in_place) as lent:
+        with merge.merged(lent, args.merge, args.overwrite) as places:
+            return _erase(args, places)
+
+
+def _erase(args: argparse.Namespace, places: "Places") -> int:
+    from dehw.commands.erase import batch, plan, progress
+    from dehw.commands.erase.former import FormerOutputs
+    from dehw.commands.erase.report import Report
+    from dehw.commands.erase.scan import Scan
+
+    started = time.perf_counter()
+    former = FormerOutputs(places.pages, places.output, args.report)
+    found, unknown = plan.find_documents(places.pages, former)
+    jobs, finished = _jobs(args, places, found)
+    boxes, report = Boxes(args.keep, args.only), Report(args.pipeline, finished, unknown, places.named)
+    with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
+        shown.named = places.named
+        for each in unknown:
+            shown.note(f"{each}: passed over, not a kind of file that can be read")
+        if former.count:
+            shown.note(f"outputs of earlier runs are left out: {former.count} files")
+        eraser = load_eraser(args, shown.note) if jobs else None
+        try:
+            erase_page = batch.with_eraser(eraser, boxes, **erase_options(args)) if eraser else None
+            scan = Scan(eraser, args.paper) if eraser and args.scan else None
+            for outcomes in batch.erase_all(erase_page, jobs, shown, boxes, scan) if erase_page else ():
                 report.add(outcomes)
-    finally:  # what was done is told of an interrupted run too
-        if args.report:
-            report.write(args.report)
-    print(f"dehw: {report.summary()}", file=sys.stderr)
+        finally:  # what was done is told of an interrupted run too
+            if args.report:
+                report.write(args.report)
+        places.deliver(jobs)
+    written = args.merge or args.output
+    where = "in place" if args.in_place else f"to {written}" if written else "beside the originals"
+    shown.note(report.summary(time.perf_counter() - started, where), **report.counts())
     return ExitCode.FAILED if report.count("failed") else ExitCode.OK
 
 
+def _jobs(args: argparse.Namespace, places: "Places", found: "Sequence[InputFile]") -> "tuple[list[Job], list[Job]]":
+    """What is to be done and what is done already, all places checked and swept of what killed runs left there."""
+    from dehw.commands.erase import checks, plan
+    from dehw.files import atomic
+
+    sides = [side for side in SIDES if getattr(args, side)]
+    jobs, finished = plan.make(found, places.output, args.format, args.in_place, args.overwrite, args.resume, sides)
+    places.check(jobs)
+    written = [job.target for job in (*jobs, *finished)]
+    if args.report:
+        checks.check_report(args.report, [*jobs, *finished], args.overwrite, args.resume)
+        written.append(args.report)
+    for folder in {each.parent for each in written}:
+        atomic.sweep(folder)
+    return jobs, finished
+
+
 def erase_options(args: argparse.Namespace) -> dict[str, object]:
-    """The options of Eraser.__call__ that were given."""
-    return {name: getattr(args, name) for name in ("sensitivity", "keep", "only") if getattr(args, name) is not None}
+    """The options of Eraser.__call__ that were given, but for boxes."""
+    return {} if args.sensitivity is None else {"sensitivity": args.sensitivity}
 
 
-def load_eraser(args: argparse.Namespace) -> "Eraser":
-    """The eraser that --pipeline, --device, --weights and --engine ask for; says what runs its networks and why."""
+def load_eraser(args: argparse.Namespace, tell: Callable[[str], None]) -> "Eraser":
+    """The eraser that --pipeline, --device, --weights and --engine ask for; tells what runs its networks and why."""
     from dehw.eraser import Eraser
 
     eraser = Eraser.load(args.pipeline, args.device, args.weights, engine=args.engine)
-    print(f"dehw: engine {eraser.engine}", file=sys.stderr)
+    tell(f"engine {eraser.engine}")
     return eraser
 
 
@@ -64,19 +104,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `dehw erase`."""
     parser.description = (
         "Erase the handwriting of pages: JPEG, PNG, WebP, BMP, TIFF, PDF and HEIC (needs pillow-heif), told by their "
-        "content. Without -o, STEM.clean.SUFFIX is written beside each file. In folders, files named *.clean.* and "
-        "side files of earlier runs are passed over, and those of other kinds named. Exit codes: 0 done, 1 some "
-        "pages failed, 2 bad input, 3 weights, 4 memory, 5 device, 130 stopped."
+        "content. Without -o, STEM.clean.SUFFIX is written beside each file. In folders, what earlier runs wrote is "
+        "passed over, by its name (*.clean.*, side files) or by a report that lists it, and files of other kinds are "
+        "named. Exit codes: 0 done, 1 some pages failed, 2 bad input, 3 weights, 4 memory, 5 device, 130 stopped."
     )
     add = parser.add_argument
-    add("pages", nargs="+", type=Path, metavar="PAGE|FOLDER", help="images and PDFs, or folders of them")
-    add("-o", "--output", type=Path, metavar="DIR", help="keep relative paths and names under DIR")
+    add("pages", nargs="+", type=path, metavar="PAGE|FOLDER", help="images and PDFs, or folders of them; - is stdin")
+    add("-o", "--output", type=path, metavar="DIR|FILE", help="keep relative paths and names under DIR; - is stdout")
     add("--in-place", action="store_true", help="replace the files themselves, each when its clean one is whole")
     add("--format", choices=FORMATS, help="write this kind of file; default: the input's")
+    add("--scan", action="store_true", help="pages are photos: find the sheet, straighten and whiten it")
+    add("--paper", choices=PAPERS, help="with --scan: put each page on this paper, with margins for printing")
+    add("--merge", type=path, metavar="PDF", help="write all pages into one PDF, in order")
     add_networks(parser)
     add("--sensitivity", type=share, metavar="S", help="0 to 1: the higher, the more is erased; default: 0.5")
-    boxes: dict[str, Any] = {"action": "append", "type": box, "metavar": "X0,Y0,X1,Y1"}
-    add("--keep", **boxes, help="leave this box of every page as it is, in pixels; may be given again")
+    boxes: dict[str, Any] = {"action": "append", "type": page_box, "metavar": "X0,Y0,X1,Y1", "default": []}
+    add("--keep", **boxes, help="leave this box of every page as it is, in pixels or percent; may be given again")
     add("--only", **boxes, help="erase within this box alone; may be given again")
     add("--save-mask", dest="mask", action="store_true", help="write what was erased, tinted, to STEM.mask.png")
     add("--compare", action="store_true", help="write before and after to STEM.compare.png, or .jpg")
@@ -84,6 +127,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     there = parser.add_mutually_exclusive_group()
     there.add_argument("--overwrite", action="store_true", help="replace outputs that are there already")
     there.add_argument("--resume", action="store_true", help="pass over files whose output is there already")
-    add("--report", type=Path, metavar="JSON", help="list each page: seconds, share erased, warnings")
-    add("--progress", choices=("bar", "json", "none"), default="bar", help="on stderr; default: %(default)s")
+    add("--report", type=path, metavar="JSON", help="list each page: seconds, share erased, warnings")
+    told = parser.add_mutually_exclusive_group()
+    told.add_argument("--progress", choices=("bar", "json", "none"), default="bar", help="default: %(default)s")
+    quiet: dict[str, Any] = {"dest": "progress", "action": "store_const", "const": "quiet"}
+    told.add_argument("-q", "--quiet", **quiet, help="tell warnings and failures alone")
     parser.set_defaults(command=run)

@@ -12,38 +12,44 @@ from typing import Any
 import numpy as np
 
 from dehw.commands.erase import sidefiles
+from dehw.commands.erase.boxes import Boxes
 from dehw.commands.erase.plan import Job
 from dehw.commands.erase.progress import Progress
 from dehw.commands.erase.report import Outcome
+from dehw.commands.erase.scan import Scan
 from dehw.eraser import Erased, Eraser, OnProgress
 from dehw.errors import InputError, PageError
 from dehw.files import documents, images
 from dehw.files.documents import Document, DocumentWriter, Sheet
 from dehw.page import masks
-from dehw.page.confidence import doubts
-from dehw.page.masks import Box
 
 READ_AHEAD = 16_000_000  # pixels of the largest page that is read, or written, while another one is erased
+EVERYWHERE = Boxes()
 FAILURES = (PageError, InputError, MemoryError)  # fail one document, or one page of it, and let the others go on
 
-Boxes = tuple[Sequence[Box], Sequence[Box]]  # keep and only, see Eraser.__call__
 # What erases a page: called (job, index of the page from 0, image (H, W, 3) uint8 RGB, progress of its tiles).
 ErasePage = Callable[[Job, int, np.ndarray, OnProgress], Erased]
 
 
-def with_eraser(eraser: Eraser, **options: Any) -> ErasePage:
-    """What erases every page by an eraser. options: of Eraser.__call__."""
-    return lambda job, index, image, progress: eraser(image, progress=progress, **options)
+def with_eraser(eraser: Eraser, boxes: Boxes = EVERYWHERE, **options: Any) -> ErasePage:
+    """What erases every page by an eraser, where boxes allow. options: of Eraser.__call__."""
+
+    def erase_page(job: Job, index: int, image: np.ndarray, progress: OnProgress) -> Erased:
+        keep, only = boxes.on(image.shape)
+        return eraser(image, progress=progress, keep=keep, only=only, **options)
+
+    return erase_page
 
 
 class Task:
     """A document on its way: read, erased, written. `read` and `write` may run beside another task's `erase`."""
 
-    def __init__(self, job: Job, progress: Progress, boxes: Boxes = ((), ())):
-        self.job, self.progress, self.boxes = job, progress, boxes
+    def __init__(self, job: Job, progress: Progress, boxes: Boxes = EVERYWHERE, scan: Scan | None = None):
+        self.job, self.progress, self.boxes, self.scan = job, progress, boxes, scan
         self.sheet: Sheet | None = None  # its only page, between `read` and `erase`
         self.is_read_ahead = False
         self.outcomes: list[Outcome] = []
+        self.losses: set[str] = set()  # of pages that go into the new file as pictures
         self.finish: Callable[[], None] | None = None  # writes and closes what `erase` has opened
         self.failure: Exception | None = None
 
@@ -71,8 +77,9 @@ class Task:
         try:
             with ExitStack() as stack:
                 document = stack.enter_context(documents.open_document(self.job.source))
+                kept = None if self.scan else document  # of a scanned page, nothing is as it was
                 writer = stack.enter_context(
-                    documents.new_document(self.job.target, self.job.kind or document.kind, document)
+                    documents.new_document(self.job.target, self.job.kind or document.kind, kept)
                 )
                 for index in range(document.count):
                     self.outcomes.append(self._erase_page(erase_page, document, index, writer))
@@ -102,10 +109,12 @@ class Task:
 
     def _finish(self, opened: ExitStack, document: Document, writer: DocumentWriter) -> None:
         with opened:
-            if self.job.kind == document.kind and all(each.status == "empty" for each in self.outcomes):
+            same = self.job.kind == document.kind and not self.scan
+            if same and all(each.status == "empty" for each in self.outcomes):
                 writer.copy(self.job.source)
-                kept = [replace(each, warnings=doubts(each.share, each.confidence)) for each in self.outcomes]
-                self.outcomes = kept  # nothing was lost
+                for place, each in enumerate(self.outcomes):  # nothing was lost
+                    warnings = tuple(warning for warning in each.warnings if warning not in self.losses)
+                    self.outcomes[place] = replace(each, warnings=warnings)
                 return
             writer.finish()
             writer.take_permissions(self.job.source)
@@ -116,8 +125,11 @@ class Task:
         done = Outcome(source, index + 1, str(self.job.target), "failed")
         try:
             sheet = sheet or document.read(index)
+            sheet, found = self.scan.straighten(sheet) if self.scan else (sheet, None)
             erased = erase_page(self.job, index, sheet.image, self.progress.tiles)
             erased, sheet = self._with_ink(sheet, erased)
+            if self.scan and found:
+                sheet, erased = self.scan.finish(sheet, erased, found, bool(self.job.sides))
             written = self._write_sides(index, sheet, erased)
         except FAILURES as error:
             if document.count == 1:
@@ -125,8 +137,9 @@ class Task:
             kept = writer.keep(index, sheet)
             fate = "an empty page stands in its place" if kept == "empty" else "it stays as it was"
             return replace(done, warnings=(f"{_cause(error, name)} In the output {fate}.",))
-        for doubt in erased.warnings:
-            self.progress.message(f"{name}: {doubt}")
+        warnings = (*self.boxes.beside(erased.mask.shape), *erased.warnings)
+        for warning in warnings:
+            self.progress.message(f"{name}: {warning}")
         done = replace(
             done,
             seconds=round(erased.seconds, 4),
@@ -134,13 +147,15 @@ class Task:
             confidence=erased.confidence,
             side_files=written,
         )
-        if erased.mask.any():
-            losses = writer.add(replace(sheet, image=np.asarray(erased.page)))
+        if self.scan or erased.mask.any():
+            made = self.scan.print(erased, sheet) if self.scan else replace(sheet, image=np.asarray(erased.page))
+            losses = writer.add(made)
             for loss in losses:
                 self.progress.message(f"{name}: {loss}")
-            return replace(done, status="erased", warnings=(*losses, *erased.warnings))
+            return replace(done, status="erased" if erased.mask.any() else "empty", warnings=(*losses, *warnings))
         losses = sheet.losses if writer.keep(index, sheet) == "drawn" else ()
-        return replace(done, status="empty", warnings=(*losses, *erased.warnings))
+        self.losses |= set(losses)
+        return replace(done, status="empty", warnings=(*losses, *warnings))
 
     def _with_ink(self, sheet: Sheet, erased: Erased) -> tuple[Erased, Sheet]:
         """What was erased with the strokes that the file holds apart, and the page with its mask without them."""
@@ -148,7 +163,7 @@ class Task:
         if sheet.inked is None:
             return erased, sheet
         ink = (sheet.inked != sheet.image).any(2)
-        allowed = masks.allowed(ink.shape, *self.boxes)
+        allowed = masks.allowed(ink.shape, *self.boxes.on(ink.shape))
         return replace(erased, mask=erased.mask | ink & allowed), replace(sheet, spared=ink & ~allowed)
 
     def _write_sides(self, index: int, sheet: Sheet, erased: Erased) -> list[str]:
@@ -160,17 +175,22 @@ class Task:
 
 
 def erase_all(
-    erase_page: ErasePage, jobs: Sequence[Job], progress: Progress, boxes: Boxes = ((), ())
+    erase_page: ErasePage,
+    jobs: Sequence[Job],
+    progress: Progress,
+    boxes: Boxes = EVERYWHERE,
+    scan: Scan | None = None,
 ) -> Iterator[list[Outcome]]:
     """Erase documents one after the other, and tell of each one's pages. What fails is told by `progress` too.
 
-    boxes: keep and only, for the strokes that a file holds apart from its page.
+    boxes: for the strokes that a file holds apart from its page, and to tell of those that lie beside a page.
+    scan: what makes pages of photos; boxes and side files are of these pages.
 
     While the networks work on a page, one thread reads the next one and another writes the one before; not so with
     documents of many pages, PDFs (PDFium bears no threads) and pages above READ_AHEAD, of which memory is to hold
     one.
     """
-    tasks = (Task(job, progress, boxes) for job in jobs)  # made when their turn comes: each holds its page
+    tasks = (Task(job, progress, boxes, scan) for job in jobs)  # made when their turn comes: each holds its page
     written: deque[Future[list[Outcome]]] = deque()  # of tasks whose files are on their way
     reader, writer = ThreadPoolExecutor(1, "dehw-read"), ThreadPoolExecutor(1, "dehw-write")
     try:

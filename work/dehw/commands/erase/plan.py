@@ -1,15 +1,13 @@
 """What is to be erased, and where each document goes; every problem is found before any work."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
-from dehw.commands.erase import sidefiles
+from dehw.commands.erase import checks, sidefiles
 from dehw.errors import InputError, PageError
-from dehw.files import FORMATS, MANY, SUFFIXES, documents, find, images
+from dehw.files import FORMATS, SUFFIXES, documents, find, images
 from dehw.files.find import InputFile
 
 
@@ -43,36 +41,19 @@ def find_documents(inputs: Sequence[Path], ignore: Callable[[Path], bool]) -> tu
     Told by content; a file that calls itself a page counts as one, so that its damage is told. Raises InputError.
     """
     unknown = []
+    suffixes = tuple(suffix for each in SUFFIXES.values() for suffix in each)
 
     def known(path: Path) -> bool:
         try:
             found = images.kind_of(path) is not None
         except PageError:
             found = False
-        if found or any(path.suffix.lower() in suffixes for suffixes in SUFFIXES.values()):
+        if found or path.suffix.lower() in suffixes:
             return True
         unknown.append(path)
         return False
 
-    return find.find_pages(inputs, ignore, known), unknown
-
-
-def own_outputs(inputs: Sequence[Path], output: Path | None, report: Path | None = None) -> Callable[[Path], bool]:
-    """A test for what an earlier run wrote: *.clean.*, side files of a page, its report, and all in an output folder
-    inside an input folder.
-    """
-    inside = None
-    if output and any(find.real(path) in find.real(output).parents for path in inputs):
-        inside = find.real(output)
-    report = report and find.real(report)
-    stems = cache(lambda folder: {each.stem for each in folder.iterdir()})
-
-    def own(path: Path) -> bool:
-        where = find.real(path)
-        named = ".clean" in (Path(path.stem).suffix, path.suffix) or sidefiles.is_one(path, stems(path.parent))
-        return named or inside in where.parents or where == report
-
-    return own
+    return find.find_pages(inputs, ignore, known, suffixes), unknown
 
 
 def make(
@@ -86,27 +67,49 @@ def make(
 ) -> tuple[list[Job], list[Job]]:
     """What is to be done, and what `resume` finds done: a target that is there is whole, and so are its side files.
 
-    A target is the document itself (in_place), its relative path under `output`, or STEM.clean.SUFFIX beside it.
-    form: a key of FORMATS. sides: keys of sidefiles.MAKERS. Raises InputError where `output` is no folder, two
-    documents would end in one file, an original would be replaced, a format cannot hold a document, or, without
-    `overwrite`, a target or a side file is there.
+    A target is the document itself (in_place), `output` where that is named as a file, its relative path under it
+    where not, or STEM.clean.SUFFIX beside it. form: a key of FORMATS. sides: keys of sidefiles.MAKERS. Raises
+    InputError where `output` can be neither, two documents would end in one file, an original would be replaced, a
+    format cannot hold a document, or, without `overwrite`, a target or a side file is there.
     """
-    if output and os.path.exists(output) and not os.path.isdir(output):
-        raise InputError(f"{output} is a file, not a folder; choose another one with -o")
-    jobs = [replace(_job(page, output, form, in_place), sides=tuple(sides)) for page in found]
-    done = {job: None for job in jobs if resume and os.path.exists(job.target)}
-    problems = _problems(jobs, in_place, overwrite or resume)
+    named = named_kind(output) if output else None
+    if output:
+        checks.check_folder(output.parent if named else output)
+    if output and named:
+        jobs = [_job_to_file(found, output, named, form)]
+    else:
+        jobs = [_job(page, output, form, in_place) for page in found]
+    jobs = [replace(job, sides=tuple(sides)) for job in jobs]
+    done = {job: None for job in jobs if resume and os.path.isfile(job.target)}
+    problems = checks.problems(jobs, in_place, overwrite or resume)
     if problems:
         raise InputError("nothing was erased:\n  " + "\n  ".join(problems))
     return [job for job in jobs if job not in done], list(done)
 
 
-def _job(page: InputFile, output: Path | None, form: str | None, in_place: bool) -> Job:
+def named_kind(output: Path) -> str | None:
+    """The kind of file that an output is named as; None for a folder."""
+    if os.path.isdir(output):
+        return None
+    return next((kind for kind, suffixes in SUFFIXES.items() if output.suffix.lower() in suffixes), None)
+
+
+def _job_to_file(found: Sequence[InputFile], output: Path, kind: str, form: str | None) -> Job:
+    if len(found) > 1:
+        raise InputError(f"{output} is one file, and there are {len(found)} to write; give -o a folder")
+    if find.real(output) == find.real(found[0].path):
+        raise InputError(f"{output} is a file to be erased; choose another one with -o, or give --in-place")
+    if form and FORMATS[form] != kind:
+        raise InputError(f"{output} is named as a {kind}; leave out --format {form}, or name it .{form}")
+    return replace(_job(found[0]), target=output, kind=kind)
+
+
+def _job(page: InputFile, output: Path | None = None, form: str | None = None, in_place: bool = False) -> Job:
     try:
         kind = images.kind_of(page.path)
         with documents.open_document(page.path) as document:
             count = document.count
-    except PageError:
+    except (PageError, MemoryError):
         kind, count = None, 1  # its error is told when its turn comes
     wanted = FORMATS[form] if form else kind
     if in_place:
@@ -115,25 +118,3 @@ def _job(page: InputFile, output: Path | None, form: str | None, in_place: bool)
     if form and path.suffix.lower() not in SUFFIXES[FORMATS[form]]:
         path = path.with_suffix(f".{form}")
     return Job(page.path, path, wanted, count)
-
-
-def _problems(jobs: Sequence[Job], in_place: bool, overwrite: bool) -> list[str]:
-    originals = {find.real(job.source) for job in jobs}
-    counts = Counter(find.real(path) for job in jobs for path in job.files)
-    problems = []
-    for job in jobs:
-        source = job.source
-        doubles = [path for path in job.files if counts[find.real(path)] > 1]
-        written = job.files[1:] if in_place else job.files
-        replaced = [path for path in written if find.real(path) in originals]
-        there = [path for path in written if os.path.exists(path) and not overwrite]
-        if doubles:
-            problems.append(f"{source}: another page would end in {doubles[0]} too; erase them in two runs")
-        elif job.count > 1 and job.kind not in MANY:
-            problems.append(f"{source}: a {job.kind} cannot hold its {job.count} pages; choose --format tif or pdf")
-        elif replaced:
-            problems.append(f"{source}: {replaced[0]} would replace an original; choose another folder with -o")
-        elif there:
-            remedy = "--overwrite" if in_place else "--overwrite, --resume or another -o"
-            problems.append(f"{source}: {there[0]} is there already; give {remedy}")
-    return problems

@@ -1,13 +1,16 @@
 """What happened to each page of a run."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dehw.commands.erase.plan import Job
 from dehw.files import images
 from dehw.files.atomic import write_json
 from dehw.page.confidence import Confidence
+
+STATUSES = ("erased", "empty", "skipped", "failed")
 
 
 @dataclass(frozen=True)
@@ -31,31 +34,56 @@ class Outcome:
 
 
 class Report:
-    """What a run did: the pages, and the files that were passed over because of their kind."""
+    """What a run did: the pages, and the files that were passed over because of their kind.
 
-    def __init__(self, pipeline: str, finished: Sequence[Job], unknown: Sequence[Path]):
-        self.pipeline, self.unknown = pipeline, unknown
+    named: gives the names that files go by, where they stand for streams.
+    """
+
+    def __init__(
+        self, pipeline: str, finished: Sequence[Job], unknown: Sequence[Path], named: Callable[[str], str] = str
+    ):
+        self.pipeline, self.unknown, self.named = pipeline, unknown, named
         skipped = [(job, index) for job in finished for index in range(job.count)]
         self.pages = [Outcome(str(job.source), index + 1, str(job.target), "skipped") for job, index in skipped]
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
-        self.pages += outcomes
+        """List what happened to pages."""
+        named = self.named
+        self.pages += [
+            replace(
+                page,
+                input=named(page.input),
+                output=page.output and named(page.output),
+                warnings=[named(warning) for warning in page.warnings],
+            )
+            for page in outcomes
+        ]
 
     def count(self, status: str) -> int:
         """How many pages have this status."""
         return sum(page.status == status for page in self.pages)
 
-    def summary(self) -> str:
-        """One line for the user."""
+    def summary(self, seconds: float, place: str) -> str:
+        """One line for the user. place: to where several files were written, in words."""
         skipped = f", {self.count('skipped')} done before" if self.count("skipped") else ""
+        outputs = {page.output for page in self.pages if page.output and page.status in ("erased", "empty")}
+        where = f"to {next(iter(outputs))}" if len(outputs) == 1 else place
         return (
             f"{self.count('erased')} pages erased, {self.count('empty')} without handwriting copied{skipped}, "
-            f"{self.count('failed')} failed"
+            f"{self.count('failed')} failed, in {seconds:.1f} s" + (f"; written {where}" if outputs else "")
         )
 
+    def counts(self) -> dict[str, int]:
+        """How many pages there are of each status."""
+        return {status: self.count(status) for status in STATUSES}
+
     def write(self, path: Path) -> None:
-        """Write it as JSON. Raises PageError."""
-        content = {"pipeline": str(self.pipeline), "pages": [asdict(page) for page in self.pages]}
-        content["unknown"] = [str(path) for path in self.unknown]
+        """Write it as JSON, with the folder that relative paths in it start from. Raises PageError."""
+        content = {
+            "pipeline": str(self.pipeline),
+            "folder": os.getcwd(),
+            "pages": [asdict(page) for page in self.pages],
+            "unknown": [str(path) for path in self.unknown],
+        }
         with images.writing(path):
             write_json(path, content)

@@ -4,172 +4,155 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import signal
+import socket
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Collection
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from dehw.commands.arguments import add_networks
 from dehw.commands.serve.limits import Limits
 from dehw.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
-    import gradio as gr
+    import uvicorn
+    from fastapi import FastAPI
 
     from dehw.eraser import Eraser
 
-GRADIO = "gradio==6.31.0"  # as the extra `serve` in pyproject.toml
+PACKAGES = ("fastapi", "uvicorn", "python_multipart")
+EXTRA = "pip install 'dehw[serve]'"
 LOCAL = ("127.0.0.1", "localhost", "::1")
-# Gradio would report its use, and Hugging Face's library, which it brings, look for news.
-QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
-# What browsers may load and talk to: this server alone, whatever Gradio's scripts hold.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
-    "connect-src 'self' data: blob:; form-action 'self'; base-uri 'self'"
-)
-HEADERS = [
-    (b"content-security-policy", POLICY.encode()),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-]
-# Gradio's own sites, which its page names in words for link previews and in examples of what its parts take.
-FOREIGN = re.compile(rb"https://(?:gradio\.app|github\.com|raw\.githubusercontent\.com)[^\"]*")
-
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+PORTS = range(7860, 7960)  # tried where none is given
+# The sites that show applications in a frame, for work/app.gradio.py.
+STUDIOS = ("https://aistudio.baidu.com", "https://*.aistudio.baidu.com", "https://huggingface.co", "https://*.hf.space")
+GOODBYE = 3  # seconds that answers under way may take at the end
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `dehw serve`."""
     parser.description = (
         "Serve a page on which people drop pages and PDFs, watch them being erased, correct by brush what was taken "
-        f"for handwriting, and download the result. Needs one more package, pip install {GRADIO}."
+        f"for handwriting, and download the result; and the same for programs, as /openapi.json tells. Needs {EXTRA}."
     )
     limits = Limits()
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on; default: %(default)s, this machine alone")
     add("--port", type=int, default=7860, help="default: %(default)s")
+    add("--allow-host", action="append", default=[], metavar="NAME", help="a name this server goes by; may be repeated")
+    add("--root-path", default="", metavar="/PATH", help="where a proxy shows this page, when it is not at its root")
     add_networks(parser)
     add("--max-megabytes", type=int, default=limits.megabytes, metavar="N", help="of a file; default: %(default)s")
     add("--max-megapixels", type=int, default=limits.megapixels, metavar="N", help="of a page; default: %(default)s")
     add("--max-pages", type=int, default=limits.pages, metavar="N", help="of a visitor; default: %(default)s")
-    add("--max-queue", type=int, default=limits.queue, metavar="N", help="runs that wait; default: %(default)s")
+    add("--max-queue", type=int, default=limits.queue, metavar="N", help="visitors that wait; default: %(default)s")
+    add("--max-visitor-disk", type=int, default=limits.visitor_megabytes, metavar="MB", help="files of one visitor")
+    add("--max-disk", type=int, default=limits.all_megabytes, metavar="MB", help="files of all visitors")
     parser.set_defaults(command=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until Ctrl-C. Raises InputError where Gradio is missing or the address is taken, and as Eraser.load."""
+    """Serve until Ctrl-C. Raises InputError where a package is missing or the address is taken, and as Eraser.load."""
     from dehw.eraser import Eraser
 
-    _import_gradio()
-    limits = Limits(args.max_megabytes, args.max_megapixels, args.max_pages, args.max_queue)
+    _check_packages()
+    limits = Limits(
+        args.max_megabytes, args.max_megapixels, args.max_pages, args.max_queue, args.max_visitor_disk, args.max_disk
+    )
     eraser = Eraser.load(args.pipeline, args.device, args.weights, engine=args.engine)
     print(f"dehw: engine {eraser.engine}", file=sys.stderr)
     if args.host not in LOCAL:
-        print(f"dehw: whoever reaches {args.host} can use this page, and others on the way can read along; ", end="")
-        print("put a server that speaks HTTPS and knows your users in front of it.", file=sys.stderr)
-    app = build(eraser, limits)
+        warning = f"whoever reaches {args.host} can use this page, and others on the way can read along"
+        print(f"dehw: {warning}; put a server that speaks HTTPS and knows your users in front of it.", file=sys.stderr)
+    app = build(eraser, limits, (args.host, *args.allow_host), root_path=args.root_path)
     launch(app, args.host, args.port)
     return ExitCode.OK
 
 
-def build(eraser: Eraser | None = None, limits: Limits | None = None) -> gr.Blocks:
-    """The page as a Gradio application.
+def build(
+    eraser: Eraser | None = None,
+    limits: Limits | None = None,
+    hosts: Collection[str] = (),
+    frames: Collection[str] = (),
+    root_path: str | None = None,
+) -> FastAPI:
+    """The page as an ASGI application.
 
-    eraser: the default pipeline's when left out. Raises InputError, and what Eraser.load raises.
+    eraser: the default pipeline's when left out. hosts: names it may be asked by beside localhost; "*" is any.
+    frames: sites that may show it in a frame. root_path: where a proxy shows it; GRADIO_ROOT_PATH when left out.
+    Raises InputError, and what Eraser.load raises.
     """
-    _import_gradio()
-    from dehw.commands.serve.page import page
+    _check_packages()
+    from dehw.commands.serve.app import build as build_app
     from dehw.commands.serve.session import Sessions
     from dehw.eraser import Eraser
 
-    sessions = Sessions(eraser or Eraser.load(), limits or Limits())
-    os.environ["GRADIO_TEMP_DIR"] = str(sessions.folder)  # uploads too; files in it are served without a copy
-    return page(sessions)
+    path = os.environ.get("GRADIO_ROOT_PATH", "") if root_path is None else root_path
+    path = f"/{path.strip('/')}" if path.strip("/") else ""
+    return build_app(Sessions(eraser or Eraser.load(), limits or Limits()), hosts, frames, path)
 
 
-def launch(app: gr.Blocks, host: str | None = None, port: int | None = None, wait: bool = True) -> None:
-    """Serve an application of `build`, by default until Ctrl-C.
+def launch(app: FastAPI, host: str | None = None, port: int | None = None) -> None:
+    """Serve an application of `build` until Ctrl-C; where, see `server`. Raises InputError and KeyboardInterrupt."""
+    listening, serving = server(app, host, port)
+    print(f"dehw: open {url(listening)} in a browser; Ctrl-C ends it", file=sys.stderr)
+    serving.run(sockets=[listening])
 
-    Without host and port, GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where, or else 127.0.0.1 and the first free
-    port from 7860 on. Raises InputError where that cannot be had.
+
+class Background:
+    """An application of `build` served by a thread, within a `with`; `url` is its address."""
+
+    def __init__(self, app: FastAPI, host: str = "127.0.0.1", port: int | None = None):
+        listening, self.serving = server(app, host, port)
+        self.url = url(listening)
+        self.thread = threading.Thread(target=self.serving.run, kwargs={"sockets": [listening]}, daemon=True)
+
+    def __enter__(self) -> Background:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.serving.should_exit = True
+        self.thread.join()
+
+
+def server(app: FastAPI, host: str | None = None, port: int | None = None) -> tuple[socket.socket, uvicorn.Server]:
+    """A socket that listens, and the server that is to run on it.
+
+    Without host and port, GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where, as studios set them, or else 127.0.0.1
+    and the first free port from 7860 on. Raises InputError where that cannot be had.
     """
-    from starlette.middleware import Middleware
+    import uvicorn
 
-    from dehw.commands.serve.page import LOOK
-
-    _pass_proxies_by()
-    off = ("share", "run_history", "ssr_mode", "mcp_server", "enable_monitoring", "pwa")
-    try:
-        app.launch(
-            server_name=host,
-            server_port=port,
-            max_file_size=f"{app.sessions.limits.megabytes}mb",
-            show_error=True,
-            app_kwargs={"middleware": [Middleware(Offline)]},
-            prevent_thread_lock=True,
-            quiet=True,
-            **dict.fromkeys(off, False),
-            **LOOK,
-        )
-    except OSError as error:
-        where = f"{host or '127.0.0.1'}:{port}" if port else "the port"
-        raise InputError(f"{where} cannot be served from; choose another --host or --port ({error})") from error
-    print(f"dehw: open {app.local_url} in a browser; Ctrl-C ends it", file=sys.stderr)
-    if wait:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the visitors' files are removed
-        app.block_thread()
-        app.sessions.close()
+    host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    given = port or int(os.environ.get("GRADIO_SERVER_PORT", 0))
+    listening = _listen(host, [given] if given else list(PORTS))
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GOODBYE
+    )
+    return listening, uvicorn.Server(config)
 
 
-class Offline:
-    """Middleware (ASGI) that keeps browsers to this server, and pages out of their caches."""
-
-    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]]):
-        self.app = app
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        answer: Message = {}  # to the request for the page itself: held back until it is whole
-
-        async def pass_on(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = message["headers"] = [*message.get("headers", []), *HEADERS]
-                if "/file=" in scope["path"]:
-                    headers.append((b"cache-control", b"no-store"))
-                if any(key == b"content-type" and value.startswith(b"text/html") for key, value in headers):
-                    answer.update(message, body=b"")
-                    return
-            elif message["type"] == "http.response.body" and answer:
-                answer["body"] += message.get("body", b"")
-                if not message.get("more_body"):
-                    await send_page(answer, send)
-                return
-            await send(message)
-
-        await self.app(scope, receive, pass_on if scope["type"] == "http" else send)
+def _listen(host: str, ports: list[int]) -> socket.socket:
+    """Listen on the first of these ports that is free. Raises InputError where none is."""
+    for port in ports:
+        try:
+            return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        except OSError as error:
+            failure = error
+    where = f"{host}:{ports[0]}"
+    raise InputError(f"{where} cannot be served from; choose another --host or --port ({failure})") from failure
 
 
-async def send_page(answer: Message, send: Send) -> None:
-    """Send a page without the names of foreign sites."""
-    body = FOREIGN.sub(b"", answer.pop("body"))
-    headers = [(key, value) for key, value in answer["headers"] if key != b"content-length"]
-    await send(answer | {"headers": [*headers, (b"content-length", str(len(body)).encode())]})
-    await send({"type": "http.response.body", "body": body})
+def url(listening: socket.socket) -> str:
+    """The address under which this machine's browsers reach a socket."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{host}:{port}/"
 
 
-def _import_gradio() -> None:
-    """Import Gradio with its reports off. Raises InputError where it is not installed."""
-    os.environ.update(QUIET)
-    try:
-        import gradio  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"the web page needs one more package, pip install {GRADIO} ({error})") from error
-
-
-def _pass_proxies_by() -> None:
-    """Gradio asks its own server whether it runs; a proxy that the environment names knows nothing of it."""
-    for name in ("no_proxy", "NO_PROXY"):
-        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"]))
+def _check_packages() -> None:
+    """Raises InputError where the server's packages are not installed."""
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+        raise InputError(f"the web page needs the extra serve: {EXTRA} (there is no {', '.join(missing)})")

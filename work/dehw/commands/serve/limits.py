@@ -12,19 +12,23 @@ from dehw.errors import InputError
 
 if TYPE_CHECKING:
     from dehw.files.documents import Document, ImageFile
-    from dehw.files.pdf.read import PdfFile
 
 REMEDY = "`dehw erase` has no such limit, and `dehw serve --help` tells how to raise it."
 
 
 @dataclass(frozen=True)
 class Limits:
-    """megabytes: of a file. megapixels: of a page. pages: open at once. queue: runs that wait, of all visitors."""
+    """megabytes: of a file. megapixels: of a page. pages: open at once. queue: visitors that wait for their turn.
+
+    visitor_megabytes, all_megabytes: of files on disk, a visitor's and all visitors', results included.
+    """
 
     megabytes: int = 100
     megapixels: int = 40
     pages: int = 50
-    queue: int = 8
+    queue: int = 20
+    visitor_megabytes: int = 2_000
+    all_megabytes: int = 10_000
 
     def check(self, path: Path, already: int) -> None:
         """Whether a document may be opened beside so many pages. Raises InputError, and PageError for damage."""
@@ -33,12 +37,16 @@ class Limits:
         with documents.open_document(path) as document:
             if already + document.count > self.pages:
                 beside = f" and {already} are open already" if already else ""
-                have = f"{path.name} has {document.count} pages{beside}; {self.pages} may be open at once here."
-                raise InputError(f"{have} Take fewer at a time. {REMEDY}")
+                raise InputError(
+                    f"{path.name} has {document.count} pages{beside}; {self.pages} may be open at once here. "
+                    f"Take fewer at a time. {REMEDY}"
+                )
             most = max(_sizes(document)) / 1e6
         if most > self.megapixels:
-            have = f"{path.name} has a page of {most:.0f} megapixels; {self.megapixels} are allowed here."
-            raise InputError(f"{have} Scan it at a lower resolution. {REMEDY}")
+            raise InputError(
+                f"{path.name} has a page of {most:.0f} megapixels; {self.megapixels} are allowed here. "
+                f"Scan it at a lower resolution. {REMEDY}"
+            )
 
 
 def _sizes(document: Document) -> Iterator[int]:
@@ -47,7 +55,7 @@ def _sizes(document: Document) -> Iterator[int]:
 
     for index in range(document.count):
         try:
-            yield _pdf_size(document, index) if isinstance(document, PdfFile) else _image_size(document, index)
+            yield document.pixels(index) if isinstance(document, PdfFile) else _image_size(document, index)
         except Exception:  # damage makes decoders raise nearly anything
             yield 0
 
@@ -56,9 +64,3 @@ def _image_size(document: ImageFile, index: int) -> int:
     if document.kind == "TIFF":
         document.image.seek(document.frames[index])
     return math.prod(document.image.size)
-
-
-def _pdf_size(document: PdfFile, index: int) -> int:
-    """A PDF's page as it is drawn, or its largest picture, where that has more pixels."""
-    look = document.look(index)
-    return max(math.prod(look.size), *(math.prod(picture.size) for picture in look.layers.pictures), 0)

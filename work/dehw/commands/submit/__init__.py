@@ -61,6 +61,7 @@ def pages_command(argv: Sequence[str] | None = None) -> int:
 def _parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     _add_shared(parser)
+    parser.set_defaults(by_mask=True)  # the first seed's scripts: a newer training of the second's is not for them
     return parser
 
 
@@ -71,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "readme.txt to submit/. Exit code 1: some pages could not be read and are named; the others are in the zip."
     )
     _add_shared(parser)
-    parser.set_defaults(command=run)
+    parser.set_defaults(command=run, by_mask=False)
 
 
 def _add_shared(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +93,7 @@ def _prepare(args: argparse.Namespace) -> "tuple[list[InputFile], Choice]":
 
     pages = find_pages(args.pages) if args.pages else default_pages(args.root / "data")
     require_good_stems(pages)
-    choice = choose_pipeline(args.root / "output", args.pipeline, args.weights)
+    choice = choose_pipeline(args.root / "output", args.pipeline, args.weights, args.by_mask)
     print(f"dehw: {len(pages)} pages; pipeline {choice.pipeline.name}: {choice.why}", file=sys.stderr)
     return pages, choice
 

@@ -22,13 +22,18 @@ class Choice:
     finished: str = ""  # when its training ended, ISO 8601
 
 
-def choose_pipeline(output_root: str | Path, requested: str | None = None, weights: str | Path | None = None) -> Choice:
+def choose_pipeline(
+    output_root: str | Path,
+    requested: str | None = None,
+    weights: str | Path | None = None,
+    by_mask: bool = False,
+) -> Choice:
     """Choose what to run: what is asked for, else the newest complete training, else the one that ships.
 
     output_root: where training writes a folder a pipeline, each with finished.json once it is complete.
     requested: a pipeline's name or file. weights: a folder of weights, or a training's folder; a finished.json
-    there tells the pipeline too. output/smoke* is taken only where it is asked for. Raises ConfigError,
-    InputError, WeightsError.
+    there tells the pipeline too. by_mask: whether trainings of pipelines with a segmenter go before newer ones without.
+    output/smoke* is taken only where it is asked for. Raises ConfigError, InputError, WeightsError.
     """
     root = Path(output_root)
     if weights:
@@ -48,7 +53,7 @@ def choose_pipeline(output_root: str | Path, requested: str | None = None, weigh
         except DehwError as error:
             passed.append(str(error))
     if trained:
-        return max(trained, key=lambda choice: choice.finished)
+        return max(trained, key=lambda choice: (by_mask and choice.pipeline.segment is not None, choice.finished))
     why = "; ".join(passed) or f"{root} holds no finished training"
     return Choice(load_pipeline(SHIPPED), None, f"the pipeline that ships, since {why}")
 

@@ -1,6 +1,8 @@
 """The contest's files: masks, then pages, readme.txt and a flat result.zip."""
 
 import json
+import re
+import sys
 import time
 import zipfile
 from collections import Counter
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from dehw.eraser import Eraser
 
 RUN = "run.json"  # beside the masks: which networks made them, and how long each took
+SUMS = "SHA256SUMS"  # beside the pages: those that a run wrote, as sha256sum has it
 
 
 def write_masks(pages: Sequence[InputFile], choice: Choice, eraser: "Eraser", output: Path) -> list[InputFile]:
@@ -49,26 +52,28 @@ def write_pages(
 ) -> list[InputFile]:
     """Erase each page by its mask, masks/STEM.png, to output/STEM.png; then readme.txt and result.zip.
 
-    The zip holds the pages of this call and the readme, flat, and nothing else that lies in the folder.
+    The zip holds the pages of this call and the readme, flat. The pages of earlier calls are removed, so that
+    `zip result.zip *.png *.txt` packs the same; what others put there, or changed, stays and is named on stderr.
     Returns the pages that failed.
     """
     require_good_stems(pages)
     needs_masks = choice.pipeline.segment is not None
     run = _read_run(masks) if needs_masks else None
     seconds: dict[str, float] = {}
+    sums: dict[str, str] = {}
 
     def work(page: InputFile) -> None:
         started = time.perf_counter()
         image = read_image(page.path)
         mask = _mask_of(page, image.shape[:2], masks, run) if needs_masks else np.ones(image.shape[:2], bool)
-        write_image(output / f"{page.path.stem}.png", eraser.erase(eraser.prepare(image), mask))
+        path = output / f"{page.path.stem}.png"
+        write_image(path, eraser.erase(eraser.prepare(image), mask))
+        sums[path.name] = _note(path)
         seconds[page.path.stem] = round(time.perf_counter() - started, 3)
 
     failed = for_each(pages, work, "pages")
+    _keep_only(output, sums)
     readme = describe(choice, eraser, seconds, run, failed)
-    old = sum(path.stem not in seconds for path in output.glob("*.png"))
-    if old:
-        readme += f"not of this run, and not in result.zip: {old} other PNG files in this folder\n"
     with atomic_path(output / "readme.txt") as temporary:
         temporary.write_text(readme, encoding="utf-8", errors="backslashreplace")  # paths may be garbled
     with atomic_path(output / "result.zip") as temporary, zipfile.ZipFile(temporary, "w") as archive:
@@ -121,6 +126,33 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:  # Python's stand-ins for bytes that are no UTF-8
         return False
     return True
+
+
+def _note(path: Path) -> str:
+    """Add a page that was just written to the record of its folder; returns its digest."""
+    digest = sha256(path)
+    with open(path.with_name(SUMS), "a", encoding="utf-8") as record:  # page by page: a cut run has noted what it wrote
+        record.write(f"{digest}  {path.name}\n")
+    return digest
+
+
+def _keep_only(folder: Path, sums: dict[str, str]) -> None:
+    """Remove the pages that earlier runs wrote to a folder and nobody changed since; name other files that lie there.
+
+    sums: the pages of this run, with their digests, which the record holds alone from now on.
+    """
+    record = folder / SUMS
+    known = re.findall(r"^([0-9a-f]{64})  (.+)$", record.read_text(encoding="utf-8"), re.M) if record.is_file() else []
+    for digest, name in known:
+        path = folder / name
+        if name not in sums and path.parent == folder and path.is_file() and sha256(path) == digest:
+            path.unlink()
+    with atomic_path(record) as temporary:
+        temporary.write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()), encoding="utf-8")
+    others = {path.name for suffix in ("png", "txt") for path in folder.glob(f"*.{suffix}")} - {*sums, "readme.txt"}
+    if others:
+        listed = ", ".join(sorted(others))
+        print(f"dehw: {folder} holds what is not of this run: {listed}; move it away before you zip", file=sys.stderr)
 
 
 def default_pages(data: str | Path = "data") -> list[InputFile]:

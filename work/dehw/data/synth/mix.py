@@ -114,6 +114,7 @@ class CameraMix:
     bleach: Fraction = 0.0
     noise: Fraction = 0.0
     speckle: Fraction = 0.0
+    copier: Fraction = 0.0
     one_bit: Fraction = 0.0
     jpeg: Fraction = 0.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, TiffImagePlugin
 
 from dehw.files import images
 from dehw.files.images import Metadata
+from dehw.files.worker import wire
 
 if TYPE_CHECKING:
     import pikepdf
@@ -22,20 +23,26 @@ if TYPE_CHECKING:
 WAITS, ABOUT = "/DehwWaits", "/DehwAbout"
 
 
+@wire.sent
 @dataclass(frozen=True)
 class Encoded:
-    """A stream: its bytes, and the dictionary with them. masks: other streams that it names, by their keys."""
+    """A stream: its bytes, and its dictionary as PDF writes it. masks: other streams that it names, by their keys."""
 
     data: bytes
-    entries: dict[str, object]
-    masks: dict[str, Encoded] = field(default_factory=dict)
+    head: bytes
+    masks: tuple[tuple[str, Encoded], ...] = ()
 
     def stream(self, pdf: pikepdf.Pdf) -> pikepdf.Object:
         """The same as an object of a PDF."""
         import pikepdf
 
-        masks = {key: mask.stream(pdf) for key, mask in self.masks.items()}
-        return pikepdf.Stream(pdf, self.data, pikepdf.Dictionary(self.entries | masks))
+        return pikepdf.Stream(pdf, self.data, self.dictionary({key: mask.stream(pdf) for key, mask in self.masks}))
+
+    def dictionary(self, masks: dict[str, pikepdf.Object]) -> pikepdf.Object:
+        """Its dictionary, with other streams by their keys."""
+        import pikepdf
+
+        return pikepdf.Dictionary(dict(pikepdf.Object.parse(self.head).items()) | masks)
 
 
 def picture(image: np.ndarray, about: Metadata, lossless: bool = False) -> Encoded:
@@ -53,8 +60,8 @@ def picture(image: np.ndarray, about: Metadata, lossless: bool = False) -> Encod
         plain = image[..., :1] if grey and image.ndim == 3 else image
         packed = zlib.compress(np.ascontiguousarray(plain).data)
         if len(packed) < file.tell():
-            return Encoded(packed, _about(image) | colours | {"/Filter": _name("/FlateDecode")})
-    return Encoded(file.getvalue(), _about(image) | colours | {"/Filter": _name("/DCTDecode")})
+            return Encoded(packed, _head(image, colours | {"/Filter": _name("/FlateDecode")}))
+    return Encoded(file.getvalue(), _head(image, colours | {"/Filter": _name("/DCTDecode")}))
 
 
 def bits(grey: np.ndarray, stencil: bool = False) -> Encoded:
@@ -69,9 +76,9 @@ def bits(grey: np.ndarray, stencil: bool = False) -> Encoded:
     table = TiffImagePlugin.TiffImageFile(file).tag_v2
     (start,), (size,) = (table[tag] for tag in (ExifTags.Base.StripOffsets, ExifTags.Base.StripByteCounts))
     how = pikepdf.Dictionary(K=-1, Columns=wide, Rows=high, BlackIs1=True)
-    entries = _about(grey) | {"/BitsPerComponent": 1, "/Filter": _name("/CCITTFaxDecode"), "/DecodeParms": how}
+    entries = {"/BitsPerComponent": 1, "/Filter": _name("/CCITTFaxDecode"), "/DecodeParms": how}
     entries |= {"/ImageMask": True} if stencil else {"/ColorSpace": _name("/DeviceGray")}
-    return Encoded(file.getvalue()[start : start + size], entries)
+    return Encoded(file.getvalue()[start : start + size], _head(grey, entries))
 
 
 def _name(name: str) -> pikepdf.Object:
@@ -80,27 +87,33 @@ def _name(name: str) -> pikepdf.Object:
     return pikepdf.Name(name)
 
 
-def _about(image: np.ndarray) -> dict[str, object]:
+def _head(image: np.ndarray, entries: dict[str, object]) -> bytes:
+    import pikepdf
+
     kind = {"/Type": _name("/XObject"), "/Subtype": _name("/Image")}
-    return kind | {"/Width": image.shape[1], "/Height": image.shape[0]}
+    return pikepdf.Dictionary(kind | {"/Width": image.shape[1], "/Height": image.shape[0]} | entries).unparse()
 
 
 class Spool:
-    """The data of streams, which waits on disk: pikepdf keeps in memory whatever it is given."""
+    """The data of a PDF's new streams, which waits on disk: pikepdf keeps in memory whatever it is given."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, pdf: pikepdf.Pdf, folder: Path):
+        self.pdf = pdf
         self.file = tempfile.TemporaryFile(dir=folder)
         self.parts: list[tuple[int, int]] = []  # start and length
 
-    def add(self, pdf: pikepdf.Pdf, encoded: Encoded) -> pikepdf.Object:
-        """Keep a stream's data; returns an object of a PDF that stands for it until `fill`."""
+    def put(self, holder: pikepdf.Object, key: str, encoded: Encoded) -> None:
+        """Put a stream into a dictionary, whose data waits."""
+        holder[key] = self._waiting(encoded)
+
+    def _waiting(self, encoded: Encoded) -> pikepdf.Object:
+        """Keep a stream's data; returns an object of the PDF that stands for it until `fill`."""
         import pikepdf
 
-        masks = {key: self.add(pdf, mask) for key, mask in encoded.masks.items()}
+        about = encoded.dictionary({key: self._waiting(mask) for key, mask in encoded.masks})
         self.parts.append((self.file.tell(), len(encoded.data)))
         self.file.write(encoded.data)
-        about = pikepdf.Dictionary(encoded.entries | masks)
-        return pikepdf.Stream(pdf, b"", pikepdf.Dictionary({WAITS: len(self.parts) - 1, ABOUT: about}))
+        return pikepdf.Stream(self.pdf, b"", pikepdf.Dictionary({WAITS: len(self.parts) - 1, ABOUT: about}))
 
     def fill(self, path: Path) -> None:
         """Append the data to a PDF saved with a plain table of its objects, as an update of those that stand for it."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pikepdf
 
 MAX_PIXELS = 80_000_000  # of a page, 240 MB: what asks for more is shown smaller
+MAX_SIDE = 65_500  # pixels, of a JPEG
 MAX_DPI = 600  # finer pictures gain nothing; a page that is one picture of up to PHOTO pixels keeps all of them
 PHOTO = 24_000_000
 COVERS = 0.01  # share of the page that pictures of a density cover, to count
@@ -48,15 +49,15 @@ class Picture:
 @dataclass
 class Layers:
     """pictures: in the order they are drawn. text, hidden: whether there is text to see, or only to search. drawn:
-    whether there are lines, areas or notes, beside one area behind all pictures, such as white paper. forms: their
-    count.
+    whether there are lines, areas or notes, beside one area behind all pictures, such as white paper. forms: each
+    with its matrix, (3, 3), to the page's space.
     """
 
     pictures: list[Picture] = field(default_factory=list)
     text: bool = False
     hidden: bool = False
     drawn: bool = False
-    forms: int = 0
+    forms: list[tuple[pikepdf.Object, np.ndarray]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,9 @@ def pixels(page: Layers, at: Frame) -> tuple[tuple[int, int], bool]:
         across = down = max(across, down)
     else:
         size = round(width * across), round(height * down)
-        if math.prod(size) <= MAX_PIXELS:
+        if math.prod(size) <= MAX_PIXELS and max(size) <= MAX_SIDE:
             return size, True
-    scale = min(across, math.sqrt(MAX_PIXELS / (width * height)))
+    scale = min(across, math.sqrt(MAX_PIXELS / (width * height)), MAX_SIDE / max(width, height))
     return (math.ceil(width * scale - 1e-6), math.ceil(height * scale - 1e-6)), False
 
 
@@ -213,10 +214,10 @@ def _draw(holder: pikepdf.Object, name: str, ctm: np.ndarray, depth: int, found:
         sizes = [(int(each.Width), int(each.Height)) for each in _with_masks(drawn)]
         found.pictures.append(Picture(holder, name, drawn, ctm, max(sizes, key=math.prod)))
     elif drawn.get("/Subtype") == "/Form":
-        found.forms += 1
-        if found.forms > FORMS:
+        if len(found.forms) == FORMS:
             raise ValueError(f"it has more than {FORMS} forms")
         inner = matrix(tuple(drawn.get("/Matrix", (1, 0, 0, 1, 0, 0)))) @ ctm
+        found.forms.append((drawn, inner))
         _walk(drawn, drawn.get("/Resources", outer), inner, depth + 1, found)
 
 

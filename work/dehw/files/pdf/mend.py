@@ -7,24 +7,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dehw.files.sheet import A4
+from dehw.files.worker.limits import PAGES
 
 if TYPE_CHECKING:
     import pikepdf
     import pypdfium2
 
 
-def opened(path: Path, drawn: pypdfium2.PdfDocument) -> pikepdf.Pdf:
-    """Open a PDF that PDFium, which bears more, has opened as `drawn`; with as many pages."""
+def opened(path: Path, drawn: pypdfium2.PdfDocument) -> tuple[pikepdf.Pdf, bool]:
+    """Open a PDF that PDFium, which bears more, has opened as `drawn`; with as many pages. Tells whether it was mended,
+    so that only its pages are there.
+    """
     import pikepdf
 
     try:
         pdf = pikepdf.open(path, access_mode=pikepdf.AccessMode.stream)  # a mapped file counts as memory
-        if len(pdf.pages) == len(drawn):
-            return pdf
-        pdf.close()
+    except pikepdf.PdfError:
+        return pikepdf.open(_copied(drawn)), True
+    try:
+        if len(pdf.pages) == len(drawn) or len(pdf.objects) < len(drawn):  # each page is an object: the rest is a lie
+            return pdf, False
     except pikepdf.PdfError:
         pass
-    return pikepdf.open(_copied(drawn))
+    except BaseException:
+        pdf.close()
+        raise
+    pdf.close()
+    return pikepdf.open(_copied(drawn)), True
 
 
 def can_import(pdf: pypdfium2.PdfDocument, index: int) -> bool:
@@ -45,6 +54,8 @@ def _copied(drawn: pypdfium2.PdfDocument) -> io.BytesIO:
     """The pages of a PDF in a new one, as PDFium writes it."""
     import pypdfium2
 
+    if len(drawn) > PAGES.value:
+        raise ValueError(f"it has {len(drawn)} pages, of {PAGES.value} at most ({PAGES.variable})")
     new = pypdfium2.PdfDocument.new()
     whole = [index for index in range(len(drawn)) if can_import(drawn, index)]
     if whole:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from dehw.files.pdf import layers
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dehw.files.sheet import Sheet
 
 IN_FRONT = ("/Link", "/Widget", "/Popup")  # are no part of a page's picture, or work in front of it
+PINNED = "/FileAttachment"  # drawn, but what it holds is kept
 
 
 def is_drawn(note: pikepdf.Object) -> bool:
@@ -20,40 +21,49 @@ def is_drawn(note: pikepdf.Object) -> bool:
     return note.get("/Subtype") not in IN_FRONT
 
 
-def drop(page: pikepdf.Page, unwanted: Callable[[pikepdf.Object], bool]) -> int:
-    """Remove annotations and their pop-ups; returns how many. They are emptied, as others may name them too."""
+def found(page: pikepdf.Page) -> list[pikepdf.Object]:
+    """The annotations of a page; others name them by their place here."""
     import pikepdf
 
-    notes = list(page.obj.get("/Annots", []))
-    dropped = [note for note in notes if isinstance(note, pikepdf.Dictionary) and unwanted(note)]
-    popups = [note.Popup for note in dropped if "/Popup" in note]
-    gone = [*dropped, *popups]
+    return [note for note in page.obj.get("/Annots", []) if isinstance(note, pikepdf.Dictionary)]
+
+
+def drop(page: pikepdf.Page, numbers: Collection[int]) -> None:
+    """Remove annotations and their pop-ups. They are emptied, as others may name them too."""
+    import pikepdf
+
+    notes = found(page)
+    dropped = [notes[number] for number in numbers]
+    gone = [*dropped, *(note.Popup for note in dropped if "/Popup" in note)]
     if gone:
         page.obj.Annots = pikepdf.Array([note for note in notes if not any(note == each for each in gone)])
     for note in gone:
         for key in list(note.keys()):
             del note[key]
-    return len(dropped)
 
 
-def bare_fields(page: pikepdf.Page, sheet: Sheet) -> None:
-    """Remove how form fields look which the mask touches, as a signature; the fields stay."""
+def bare(page: pikepdf.Page, numbers: Collection[int]) -> None:
+    """Remove how form fields look; the fields stay."""
+    notes = found(page)
+    for number in numbers:
+        del notes[number]["/AP"]
+
+
+def touched_fields(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
+    """The form fields that the mask touches, as a signature."""
     at = layers.frame(page)
-    for note in page.obj.get("/Annots", []):
-        if note.get("/Subtype") == "/Widget" and "/AP" in note and sheet.mask is not None:
-            left, top, right, bottom = _place(note, at, sheet)
-            if sheet.mask[top:bottom, left:right].any():
-                del note["/AP"]
+
+    def touched(note: pikepdf.Object) -> bool:
+        if note.get("/Subtype") != "/Widget" or "/AP" not in note or sheet.mask is None:
+            return False
+        left, top, right, bottom = _place(note, at, sheet)
+        return bool(sheet.mask[top:bottom, left:right].any())
+
+    return tuple(number for number, note in enumerate(found(page)) if touched(note))
 
 
-def _place(note: pikepdf.Object, at: layers.Frame, sheet: Sheet) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of an annotation in pixels."""
-    height, width = sheet.image.shape[:2]
-    return layers.on_page([float(side) for side in note.Rect], at, (width, height))
-
-
-def drop_inks(page: pikepdf.Page, sheet: Sheet) -> None:
-    """Remove the Ink annotations but those of which a part is spared."""
+def inks(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
+    """The Ink annotations that go: all but those of which a part is spared."""
     at = layers.frame(page)
 
     def unwanted(note: pikepdf.Object) -> bool:
@@ -62,5 +72,12 @@ def drop_inks(page: pikepdf.Page, sheet: Sheet) -> None:
         left, top, right, bottom = _place(note, at, sheet)
         return not sheet.spared[top:bottom, left:right].any()
 
-    if sheet.inked is not None:
-        drop(page, unwanted)
+    if sheet.inked is None:
+        return ()
+    return tuple(number for number, note in enumerate(found(page)) if unwanted(note))
+
+
+def _place(note: pikepdf.Object, at: layers.Frame, sheet: Sheet) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of an annotation in pixels."""
+    height, width = sheet.image.shape[:2]
+    return layers.on_page([float(side) for side in note.Rect], at, (width, height))

@@ -1,28 +1,29 @@
-"""PDFs opened, and their pages drawn as pictures."""
+"""PDFs opened, and their pages drawn as pictures: in the worker, see dehw.files.pdf.document."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from dehw.files import images
 from dehw.files.images import Metadata
 from dehw.files.pdf import layers, mend, notes
 from dehw.files.pdf.layers import Frame, Layers
-from dehw.files.sheet import INCH, Sheet, page_name
+from dehw.files.sheet import INCH, Sheet
+from dehw.files.worker.limits import PAGES
 
 if TYPE_CHECKING:
-    import pikepdf
     import pypdfium2
 
 EDGE = 0.005  # pixels, see _draw_exactly
 REOPEN = 8  # pages read before a PDF is opened anew, because PDFium keeps the contents of every page it has seen
 HIDDEN = 2  # the flag of an annotation that is not shown
+NO_PAGES = "it has no pages"
+LOCKED = "it is locked by a password, and has to be saved without one"
 
 
 @dataclass(frozen=True)
@@ -35,44 +36,39 @@ class Look:
     exact: bool
 
 
-class PdfFile:
-    """An opened PDF. A page is drawn at its pictures' own pixels; one of text, at 200 dpi or more."""
-
-    kind = "PDF"
+class Source:
+    """An opened PDF, as PDFium draws it and as qpdf takes it apart. Only the worker opens any."""
 
     def __init__(self, path: Path):
         self.path, self.seen = path, 0
         self.pdf = _opened(path)
-        self.count = len(self.pdf)
-        if not self.count:
-            raise ValueError("it has no pages")
-
-    @cached_property
-    def content(self) -> pikepdf.Pdf:
-        """The same file as objects, to look into and to copy from; mended where its pages are damaged."""
-        return mend.opened(self.path, self.pdf)
+        try:
+            self.content, self.is_mended = mend.opened(path, self.pdf)
+        except BaseException:
+            self.pdf.close()
+            raise
+        self.count = len(self.content.pages)
 
     def read(self, index: int) -> Sheet:
-        """Draw a page by its index from 0, without its Ink annotations. Raises PageError."""
-        with images.reading(page_name(self.path, index, self.count)):
-            self.seen += 1
-            if self.seen % REOPEN == 0:
-                self.pdf.close()
-                self.pdf = _opened(self.path)
-            page = self.pdf[index]
-            try:
-                look = self.look(index)
-                inks = _hide_inks(page, False)
-                inked = draw(self.pdf, page, look.size, look.exact) if inks else None
-                _hide_inks(page, True)
-                image = draw(self.pdf, page, look.size, look.exact)
-                points = look.frame.points
-                dpi = image.shape[1] / points[0] * INCH, image.shape[0] / points[1] * INCH
-                grey = _is_grey(image)
-                about = Metadata(dpi, grey=grey, bilevel=grey and _is_bilevel(image))
-                return Sheet(image, about, points, inked=inked)
-            finally:
-                page.close()
+        """Draw a page by its index from 0, without its Ink annotations. Raises what its decoders raise."""
+        self.seen += 1
+        if self.seen % REOPEN == 0:
+            self.pdf.close()
+            self.pdf = _opened(self.path)
+        page = self.pdf[index]
+        try:
+            look = self.look(index)
+            inks = _hide_inks(page, False)
+            inked = draw(self.pdf, page, look.size, look.exact) if inks else None
+            _hide_inks(page, True)
+            image = draw(self.pdf, page, look.size, look.exact)
+            points = look.frame.points
+            dpi = image.shape[1] / points[0] * INCH, image.shape[0] / points[1] * INCH
+            grey = _is_grey(image)
+            about = Metadata(dpi, grey=grey, bilevel=grey and _is_bilevel(image))
+            return Sheet(image, about, points, inked=inked)
+        finally:
+            page.close()
 
     def look(self, index: int) -> Look:
         """Look at a page's content, without drawing it."""
@@ -89,8 +85,53 @@ class PdfFile:
 
     def close(self) -> None:
         self.pdf.close()
-        if "content" in self.__dict__:
-            self.content.close()
+        self.content.close()
+
+
+SOURCES: dict[Path, Source] = {}  # those that are open
+
+
+def source(path: Path) -> Source:
+    """The PDF at a path, which stays open until `close`."""
+    if path not in SOURCES:
+        SOURCES[path] = Source(path)
+    return SOURCES[path]
+
+
+def close(path: Path) -> None:
+    """Close a PDF, if it is open."""
+    if path in SOURCES:
+        SOURCES.pop(path).close()
+
+
+def count(path: Path) -> int:
+    """How many pages a PDF has. Raises ValueError for none, and for more than are taken."""
+    pages = source(path).count
+    if not 0 < pages <= PAGES.value:
+        close(path)
+        raise ValueError(f"it has {pages} pages, of {PAGES.value} at most ({PAGES.variable})" if pages else NO_PAGES)
+    return pages
+
+
+def read(path: Path, index: int) -> Sheet:
+    """See Source.read."""
+    return source(path).read(index)
+
+
+def pixels(path: Path, index: int) -> int:
+    """The pixels of a page as it is drawn, or of its largest picture, where that has more."""
+    look = source(path).look(index)
+    return max(math.prod(look.size), *(math.prod(picture.size) for picture in look.layers.pictures), 0)
+
+
+def at_density(path: Path, number: int, dpi: float) -> np.ndarray:
+    """One page of a PDF, whichever remains of `number` divided by their count: (H, W, 3) uint8 RGB."""
+    pdf = _opened(path)
+    try:
+        page = pdf[number % len(pdf)].render(scale=dpi / INCH).to_numpy()
+    finally:
+        pdf.close()
+    return cv2.cvtColor(page, cv2.COLOR_BGR2RGB)
 
 
 def draw(pdf: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, size: tuple[int, int], exact: bool) -> np.ndarray:
@@ -129,7 +170,12 @@ def _draw_exactly(bitmap: pypdfium2.PdfBitmap, page: pypdfium2.PdfPage, size: tu
 def _opened(path: Path) -> pypdfium2.PdfDocument:
     import pypdfium2
 
-    pdf = pypdfium2.PdfDocument(path)
+    try:
+        pdf = pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        if "password" not in str(error).lower():
+            raise ValueError("damaged, or no PDF") from error
+        raise ValueError(LOCKED) from error
     pdf.init_forms()  # or filled-in forms would not be drawn
     return pdf
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from dehw.files.images import Metadata
-from dehw.files.pdf import encode, layers, strokes
+from dehw.files.pdf import encode, layers, notes, strokes
 from dehw.files.pdf.encode import Encoded
 from dehw.files.pdf.layers import Frame, Picture
+from dehw.files.worker import wire
 
 if TYPE_CHECKING:
     import pikepdf
     from PIL import Image
 
-    from dehw.files.pdf.read import Look, PdfFile
+    from dehw.files.pdf.read import Look, Source
     from dehw.files.sheet import Sheet
 
 FAR = 40  # levels between two pixels that are seen as different
@@ -28,18 +29,25 @@ NEAR = 8  # the same of faint pencil in a picture that is left as it is
 INSIDE, OUTSIDE = 0.02, 0.001  # shares of the mask, and of the rest, that may come out different
 LOSSLESS = ("/FlateDecode", "/LZWDecode", "/RunLengthDecode")
 WHITE = (255, 255, 255)
+NOT_SHOWN = ("/Thumb", "/PieceInfo")  # of a page: a preview, and what its program keeps of it, show the handwriting too
 
 
+@wire.sent
 @dataclass(frozen=True)
 class Change:
     """What to change of a page. pictures: by their place among those that it draws. content: in place of the page's
-    own; None where that stays. losses: what is lost by it, a phrase each. page: the picture that the page becomes.
+    own; None where that stays. page: the picture that the page becomes. points: (width, height) of a page that is new.
+    gone, bare: annotations to remove, and form fields to remove the look of, see dehw.files.pdf.notes. emptied: whether
+    all else goes first.
     """
 
-    pictures: dict[int, Encoded] = field(default_factory=dict)
+    pictures: tuple[tuple[int, Encoded], ...] = ()
     content: bytes | None = None
-    losses: tuple[str, ...] = ()
     page: Encoded | None = None
+    points: tuple[float, float] | None = None
+    gone: tuple[int, ...] = ()
+    bare: tuple[int, ...] = ()
+    emptied: bool = False
 
 
 # Puts a picture into a dictionary, under a key.
@@ -56,6 +64,13 @@ def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> Non
     """Change a page; what it shares with others stays as it is."""
     import pikepdf
 
+    for key in NOT_SHOWN:
+        if key in page.obj:
+            del page.obj[key]
+    if change.emptied:
+        empty(pdf, page)
+    notes.bare(page, change.bare)
+    notes.drop(page, change.gone)
     if change.page:
         page.obj.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary())
         if "/Group" in page.obj:  # how its layers were blended
@@ -64,10 +79,20 @@ def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> Non
     elif change.pictures:
         page.obj.Resources = _own(pdf, page.resources, 0)
         found = layers.layers(page).pictures
-        for number, encoded in change.pictures.items():
+        for number, encoded in change.pictures:
             put(found[number].holder, found[number].name, encoded)
     if change.content is not None:
         page.obj.Contents = pdf.make_stream(change.content)
+
+
+def empty(pdf: pikepdf.Pdf, page: pikepdf.Page) -> None:
+    """Leave of a page its size."""
+    import pikepdf
+
+    for key in set(page.obj.keys()) & {"/Annots", "/Group"}:
+        del page.obj[key]
+    page.obj.Resources = pikepdf.Dictionary()
+    page.obj.Contents = pdf.make_stream(b"")
 
 
 def _own(pdf: pikepdf.Pdf, resources: pikepdf.Object, depth: int) -> pikepdf.Object:
@@ -84,8 +109,9 @@ def _own(pdf: pikepdf.Pdf, resources: pikepdf.Object, depth: int) -> pikepdf.Obj
     return mine
 
 
-def plan(source: PdfFile, index: int, page: pikepdf.Page, sheet: Sheet) -> Change | None:
-    """How a page comes to show `sheet` where its mask is; None where only a picture of all of it can do that.
+def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tuple[Change, tuple[str, ...]] | None:
+    """How a page comes to show `sheet` where its mask is, without the annotations of `gone`, and what is lost by that;
+    None where only a picture of all of it can do that.
 
     Strokes and words under the mask are left out; where that does not do, the pictures that it touches are painted
     anew. Whether it does is seen by drawing the page.
@@ -93,18 +119,20 @@ def plan(source: PdfFile, index: int, page: pikepdf.Page, sheet: Sheet) -> Chang
     if sheet.mask is None:
         return None
     try:
-        look = source.look(index)
+        look, page = source.look(index), source.content.pages[index]
         found, at = look.layers, look.frame
         if look.size != sheet.image.shape[1::-1]:
             return None
+        if any(strokes.are_in(form, ctm, at, sheet.mask) for form, ctm in found.forms):
+            return None  # others may show the same form
         content, losses = strokes.without(source.pdf, index, page, at, sheet.mask)
-        change = Change({}, content, losses)
+        change = Change(content=content, gone=gone)
         if content is not None and _shows(look, page, change, sheet):
-            return change
+            return change, losses
         alone = look.exact and len(found.pictures) == 1 and not (found.text or found.drawn)
         painted = ((number, _repainted(each, at, sheet, alone)) for number, each in enumerate(found.pictures))
-        change = Change({number: encoded for number, encoded in painted if encoded}, content, losses)
-        return change if change.pictures and _shows(look, page, change, sheet) else None
+        change = replace(change, pictures=tuple((number, encoded) for number, encoded in painted if encoded))
+        return (change, losses) if change.pictures and _shows(look, page, change, sheet) else None
     except MemoryError:
         raise
     except Exception:  # a damaged or rare picture makes decoders raise nearly anything
@@ -195,7 +223,7 @@ def _repainted(picture: Picture, at: Frame, sheet: Sheet, alone: bool) -> Encode
     np.copyto(pixels, page, where=mask[..., None])
     about = Metadata(grey=decoded.mode in ("1", "L") and sheet.metadata.grey, bilevel=decoded.mode == "1")
     made = encode.picture(pixels, about, lossless)
-    return Encoded(made.data, made.entries, masks)
+    return Encoded(made.data, made.head, tuple(masks.items()))
 
 
 def _masks(picture: Picture, at: Frame, sheet: Sheet) -> dict[str, Encoded]:

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     import pikepdf
     import pypdfium2
 
-HIDDEN_WORD, WORD = (
-    0.3,
-    0.7,
-)  # shares of a word's box that the mask holds, for it to go: of invisible text, and of print
+HIDDEN_WORD, WORD = 0.3, 0.7  # shares of a word's box in the mask, for it to go: of invisible text, and of print
+LETTER, BRUSHED = 0.98, 3  # of a letter's box, and letters in a row, that only a brush covers
 STROKE, DOUBT = 0.7, 0.35  # shares of a stroke's length: of handwriting, and of what may be some
 RULE = 0.9  # the same of handwriting, where all lines are level or upright, as no hand draws them
 STEP = 2.0  # pixels from one point of a stroke that is looked at to the next
@@ -36,10 +34,18 @@ def without(
 
     instructions = list(pikepdf.parse_content_stream(page))
     covered, losses = _words(pdf, index, instructions, at, mask)
-    kept = list(_without_strokes(_without_words(instructions, covered), at, mask))
+    kept = list(_without_strokes(_without_words(instructions, covered), at, mask, np.eye(3)))
     if not any(covered) and len(kept) == len(instructions):
         return None, ()
     return pikepdf.unparse_content_stream(kept), losses
+
+
+def are_in(form: pikepdf.Object, ctm: np.ndarray, at: Frame, mask: np.ndarray) -> bool:
+    """Whether some of a form's own strokes are handwriting. ctm: (3, 3), to the page's space. ValueError in doubt."""
+    import pikepdf
+
+    instructions = list(pikepdf.parse_content_stream(form))
+    return len(list(_without_strokes(instructions, at, mask, ctm))) < len(instructions)
 
 
 def bare(content: pikepdf.Object) -> bytes:
@@ -54,16 +60,22 @@ def bare(content: pikepdf.Object) -> bytes:
 def _words(
     pdf: pypdfium2.PdfDocument, index: int, instructions: list, at: Frame, mask: np.ndarray
 ) -> tuple[list[bool], tuple[str, ...]]:
-    """Whether each instruction that shows text is to go; and what is lost."""
+    """Whether each instruction that shows text is to go; and what is lost. ValueError where but a part of one is."""
     modes = list(_modes(instructions))
-    boxes = _boxes(pdf, index)
-    if len(boxes) == len(modes):
-        size = mask.shape[1], mask.shape[0]
-        places = (layers.on_page(box, at, size) for box in boxes)
-        shares = [_share(mask[top:bottom, left:right]) for left, top, right, bottom in places]
-        return [share > (HIDDEN_WORD if mode == INVISIBLE else WORD) for share, mode in zip(shares, modes)], ()
-    hidden = [mode == INVISIBLE for mode in modes]
-    return hidden, ("its text can no longer be selected",) if any(hidden) else ()
+    boxes, letters = _texts(pdf, index)
+    shares = [_share(_under(box, at, mask)) for box in boxes]
+    known = len(boxes) == len(modes)
+    covered = [mode == INVISIBLE for mode in modes]
+    if known:
+        covered = [share > (HIDDEN_WORD if mode == INVISIBLE else WORD) for share, mode in zip(shares, modes)]
+    row = 0
+    for number, box in letters:
+        part = _under(box, at, mask)
+        if part.size:  # no space
+            row = row + 1 if part.mean() >= LETTER and not (known and number >= 0 and covered[number]) else 0
+        if row == BRUSHED:
+            raise ValueError("a part of a text is brushed over")
+    return covered, ("its text can no longer be selected",) if any(covered) and not known else ()
 
 
 def _modes(instructions: Iterable) -> Iterator[int]:
@@ -90,15 +102,42 @@ def _shows_text(operands: Any, word: str) -> bool:
     return word in SHOW and len(bytes(operands[-1])) > 0
 
 
-def _boxes(pdf: pypdfium2.PdfDocument, index: int) -> list[tuple[float, float, float, float]]:
-    """Where the texts of a page's own content lie, in the order they are shown."""
+Bounds = tuple[float, float, float, float]
+
+
+def _texts(pdf: pypdfium2.PdfDocument, index: int) -> tuple[list[Bounds], list[tuple[int, Bounds]]]:
+    """Where the texts of a page's own content lie, in the order they are shown; and the visible letters, each with the
+    number of its text, -1 for those of forms.
+    """
     import pypdfium2.raw as raw
 
     page = pdf[index]
+    letters = page.get_textpage()
     try:
-        return [each.get_bounds() for each in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT], max_depth=1)]
+        texts = list(page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT], max_depth=1))
+        numbers = {_address(each.raw): number for number, each in enumerate(texts)}
+        owners = ((each, raw.FPDFText_GetTextObject(letters, each)) for each in range(letters.count_chars()))
+        seen = [
+            (numbers.get(_address(owner), -1), letters.get_charbox(each))
+            for each, owner in owners
+            if owner and raw.FPDFTextObj_GetTextRenderMode(owner) != INVISIBLE
+        ]
+        return [each.get_bounds() for each in texts], seen
     finally:
+        letters.close()
         page.close()
+
+
+def _address(handle: object) -> int | None:
+    import ctypes
+
+    return ctypes.cast(handle, ctypes.c_void_p).value  # type: ignore[arg-type]
+
+
+def _under(box: Bounds, at: Frame, mask: np.ndarray) -> np.ndarray:
+    """The part of a mask, (H, W) bool, in a box of the page's space."""
+    left, top, right, bottom = layers.on_page(box, at, (mask.shape[1], mask.shape[0]))
+    return mask[top:bottom, left:right]
 
 
 def _share(part: np.ndarray) -> float:
@@ -120,10 +159,10 @@ def _without_words(instructions: Iterable, covered: list[bool]) -> Iterator:
         yield instruction
 
 
-def _without_strokes(instructions: Iterable, at: Frame, mask: np.ndarray) -> Iterator:
+def _without_strokes(instructions: Iterable, at: Frame, mask: np.ndarray, ctm: np.ndarray) -> Iterator:
     """The instructions without the paths that mostly lie in the mask."""
     saved: list[np.ndarray] = []
-    ctm, path = np.eye(3), []
+    path: list = []
     for instruction in instructions:
         operands, operator = instruction
         word = str(operator)

@@ -1,107 +1,143 @@
-"""PDFs written: the pages of one that exists, of which the erased ones are changed, or pictures in a new one."""
+"""What changes of a PDF's pages, and PDFs put together: in the worker, see dehw.files.pdf.document."""
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dehw.files import images
-from dehw.files.pdf import encode, layers, mend, notes, repaint
-from dehw.files.pdf.encode import Encoded, Spool
-from dehw.files.sheet import DPI, INCH, DocumentWriter, Kept, Sheet
+from dehw.files.pdf import encode, layers, mend, notes, read, repaint
+from dehw.files.pdf.encode import Spool
+from dehw.files.pdf.repaint import Change
+from dehw.files.sheet import DPI, INCH, Sheet
+from dehw.files.worker import wire
 
 if TYPE_CHECKING:
     import pikepdf
-    from typing_extensions import Self
 
-    from dehw.files.pdf.read import PdfFile
+# What is known of a page in the output: the file with its Change, or one of these.
+AS_IT_WAS, EMPTY = "as it was", "empty"
+FIELDS = 10_000  # of a form, that are looked through for a signature: a damaged one may be a ring
 
-NOT_SHOWN = ("/Thumb", "/PieceInfo")  # of a page: a preview, and what its program keeps of it, show the handwriting too
+
+def change(path: Path, index: int, sheet: Sheet, file: Path) -> tuple[str, ...]:
+    """Find out how a page of a PDF comes to show `sheet`, and write that Change to a file; returns what is lost."""
+    source = read.source(path)
+    page = source.content.pages[index]
+    inks = notes.inks(page, sheet)
+    if sheet.mask is not None and not sheet.mask.any():
+        return _save(Change(gone=inks), file)
+    planned = repaint.plan(source, index, sheet, inks)
+    if planned:
+        return _save(*planned[:1], file, planned[1])
+    fixed = [notes.is_drawn(note) and note.get("/Subtype") != notes.PINNED for note in notes.found(page)]
+    drawn = [number for number, is_fixed in enumerate(fixed) if is_fixed and number not in inks]
+    lost = {"its text can no longer be selected": _has_text(page), "its notes became part of its picture": drawn}
+    bare = notes.touched_fields(page, sheet)
+    flat = replace(_flat(page, sheet), gone=(*inks, *drawn), bare=bare)
+    return _save(flat, file, tuple(loss for loss, happens in lost.items() if happens))
 
 
-class PdfWriter(DocumentWriter):
-    """A PDF with everything of `source` but what its erased pages lose. It is written whole, not as an update:
-    what no page shows any more is not in it. New pictures wait on disk, encoded, until the end.
+def flatten(path: Path, index: int, sheet: Sheet, file: Path) -> tuple[str, ...]:
+    """The same of a page that cannot be looked into: it becomes a picture, and loses its annotations and fields."""
+    page = read.source(path).content.pages[index]
+    change = replace(_flat(page, sheet), emptied=True)
+    return _save(change, file, ("it became a picture, without text, links and fields",))
+
+
+def losses(path: Path) -> tuple[str, ...]:
+    """What a PDF loses as a whole where a page of it is erased, a phrase each."""
+    source = read.source(path)
+    lost = {
+        "the digital signature no longer holds, as it signs what is erased": _is_signed(source.content),
+        "the file is damaged, and only its pages are kept, no outline, fields and attached files": source.is_mended,
+    }
+    return tuple(loss for loss, happens in lost.items() if happens)
+
+
+def picture(sheet: Sheet, file: Path) -> tuple[str, ...]:
+    """The same of a page that is new."""
+    import pikepdf
+
+    points = sheet.points or _points(sheet)
+    with pikepdf.new() as pdf:
+        return _save(replace(_flat(_new_page(pdf, points), sheet), points=points), file)
+
+
+def can_stay(path: Path, index: int) -> bool:
+    """Whether a page that cannot be drawn can be taken over as it is. Does with it what `assemble` will do."""
+    import pikepdf
+
+    source = read.source(path)
+    with pikepdf.new() as trial:
+        trial.pages.append(source.content.pages[index])
+        trial.remove_unreferenced_resources()
+    return mend.can_import(source.pdf, index)
+
+
+def assemble(path: Path | None, pages: Sequence[Path | str], target: Path, folder: Path) -> None:
+    """Write a PDF of pages as they are known, with everything of the PDF at `path` but what these lose.
+
+    It is written whole, not as an update: what no page shows any more is not in it. folder: for what is not done yet.
     """
+    import pikepdf
 
-    def __init__(self, path: str | Path, source: PdfFile | None):
-        super().__init__(path)
-        self.source, self.count = source, 0
+    pdf = _copy(path) if path else pikepdf.new()
+    spool, draft = Spool(pdf, folder), folder / "draft.pdf"
+    try:
+        for index, known in enumerate(pages):
+            if known == EMPTY:
+                repaint.apply(pdf, pdf.pages[index], Change(emptied=True), spool.put)
+            elif isinstance(known, Path):
+                _apply(pdf, index, known, spool)
+        pdf.remove_unreferenced_resources()  # pages may share a list of pictures that names the old ones
+        pdf.save(
+            draft,
+            object_stream_mode=pikepdf.ObjectStreamMode.disable,
+            compress_streams=False,
+            stream_decode_level=pikepdf.StreamDecodeLevel.none,
+        )
+        spool.fill(draft)
+        with pikepdf.open(draft, access_mode=pikepdf.AccessMode.stream) as whole, open(target, "wb") as file:
+            whole.save(file, object_stream_mode=pikepdf.ObjectStreamMode.generate)
+    finally:
+        spool.close()
+        pdf.close()
+        if path:
+            read.close(path)  # Windows replaces no file that is open
 
-    def __enter__(self) -> Self:
-        import pikepdf
 
-        super().__enter__()
-        self.spool = Spool(self.path.parent)
-        self.stack.callback(self.spool.close)
-        self.pdf = mend.opened(self.source.path, self.source.pdf) if self.source else pikepdf.new()
-        self.stack.callback(self.pdf.close)
-        return self
+def _copy(path: Path) -> pikepdf.Pdf:
+    source = read.source(path)
+    return mend.opened(path, source.pdf)[0]
 
-    def keep(self, index: int, sheet: Sheet | None) -> Kept:
-        if self.source is None:
-            return super().keep(index, sheet)
-        self.count += 1
-        return "itself" if sheet or mend.can_import(self.source.pdf, index) else "empty"
 
-    def _add(self, sheet: Sheet) -> tuple[str, ...]:
-        index, self.count = self.count, self.count + 1
-        if self.source is None:
-            self._new_page(sheet.points or _points(sheet))
-            self._flatten(self.pdf.pages[index], sheet)
-            return ()
-        page = self.pdf.pages[index]
-        for key in NOT_SHOWN:
-            if key in page.obj:
-                del page.obj[key]
-        notes.drop_inks(page, sheet)
-        if sheet.mask is not None and not sheet.mask.any():
-            return ()
-        change = repaint.plan(self.source, index, page, sheet)
-        if change is None:
-            return self._flatten(page, sheet)
-        repaint.apply(self.pdf, page, change, self._wait)
-        return change.losses
+def _apply(pdf: pikepdf.Pdf, index: int, file: Path, spool: Spool) -> None:
+    with file.open("rb") as stream:
+        change: Change = wire.read(stream)
+    file.unlink()
+    page = _new_page(pdf, change.points) if change.points else pdf.pages[index]
+    repaint.apply(pdf, page, change, spool.put)
 
-    def finish(self) -> None:
-        import pikepdf
 
-        with images.writing(self.path), tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".dehw-") as folder:
-            try:
-                self.pdf.remove_unreferenced_resources()  # pages may share a list of pictures that names the old ones
-                draft = Path(folder, "draft.pdf")
-                self.pdf.save(
-                    draft,
-                    object_stream_mode=pikepdf.ObjectStreamMode.disable,
-                    compress_streams=False,
-                    stream_decode_level=pikepdf.StreamDecodeLevel.none,
-                )
-                self.spool.fill(draft)
-                with pikepdf.open(draft, access_mode=pikepdf.AccessMode.stream) as whole:
-                    with open(self.temporary, "wb") as file:
-                        whole.save(file, object_stream_mode=pikepdf.ObjectStreamMode.generate)
-            except pikepdf.PdfError as error:
-                raise ValueError(error) from error
+def _save(change: Change, file: Path, losses: tuple[str, ...] = ()) -> tuple[str, ...]:
+    with file.open("wb") as stream:
+        wire.write(stream, change)
+    return losses
 
-    def _new_page(self, points: tuple[float, float]) -> None:
-        import pikepdf
 
-        box = pikepdf.Array([0, 0, *points])
-        self.pdf.pages.append(pikepdf.Page(pikepdf.Dictionary(Type=pikepdf.Name("/Page"), MediaBox=box)))
+def _flat(page: pikepdf.Page, sheet: Sheet) -> Change:
+    """A page as a picture of itself."""
+    return repaint.whole(layers.frame(page), encode.picture(sheet.shown, sheet.metadata))
 
-    def _wait(self, holder: pikepdf.Object, key: str, picture: Encoded) -> None:
-        """Put a picture into a dictionary whose data waits."""
-        holder[key] = self.spool.add(self.pdf, picture)
 
-    def _flatten(self, page: pikepdf.Page, sheet: Sheet) -> tuple[str, ...]:
-        """Make a page a picture of itself; returns what is lost."""
-        lost = {"its text can no longer be selected": _has_text(page)}
-        picture = encode.picture(sheet.shown, sheet.metadata)
-        repaint.apply(self.pdf, page, repaint.whole(layers.frame(page), picture), self._wait)
-        notes.bare_fields(page, sheet)
-        lost["its notes became part of its picture"] = bool(notes.drop(page, notes.is_drawn))
-        return tuple(loss for loss, happens in lost.items() if happens)
+def _new_page(pdf: pikepdf.Pdf, points: tuple[float, float]) -> pikepdf.Page:
+    import pikepdf
+
+    box = pikepdf.Array([0, 0, *points])
+    pdf.pages.append(pikepdf.Page(pikepdf.Dictionary(Type=pikepdf.Name("/Page"), MediaBox=box)))
+    return pdf.pages[-1]
 
 
 def _has_text(page: pikepdf.Page) -> bool:
@@ -109,9 +145,27 @@ def _has_text(page: pikepdf.Page) -> bool:
         found = layers.layers(page)
     except MemoryError:
         raise
-    except Exception:  # see PdfFile.look
+    except Exception:  # see Source.look
         return True
     return found.text or found.hidden
+
+
+def _is_signed(pdf: pikepdf.Pdf) -> bool:
+    """Whether a PDF's form holds a signature, not just a field for one."""
+    import pikepdf
+
+    try:
+        nodes, seen = list(pdf.Root.get("/AcroForm", {}).get("/Fields", [])), 0
+        while nodes and seen < FIELDS:
+            node, seen = nodes.pop(), seen + 1
+            if isinstance(node.get("/V"), pikepdf.Dictionary) and "/ByteRange" in node.V:
+                return True
+            nodes.extend(node.get("/Kids", []))
+    except MemoryError:
+        raise
+    except Exception:  # a damaged form raises nearly anything
+        pass
+    return False
 
 
 def _points(sheet: Sheet) -> tuple[float, float]:

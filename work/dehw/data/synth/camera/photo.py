@@ -119,6 +119,20 @@ def one_bit(rng: np.random.Generator, shot: Shot) -> Shot:
     return shot.each(lambda page: (page.mean(2) > level).astype(np.float32)[..., None].repeat(3, 2))
 
 
+def copier(rng: np.random.Generator, shot: Shot) -> Shot:
+    """A copy of a copy: contrast strained, strokes grown or eaten away, dirt in clouds of specks."""
+    shot = bleach(rng, shot)
+    grown = rng.random()
+    if grown < 0.6:
+        change = cv2.erode if grown < 0.4 else cv2.dilate  # of light: dark strokes grow, or shrink
+        shot = shot.each(lambda page: change(page, np.ones((2, 2))))
+    height, width = shot.mask.shape
+    crowd = field(rng, height, width, int(rng.integers(2, 7))).clip(0, None) * np.exp(rng.uniform(-7.5, -4))
+    specks = (rng.random((height, width)) < crowd).astype(np.float32) * rng.uniform(0.4, 1.0)
+    specks = cv2.GaussianBlur(cv2.dilate(specks, np.ones((2, int(rng.integers(2, 4))))), (0, 0), 0.5)
+    return shot.each(lambda page: page - specks[..., None])
+
+
 def jpeg(rng: np.random.Generator, shot: Shot) -> Shot:
     """Compression, strong: qualities of 30 to 60."""
     quality = int(rng.integers(30, 61))
@@ -155,7 +169,7 @@ PHOTO: dict[str, Step] = {"spread": spread, "tint": tint, "slant": slant, "bend"
 PHOTO |= {"dark": dark, "fade": fade}
 SCAN: dict[str, Step] = {"spread": spread, "tint": tint, "slant": slant, "edges": things.edges}
 SENSOR: dict[str, Step] = {"blur": blur, "bleach": bleach, "noise": noise, "speckle": speckle}
-COPY: dict[str, Step] = {"one_bit": one_bit}
+COPY: dict[str, Step] = {"copier": copier, "one_bit": one_bit}
 FILE: dict[str, Step] = {"jpeg": jpeg}
 
 

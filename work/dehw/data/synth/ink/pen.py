@@ -14,6 +14,7 @@ from dehw.data.materials import Family, Glyph, InkBank
 from dehw.data.synth.words import everyday_hanzi, words
 
 SUPERSAMPLING = 2  # strokes are drawn at twice the size and averaged: smooth edges and widths between pixels
+SIGNS_OFTEN = (0.5, 0.2, 0.1, 0.1, 0.1)
 HERSHEY = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX)
 
 
@@ -210,7 +211,7 @@ class Hand:
         if rng.random() < 0.3:
             able = [[], []]
         chosen = [[fonts[rng.integers(len(fonts))]] if fonts else [] for fonts in able]
-        return cls(chosen[0], chosen[1], height, width, bold=max(0.0, rng.normal(0, 0.025)) * height)
+        return cls(chosen[0], chosen[1], height, width, bold=max(0.0, rng.normal(0, 0.035)) * height)
 
     def write(self, rng: np.random.Generator, bank: InkBank, room: float) -> np.ndarray | None:
         """A word, formula or line at most about `room` px wide: (h, w) float32 opacity; None where nothing fits."""
@@ -253,7 +254,8 @@ def phrase(rng: np.random.Generator) -> str:
         return "".join(rng.choice(words("hanzi"), int(rng.integers(1, 10))))
     if kind < 0.85:
         return " ".join(rng.choice(words("answers"), int(rng.integers(1, 6))))
-    return "".join(rng.choice(list(string.digits + ".+-=xy()"), int(rng.integers(1, 9))))
+    signs = str(rng.choice([string.digits + ".+-=xy()", "01", "ABCD", string.digits + "ABCDEF", "TF"], p=SIGNS_OFTEN))
+    return "".join(rng.choice(list(signs), int(rng.integers(1, 9))))
 
 
 def mark(rng: np.random.Generator, size: float, width: float) -> np.ndarray:

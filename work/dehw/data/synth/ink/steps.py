@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 
@@ -78,8 +80,9 @@ def scattered(rng: np.random.Generator, sheet: Worksheet, writer: Writer) -> Non
 def figures(rng: np.random.Generator, sheet: Worksheet, writer: Writer) -> None:
     """Draw figures beside the working, seldom over a printed one."""
     for _ in range(int(rng.integers(1, 4))):
-        letters, width = (rng.uniform(0.6, 1) * of for of in (writer.hand.height, writer.hand.width))
-        alpha = sketches.sketch(rng, sheet.height * rng.uniform(4, 14), letters, width)
+        small = writer.sized(writer.hand.height * rng.uniform(0.6, 1))
+        say = partial(small.say, rng)
+        alpha = sketches.sketch(rng, sheet.height * rng.uniform(4, 14), say, writer.hand.width * rng.uniform(0.6, 1))
         spot = sheet.place(rng, alpha.shape, rng.random() < 0.2)
         if spot:
             writer.lay(rng, sheet, alpha, spot)

@@ -1,4 +1,4 @@
-"""Printed drawings: figures of geometry, graphs, bar codes, pictures and circuits."""
+"""Printed drawings: figures of geometry, plots, graphs, bar codes, pictures and circuits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 Ink = tuple[int, ...]  # RGB
 
@@ -38,7 +38,7 @@ def polygon(rng: np.random.Generator, at: Place) -> int:
     return at.size
 
 
-def graph(rng: np.random.Generator, at: Place) -> int:
+def plot(rng: np.random.Generator, at: Place) -> int:
     """Two axes and a wave."""
     x, y, size = at.x, at.y, at.size
     at.pen.line([x, y + size, x + size, y + size], fill=at.ink, width=at.line)
@@ -96,16 +96,39 @@ def circuit(rng: np.random.Generator, at: Place) -> int:
     return at.size
 
 
+def nodes(rng: np.random.Generator, at: Place) -> int:
+    """A graph: numbers or letters in circles, empty or filled, with lines between them and numbers at some."""
+    radius, count, filled = max(4, int(0.8 * at.em)), int(rng.integers(3, 8)), rng.random() < 0.3
+    font = ImageFont.load_default(at.em)
+    turn = rng.uniform(0, 6) + np.linspace(0, 2 * np.pi, count, endpoint=False) + rng.normal(0, 0.15, count)
+    reach = (at.size / 2 - radius) * rng.uniform(0.6, 1, count)
+    middles = np.array([at.x, at.y]) + at.size / 2 + np.stack([np.cos(turn), np.sin(turn)], 1) * reach[:, None]
+    weights = rng.random() < 0.5
+    for a in range(count):
+        for b in range(a):
+            if b == a - 1 or rng.random() < 0.25:
+                at.pen.line([*middles[a], *middles[b]], fill=at.ink, width=at.line)
+                if weights:
+                    at.pen.text(tuple((middles[a] + middles[b]) / 2), str(rng.integers(20)), at.ink, font)
+    names = string.ascii_uppercase if rng.random() < 0.5 else string.digits[1:]
+    for (x, y), name in zip(middles, names):
+        circle = [x - radius, y - radius, x + radius, y + radius]
+        at.pen.ellipse(circle, fill=at.ink if filled else (255,) * 3, outline=at.ink, width=at.line)
+        at.pen.text((x, y), name, (255,) * 3 if filled else at.ink, font, anchor="mm")
+    return at.size
+
+
 # Each draws at a place, and returns how many px high it became.
 DRAWINGS: tuple[Callable[[np.random.Generator, Place], int], ...] = (
     polygon,
-    graph,
+    plot,
     ellipse,
     tangram,
     bar_code,
     photo,
     code,
     circuit,
+    nodes,
 )
 
 

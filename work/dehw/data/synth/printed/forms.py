@@ -29,6 +29,7 @@ LABELS = (
     "Remarks",
 )
 HANZI_LABELS = ("姓名", "日期", "签名", "地址", "电话", "班级", "金额", "学号", "性别", "备注", "单位", "审核")
+SIGNS = tuple(string.digits + string.digits + string.ascii_uppercase)
 OPTIONS = ("ABCD", "ABCDE", "TF", "1234567890", "对错", "ABCDEFG", "   ", "①②③④")
 
 
@@ -245,14 +246,16 @@ def letter_grid(sheet: Typesetter) -> None:
     while sheet.y < sheet.image.height - 5 * side:
         columns = int(rng.integers(5, max(6, round((sheet.right - sheet.left) / side))))
         for _ in range(int(min(rng.integers(1, 12), (sheet.image.height - sheet.y) / side - 1))):
+            line = given if rng.random() < 0.8 else 1.0  # some rows are printed, such as the values of places
+            role = str(rng.choice(["latin", "latin bold"]))
             for column in range(columns):
                 x = sheet.left + column * side
                 if rng.random() < black:
                     sheet.pen.rectangle([x, sheet.y, x + side, sheet.y + side], fill=ink)
                     continue
                 sheet.box(x, sheet.y, side, side, ink)
-                if rng.random() < given:
-                    sheet.text(x + 0.3 * side, str(rng.integers(1, 10)), "latin", 0.7 * side / sheet.size, ink)
+                if rng.random() < line:
+                    sheet.text(x + 0.3 * side, str(rng.choice(SIGNS)), role, 0.6 * side / sheet.size, ink)
                 else:
                     sheet.field("cells", x, sheet.y, side, side, sheet.y)
                 if black and rng.random() < 0.3:

@@ -17,6 +17,8 @@ from dehw.data.synth.sources import Sources
 from dehw.data.synth.worksheet import Field, Printed
 from dehw.errors import InputError
 from dehw.files.images import read_image
+from dehw.files.pdf import read
+from dehw.files.worker import client
 from dehw.page.characters import print_height
 
 TRIAL_DPI = 150  # a PDF's print is measured at this resolution
@@ -38,14 +40,7 @@ def is_pdf(path: Path) -> bool:
 
 def pdf_page(path: Path, number: int, dpi: float) -> np.ndarray:
     """Render one page of a PDF, whichever remains of `number` divided by its count of pages: (H, W, 3) uint8 RGB."""
-    import pypdfium2
-
-    document = pypdfium2.PdfDocument(str(path))
-    try:
-        page = document[number % len(document)].render(scale=dpi / 72).to_numpy()
-    finally:
-        document.close()
-    return cv2.cvtColor(page, cv2.COLOR_BGR2RGB)
+    return client.run(f"{path} cannot be read", read.at_density, path.absolute(), number, dpi)
 
 
 def scan(rng: np.random.Generator, path: Path, height: float) -> np.ndarray:
