@@ -146,6 +146,7 @@ class Pipeline:
         bare = self.direction is None or _is_bare(self.direction)
         _require(bare, f"direction must be a bare file name, got {self.direction!r}")
         _require(not self.erase.printed or self.line_height is not None, "printed needs line_height; set both")
+        _require(not self.mask.spare or self.line_height is not None, "spare needs line_height; set both")
         asked = self.segment is None or self.segment.codes
         _require(asked or self.line_height is not None, "codes: false needs line_height; set both")
 
