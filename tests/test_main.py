@@ -208,9 +208,12 @@ def test_workers_are_ended_by_their_pool_in_silence(capfd):
     """What ends a command does not end up in the processes that it forks off: a pool ends these by SIGTERM too."""
 
     def command():
+        runs, told = os.pipe()
         if (child := os.fork()) == 0:
+            os.write(told, b".")  # a signal before Python runs again in here would be forgotten
             time.sleep(30)
             os._exit(0)
+        os.read(runs, 1)
         os.kill(child, signal.SIGTERM)
         return os.WTERMSIG(os.waitpid(child, 0)[1])
 

@@ -68,7 +68,7 @@ def test_json_tells_all_of_it(program, server):
 
 def test_warnings_are_told_in_the_language_that_is_asked_for(program):
     picture = page()
-    picture[:20] = 30  # a third of the page
+    picture[:36] = 30  # most of the page
     for language, word in (("en", "of the page was erased"), ("zh", "擦除了页面的")):
         program.headers["Accept-Language"] = language
         content = program.post_form("/api/erase", ("exam.png", png(picture)), answer="json")[2]
