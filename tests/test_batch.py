@@ -421,6 +421,13 @@ def test_whatever_json_progress_tells_is_json(eraser, capsys):
     assert "no such file" in json.loads(capsys.readouterr().err)["message"]
 
 
+def test_large_pictures_are_read_without_a_warning_of_an_attack(eraser, recwarn, monkeypatch):
+    write_image("a.png", page())
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60 * 80 - 1)
+    assert run("a.png") == ExitCode.OK
+    assert not [each for each in recwarn if each.category is Image.DecompressionBombWarning]
+
+
 def test_quiet_tells_failures_alone(eraser, capsys):
     write_image("in/a.png", page())
     Path("in/notes.txt").write_text("hello")

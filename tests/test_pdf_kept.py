@@ -107,6 +107,83 @@ def test_a_scan_is_replaced_in_its_own_place_and_its_words_stay(tmp_path, turn):
     np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
 
 
+def hidden(pdf, content, font=None, **inside):
+    """A form of invisible text, as readers of text add it to a scan."""
+    font = font or Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Helvetica)
+    resources = Dictionary(
+        Font=Dictionary(F1=font), XObject=Dictionary({f"/{name}": form for name, form in inside.items()})
+    )
+    box = Array([0, 0, 120, 90])
+    about = Dictionary(Type=Name.XObject, Subtype=Name.Form, BBox=box, Resources=resources)
+    return pdf.make_stream(f"BT 3 Tr /F1 8 Tf {content}".encode(), about)
+
+
+def test_words_of_a_scan_go_from_forms_too(tmp_path):
+    """From one within another; a page that shows the same forms, but has no handwriting, keeps all words."""
+    with pikepdf.new() as pdf:
+        inner = hidden(pdf, "14 41 Td (secret) Tj 0 38 Td (Print) Tj ET")
+        outer = hidden(pdf, "2 5 Td (first) Tj ET /X Do BT 35 5 Td (last) Tj ET", X=inner)
+        own = "BT 3 Tr /F1 8 Tf 36 79 Td (own) Tj ET /P1 Do"
+        add_page(pdf, over() + own, pictures=[picture(pdf, INKED), outer])
+        add_page(pdf, own, pictures=[picture(pdf, INKED), outer])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    first, second = (text.split() for text in texts_of(tmp_path / "out.pdf"))
+    assert first == ["own", "first", "Print", "last"] and "secret" in second
+    assert not is_flat(tmp_path / "out.pdf")
+
+
+def test_a_form_that_is_drawn_twice_is_not_changed(tmp_path):
+    with pikepdf.new() as pdf:
+        form = hidden(pdf, "14 41 Td (secret) Tj ET")
+        content = over() + "/P1 Do q 1 0 0 1 0 30 cm /P1 Do Q"
+        add_page(pdf, content, pictures=[picture(pdf, INKED), form])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [("its text can no longer be selected",)]
+    assert is_flat(tmp_path / "out.pdf") and b"secret" not in contents_of(tmp_path / "out.pdf")
+
+
+@pytest.mark.parametrize("shown", ["(Name: secret end) Tj", "[(Name: )-20(sec)10(ret end)] TJ"])
+def test_of_a_line_of_text_only_words_in_the_handwriting_go(tmp_path, shown):
+    """And the words behind them stay where they are."""
+    image = paper(250, 334, (slice(118, 142), slice(82, 152)))
+    with pikepdf.new() as pdf:
+        words = f"BT 3 Tr /F1 8 Tf 5 42 Td {shown} ET"
+        add_page(pdf, over((120, 90)) + words, (120, 90), [picture(pdf, image)])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert texts_of(tmp_path / "out.pdf") == ["Name: end"]
+    ends = [last_letter(tmp_path / name) for name in ("in.pdf", "out.pdf")]
+    assert ends[1] == pytest.approx(ends[0], abs=0.1)
+    assert b"sec" not in contents_of(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
+
+
+def last_letter(path):
+    pdf = pypdfium2.PdfDocument(path)
+    try:
+        reader = pdf[0].get_textpage()
+        return reader.get_charbox(reader.count_chars() - 1)
+    finally:
+        pdf.close()
+
+
+def test_of_a_line_of_ideographs_each_is_a_word(tmp_path):
+    """In a font of two bytes a letter."""
+    text = "姓名学校王小明"
+    cmap = b"1 begincodespacerange <0000> <FFFF> endcodespacerange 1 beginbfrange <0000> <FFFF> <0000> endbfrange"
+    with pikepdf.new() as pdf:
+        about = Dictionary(Registry="Adobe", Ordering="Identity", Supplement=0)
+        inner = Dictionary(Type=Name.Font, Subtype=Name.CIDFontType2, BaseFont=Name.X, CIDSystemInfo=about, DW=1000)
+        font = Dictionary(Type=Name.Font, Subtype=Name.Type0, BaseFont=Name.X, Encoding=Name("/Identity-H"))
+        font.DescendantFonts, font.ToUnicode = Array([pdf.make_indirect(inner)]), pdf.make_stream(cmap)
+        form = hidden(pdf, f"5 40 Td <{text.encode('utf-16-be').hex()}> Tj ET", font)
+        image = paper(250, 334, (slice(112, 142), slice(104, 180)))
+        add_page(pdf, over((120, 90)) + "/P1 Do", (120, 90), [picture(pdf, image), form])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert texts_of(tmp_path / "in.pdf") == [text] and texts_of(tmp_path / "out.pdf") == ["姓名学校"]
+
+
 def test_faint_pencil_goes_with_the_words_that_were_read_in_it(tmp_path):
     image = np.full((250, 167, 3), 240, np.uint8)
     image[120:140, 40:120] = 225
@@ -203,6 +280,42 @@ def test_a_signature_in_a_form_field_goes_and_the_field_stays(tmp_path):
         assert [each.T for each in after.Root.AcroForm.Fields] == ["signature"]
 
 
+@pytest.mark.parametrize("kind", ["Stamp", "Widget"])
+def test_a_small_note_beside_much_handwriting_in_a_scan_goes_too(tmp_path, kind):
+    """A tick, or a signature in a form's field."""
+    size, tick = (300, 450), "q 0.08 0.12 0.78 RG 2 w 10 400 m 16 406 l 20 400 l S Q"
+    with pikepdf.new() as pdf:
+        scan = picture(pdf, paper(1250, 835, (slice(500, 1100), slice(100, 700))))
+        page = add_page(pdf, over(size), size, [scan])
+        mark = note(pdf, kind, tick, (8, 398, 42, 408))
+        page.obj.Annots = Array([mark])
+        if kind == "Widget":
+            mark.FT, mark.T = Name.Sig, "signature"
+            pdf.Root.AcroForm = Dictionary(Fields=Array([mark]))
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    assert is_blue(read_all(tmp_path / "in.pdf")[0].image)[:160].any()
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+    assert b"16 406 l" not in contents_of(tmp_path / "out.pdf")
+
+
+def test_a_filled_in_field_beside_handwriting_keeps_the_page_s_text(tmp_path):
+    size = (300, 450)
+    with pikepdf.new() as pdf:
+        scan = picture(pdf, paper(1250, 835, (slice(500, 700), slice(100, 700))))
+        page = add_page(pdf, over(size) + "BT /F1 20 Tf 60 420 Td (Print) Tj ET", size, [scan])
+        field = note(pdf, "Widget", "BT /F1 30 Tf 10 60 Td (Typed in here) Tj ET", (8, 50, 292, 90))
+        field.FT, field.T, field.V, field.DA = Name.Tx, "name", "Typed in here", "/F1 30 Tf 0 g"
+        field.AP.N.Resources = Dictionary(Font=page.obj.Resources.Font)
+        page.obj.Annots = Array([field])
+        pdf.Root.AcroForm = Dictionary(Fields=Array([field]), DA="/F1 30 Tf 0 g")
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert not is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    np.testing.assert_allclose(after[1000:].astype(int), before[1000:], atol=12)
+
+
 def test_print_that_handwriting_crosses_stays_and_what_is_covered_goes(tmp_path):
     """As by a brush, over a word that is no handwriting at all."""
     with pikepdf.new() as pdf:
@@ -215,7 +328,7 @@ def test_print_that_handwriting_crosses_stays_and_what_is_covered_goes(tmp_path)
 
 
 def test_the_words_of_a_scan_that_cannot_be_told_apart_go_and_that_is_said(tmp_path, monkeypatch, in_process):
-    monkeypatch.setattr("dehw.files.pdf.strokes._texts", lambda pdf, index: ([], []))
+    monkeypatch.setattr("dehw.files.pdf.words._texts", lambda pdf, index: ([], []))
     with pikepdf.new() as pdf:
         words = "BT 3 Tr /F1 8 Tf 14 79 Td (Print) Tj ET"
         add_page(pdf, over() + words, pictures=[picture(pdf, INKED)])

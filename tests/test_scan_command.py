@@ -96,6 +96,7 @@ def test_a_document_that_fails_is_left_out_of_the_merged_one(eraser):
     "arguments, cause",
     [
         (["--merge", "all.pdf", "-o", "out"], "drop -o"),
+        (["--merge", "all.pdf", "--save-mask"], "drop --save-mask"),
         (["--merge", "all.png"], "ends in .pdf"),
         (["--merge", "there.pdf"], "--overwrite"),
         (["--merge", "none/all.pdf"], "no folder"),

@@ -18,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `dehw` with its arguments and return the exit code (dehw.errors.ExitCode)."""
     args = parser().parse_args(argv)
     warnings.filterwarnings("ignore", "No ccache found")  # Paddle looks for a compiler cache; nothing is compiled here
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow warns from half of what it reads on
     if getattr(args, "progress", None) != "json":
         return guarded(lambda: args.command(args))
     with json_alone():

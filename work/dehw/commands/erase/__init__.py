@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--in-place keeps each file's name and kind, and no trace of what is done: drop the others")
     if args.merge and (args.output or args.format or args.resume or args.in_place):
         raise InputError("--merge writes one PDF and nothing else: drop -o, --format, --in-place and --resume")
+    if args.merge and any(getattr(args, side) for side in SIDES):
+        raise InputError("--merge writes one PDF and no side files: drop --save-mask, --compare and --save-ink")
     if args.paper and not args.scan:
         raise InputError("--paper is for scanned pages; add --scan")
     args.format = "pdf" if args.merge else args.format

@@ -62,6 +62,29 @@ def touched_fields(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
     return tuple(number for number, note in enumerate(found(page)) if touched(note))
 
 
+def touched(page: pikepdf.Page, sheet: Sheet) -> list[tuple[slice, slice]]:
+    """Where annotations and form fields that are seen lie, in pixels: those that the mask touches."""
+    assert sheet.mask is not None
+    at = layers.frame(page)
+    seen = (note for note in found(page) if "/AP" in note and "/Rect" in note)
+    edges = (_place(note, at, sheet) for note in seen)
+    places = [(slice(top, bottom), slice(left, right)) for left, top, right, bottom in edges]
+    return [place for place in places if sheet.mask[place].any()]
+
+
+def show_fields(trial: pikepdf.Pdf, source: pikepdf.Pdf) -> None:
+    """Have the form fields of the first page of a PDF drawn, as in the one that it was taken from."""
+    import pikepdf
+
+    fields = [note for note in found(trial.pages[0]) if note.get("/Subtype") == "/Widget"]
+    if not fields or "/AcroForm" not in source.Root:  # without one, none is drawn
+        return
+    form = source.Root.AcroForm
+    look = pikepdf.Dictionary({key: form[key] for key in ("/DR", "/DA", "/NeedAppearances") if key in form})
+    trial.Root.AcroForm = trial.copy_foreign(source.make_indirect(look))
+    trial.Root.AcroForm.Fields = pikepdf.Array(fields)
+
+
 def inks(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
     """The Ink annotations that go: all but those of which a part is spared."""
     at = layers.frame(page)

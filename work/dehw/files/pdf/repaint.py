@@ -35,13 +35,14 @@ NOT_SHOWN = ("/Thumb", "/PieceInfo")  # of a page: a preview, and what its progr
 @wire.sent
 @dataclass(frozen=True)
 class Change:
-    """What to change of a page. pictures: by their place among those that it draws. content: in place of the page's
-    own; None where that stays. page: the picture that the page becomes. points: (width, height) of a page that is new.
-    gone, bare: annotations to remove, and form fields to remove the look of, see dehw.files.pdf.notes. emptied: whether
-    all else goes first.
+    """What to change of a page. pictures, forms: by their place among those that it draws; of forms their
+    content. content: in place of the page's own; None where that stays. page: the picture that the page becomes.
+    points: (width, height) of a page that is new. gone, bare: annotations to remove, and form fields to remove the
+    look of, see dehw.files.pdf.notes. emptied: whether all else goes first.
     """
 
     pictures: tuple[tuple[int, Encoded], ...] = ()
+    forms: tuple[tuple[int, bytes], ...] = ()
     content: bytes | None = None
     page: Encoded | None = None
     points: tuple[float, float] | None = None
@@ -76,11 +77,13 @@ def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> Non
         if "/Group" in page.obj:  # how its layers were blended
             del page.obj.Group
         put(page.obj.Resources.XObject, "/Page", change.page)
-    elif change.pictures:
+    elif change.pictures or change.forms:
         page.obj.Resources = _own(pdf, page.resources, 0)
-        found = layers.layers(page).pictures
+        found = layers.layers(page)
         for number, encoded in change.pictures:
-            put(found[number].holder, found[number].name, encoded)
+            put(found.pictures[number].holder, found.pictures[number].name, encoded)
+        for number, content in change.forms:
+            found.forms[number][0].write(content)
     if change.content is not None:
         page.obj.Contents = pdf.make_stream(change.content)
 
@@ -125,21 +128,26 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
             return None
         if any(strokes.are_in(form, ctm, at, sheet.mask) for form, ctm in found.forms):
             return None  # others may show the same form
-        content, losses = strokes.without(source.pdf, index, page, at, sheet.mask)
-        change = Change(content=content, gone=gone)
-        if content is not None and _shows(look, page, change, sheet):
+        forms = [form for form, _ in found.forms]
+        (content, *inner), losses = strokes.without(source.pdf, index, page, forms, at, sheet.mask)
+        written = tuple((number, new) for number, new in enumerate(inner) if new is not None)
+        names = [form.objgen for form in forms]
+        if any(names.count(names[number]) > 1 for number, _ in written):
+            return None  # drawn twice, with different words under the mask
+        change = Change(content=content, forms=written, gone=gone)
+        if (content is not None or written) and _shows(source, index, look, change, sheet):
             return change, losses
         alone = look.exact and len(found.pictures) == 1 and not (found.text or found.drawn)
         painted = ((number, _repainted(each, at, sheet, alone)) for number, each in enumerate(found.pictures))
         change = replace(change, pictures=tuple((number, encoded) for number, encoded in painted if encoded))
-        return (change, losses) if change.pictures and _shows(look, page, change, sheet) else None
+        return (change, losses) if change.pictures and _shows(source, index, look, change, sheet) else None
     except MemoryError:
         raise
     except Exception:  # a damaged or rare picture makes decoders raise nearly anything
         return None
 
 
-def _shows(look: Look, page: pikepdf.Page, change: Change, sheet: Sheet) -> bool:
+def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet) -> bool:
     """Whether a page, once changed, shows no handwriting, and all else.
 
     Words and lines of its own that lie under the mask but in part are print, and better than what was erased there:
@@ -149,18 +157,30 @@ def _shows(look: Look, page: pikepdf.Page, change: Change, sheet: Sheet) -> bool
 
     assert sheet.mask is not None
     with pikepdf.new() as trial:
-        trial.pages.append(page)
+        trial.pages.append(source.content.pages[index])
         changed = trial.pages[0]
+        notes.show_fields(trial, source.content)
         apply(trial, changed, change, lambda holder, key, new: holder.__setitem__(key, new.stream(trial)))
         near = FAR if change.pictures else NEAR
-        lighter, darker, outside = _far(_drawn(trial, look), sheet, near)
+        shown = _drawn(trial, look)
+        lighter, darker, outside = _far(shown, sheet, near)
         most = INSIDE * np.count_nonzero(sheet.mask)
         if outside > OUTSIDE * sheet.mask.size or lighter > most:
             return False
-        if darker > most and (look.layers.text or look.layers.drawn):
+        laid = notes.touched(changed, sheet)
+        if (darker > most or laid) and (look.layers.text or look.layers.drawn):
             changed.obj.Contents = trial.make_stream(strokes.bare(changed))
-            darker = _far(_drawn(trial, look), sheet, near)[1]
-        return darker <= most
+            shown = _drawn(trial, look)
+            darker = _far(shown, sheet, near)[1]
+        return darker <= most and not any(_stays(shown, sheet, place, near) for place in laid)
+
+
+def _stays(shown: np.ndarray, sheet: Sheet, place: tuple[slice, slice], near: int) -> bool:
+    """Whether a part of a page shows handwriting, however little that is on the whole page."""
+    assert sheet.mask is not None
+    mask = sheet.mask[place]
+    darker = _far(shown[place], replace(sheet, image=sheet.image[place], mask=mask), near)[1]
+    return darker > INSIDE * np.count_nonzero(mask)
 
 
 def _drawn(pdf: pikepdf.Pdf, look: Look) -> np.ndarray:

@@ -1,21 +1,19 @@
-"""Words and drawn strokes in a PDF page's own content, left out where they are handwriting."""
+"""Drawn strokes in a PDF page's own content, left out where they are handwriting, as its words are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dehw.files.pdf import layers
-from dehw.files.pdf.layers import INVISIBLE, SHOW, Frame, matrix
+from dehw.files.pdf import words
+from dehw.files.pdf.layers import SHOW, Frame, matrix
 
 if TYPE_CHECKING:
     import pikepdf
     import pypdfium2
 
-HIDDEN_WORD, WORD = 0.3, 0.7  # shares of a word's box in the mask, for it to go: of invisible text, and of print
-LETTER, BRUSHED = 0.98, 3  # of a letter's box, and letters in a row, that only a brush covers
 STROKE, DOUBT = 0.7, 0.35  # shares of a stroke's length: of handwriting, and of what may be some
 RULE = 0.9  # the same of handwriting, where all lines are level or upright, as no hand draws them
 STEP = 2.0  # pixels from one point of a stroke that is looked at to the next
@@ -24,20 +22,24 @@ DRAWN = ("S", "s", "f", "F", "f*", "B", "B*", "b", "b*")
 
 
 def without(
-    pdf: pypdfium2.PdfDocument, index: int, page: pikepdf.Page, at: Frame, mask: np.ndarray
-) -> tuple[bytes | None, tuple[str, ...]]:
-    """A page's content without the words and strokes under a mask, None where there are none; and what is lost.
-
-    The invisible text of a scan whose words cannot be told apart is left out as a whole.
+    pdf: pypdfium2.PdfDocument,
+    index: int,
+    page: pikepdf.Page,
+    forms: Sequence[pikepdf.Object],
+    at: Frame,
+    mask: np.ndarray,
+) -> tuple[list[bytes | None], tuple[str, ...]]:
+    """The contents of a page and its forms, in the order they are drawn, without the words and the page's own strokes
+    under a mask, None for each without any; and what is lost.
     """
     import pikepdf
 
-    instructions = list(pikepdf.parse_content_stream(page))
-    covered, losses = _words(pdf, index, instructions, at, mask)
-    kept = list(_without_strokes(_without_words(instructions, covered), at, mask, np.eye(3)))
-    if not any(covered) and len(kept) == len(instructions):
-        return None, ()
-    return pikepdf.unparse_content_stream(kept), losses
+    contents = [list(pikepdf.parse_content_stream(each)) for each in (page, *forms)]
+    kept, losses = words.without(pdf, index, contents, at, mask)
+    drawn = list(_without_strokes(kept[0], at, mask, np.eye(3)))
+    kept[0] = kept[0] if len(drawn) == len(kept[0]) else drawn
+    pairs = zip(contents, kept)
+    return [None if new is old else pikepdf.unparse_content_stream(new) for old, new in pairs], losses
 
 
 def are_in(form: pikepdf.Object, ctm: np.ndarray, at: Frame, mask: np.ndarray) -> bool:
@@ -55,108 +57,6 @@ def bare(content: pikepdf.Object) -> bytes:
     instructions = pikepdf.parse_content_stream(content)
     unwanted = (*SHOW, *DRAWN, *PATH)
     return pikepdf.unparse_content_stream([each for each in instructions if str(each.operator) not in unwanted])
-
-
-def _words(
-    pdf: pypdfium2.PdfDocument, index: int, instructions: list, at: Frame, mask: np.ndarray
-) -> tuple[list[bool], tuple[str, ...]]:
-    """Whether each instruction that shows text is to go; and what is lost. ValueError where but a part of one is."""
-    modes = list(_modes(instructions))
-    boxes, letters = _texts(pdf, index)
-    shares = [_share(_under(box, at, mask)) for box in boxes]
-    known = len(boxes) == len(modes)
-    covered = [mode == INVISIBLE for mode in modes]
-    if known:
-        covered = [share > (HIDDEN_WORD if mode == INVISIBLE else WORD) for share, mode in zip(shares, modes)]
-    row = 0
-    for number, box in letters:
-        part = _under(box, at, mask)
-        if part.size:  # no space
-            row = row + 1 if part.mean() >= LETTER and not (known and number >= 0 and covered[number]) else 0
-        if row == BRUSHED:
-            raise ValueError("a part of a text is brushed over")
-    return covered, ("its text can no longer be selected",) if any(covered) and not known else ()
-
-
-def _modes(instructions: Iterable) -> Iterator[int]:
-    """The rendering mode of each text that is shown."""
-    saved, mode = [], 0
-    for operands, operator in instructions:
-        word = str(operator)
-        if word == "q":
-            saved.append(mode)
-        elif word == "Q" and saved:
-            mode = saved.pop()
-        elif word == "Tr":
-            mode = int(operands[0])
-        elif _shows_text(operands, word):
-            yield mode
-
-
-def _shows_text(operands: Any, word: str) -> bool:
-    """Whether an instruction makes a text of PDFium's: not an empty one."""
-    if word == "TJ":
-        import pikepdf
-
-        return any(isinstance(each, pikepdf.String) for each in operands[0])
-    return word in SHOW and len(bytes(operands[-1])) > 0
-
-
-Bounds = tuple[float, float, float, float]
-
-
-def _texts(pdf: pypdfium2.PdfDocument, index: int) -> tuple[list[Bounds], list[tuple[int, Bounds]]]:
-    """Where the texts of a page's own content lie, in the order they are shown; and the visible letters, each with the
-    number of its text, -1 for those of forms.
-    """
-    import pypdfium2.raw as raw
-
-    page = pdf[index]
-    letters = page.get_textpage()
-    try:
-        texts = list(page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT], max_depth=1))
-        numbers = {_address(each.raw): number for number, each in enumerate(texts)}
-        owners = ((each, raw.FPDFText_GetTextObject(letters, each)) for each in range(letters.count_chars()))
-        seen = [
-            (numbers.get(_address(owner), -1), letters.get_charbox(each))
-            for each, owner in owners
-            if owner and raw.FPDFTextObj_GetTextRenderMode(owner) != INVISIBLE
-        ]
-        return [each.get_bounds() for each in texts], seen
-    finally:
-        letters.close()
-        page.close()
-
-
-def _address(handle: object) -> int | None:
-    import ctypes
-
-    return ctypes.cast(handle, ctypes.c_void_p).value  # type: ignore[arg-type]
-
-
-def _under(box: Bounds, at: Frame, mask: np.ndarray) -> np.ndarray:
-    """The part of a mask, (H, W) bool, in a box of the page's space."""
-    left, top, right, bottom = layers.on_page(box, at, (mask.shape[1], mask.shape[0]))
-    return mask[top:bottom, left:right]
-
-
-def _share(part: np.ndarray) -> float:
-    return float(part.mean()) if part.size else 0.0
-
-
-def _without_words(instructions: Iterable, covered: list[bool]) -> Iterator:
-    """The instructions, with nothing to show where a text is covered; it still moves on, as " and ' do."""
-    import pikepdf
-
-    number = 0
-    for instruction in instructions:
-        operands, operator = instruction
-        if _shows_text(operands, str(operator)):
-            if covered[number]:
-                nothing = pikepdf.Array() if str(operator) == "TJ" else pikepdf.String("")
-                instruction = pikepdf.ContentStreamInstruction([*operands[:-1], nothing], operator)
-            number += 1
-        yield instruction
 
 
 def _without_strokes(instructions: Iterable, at: Frame, mask: np.ndarray, ctm: np.ndarray) -> Iterator:

@@ -1,0 +1,217 @@
+"""Words of a PDF page, left out where they are handwriting: its own ones, and what a reader of text found in a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dehw.files.pdf import layers
+from dehw.files.pdf.layers import INVISIBLE, SHOW, Frame
+
+if TYPE_CHECKING:
+    import pikepdf
+    import pypdfium2
+
+HIDDEN_WORD, WORD = 0.3, 0.7  # shares of a word's box in the mask, for it to go: of invisible text, and of print
+LETTER, BRUSHED = 0.98, 3  # of a letter's box, and letters in a row, that only a brush covers
+IDEOGRAPHS = 0x2E80  # characters from here on are words by themselves, as no spaces part them
+UNNAMED = "its text can no longer be selected"
+
+Bounds = tuple[float, float, float, float]
+
+
+@dataclass(eq=False)
+class Text:
+    """What one instruction shows, as PDFium reads it.
+
+    is_own: whether the page's own content shows it, not a form's. box: of all of it, in the space of what shows it.
+    letters: each with its box in the page's space and its width in thousandths of its size. gone: for each letter
+    whether it is to go; or one for all of them.
+    """
+
+    mode: int
+    is_own: bool
+    box: Bounds
+    letters: list[tuple[str, Bounds, float]] = field(default_factory=list)
+    gone: list[bool] = field(default_factory=lambda: [False])
+
+
+def without(
+    pdf: pypdfium2.PdfDocument, index: int, contents: Sequence[list], at: Frame, mask: np.ndarray
+) -> tuple[list[list], tuple[str, ...]]:
+    """The instructions of a page and its forms without the words under a mask, (H, W) bool; and what is lost.
+
+    contents: of the page, and of each form in the order they are drawn; those without such words are the same lists.
+    The invisible text of a scan whose words cannot be told apart is left out as a whole. ValueError where but a part
+    of a visible word is under the mask.
+    """
+    found, letters = _texts(pdf, index)
+    modes = [list(_modes(content)) for content in contents]
+    known = [len(texts) for texts in found] == [len(each) for each in modes]
+    if known:
+        for text in (text for texts in found for text in texts):
+            text.gone = _gone(text, at, mask)
+    row = 0
+    for text, box in letters:
+        part = _under(box, at, mask)
+        if part.size:  # no space
+            row = row + 1 if part.mean() >= LETTER and not text.gone[0] else 0
+        if row == BRUSHED:
+            raise ValueError("a part of a text is brushed over")
+    if not known:
+        found = [[Text(mode, False, (0, 0, 0, 0), gone=[mode == INVISIBLE]) for mode in each] for each in modes]
+    has_some = [any(any(text.gone) for text in texts) for texts in found]
+    kept = [list(_without(*pair)) if some else pair[0] for some, pair in zip(has_some, zip(contents, found))]
+    return kept, (UNNAMED,) if any(has_some) and not known else ()
+
+
+def _gone(text: Text, at: Frame, mask: np.ndarray) -> list[bool]:
+    """Which letters of a text are to go: of visible text all or none, of invisible text whole words."""
+    if text.mode != INVISIBLE:
+        return [text.is_own and _share(text.box, at, mask) > WORD]
+    gone: list[bool] = []
+    for word in _words(text.letters):
+        edges = np.array([box for _, box, _ in word])
+        box = (*edges[:, :2].min(0), *edges[:, 2:].max(0))
+        gone += [_share(box, at, mask) > HIDDEN_WORD] * len(word)
+    return gone or [False]
+
+
+def _words(letters: list[tuple[str, Bounds, float]]) -> Iterator[list[tuple[str, Bounds, float]]]:
+    """The letters, parted at spaces, each of which goes with the word before it."""
+    word: list[tuple[str, Bounds, float]] = []
+    for letter in letters:
+        if word and (ord(letter[0]) >= IDEOGRAPHS or (word[-1][0].isspace() and not letter[0].isspace())):
+            yield word
+            word = []
+        word.append(letter)
+    if word:
+        yield word
+
+
+def _without(instructions: Iterable, texts: list[Text]) -> Iterator:
+    """The instructions, with nothing to show where letters are to go; they still move on."""
+    import pikepdf
+
+    following = iter(texts)
+    for instruction in instructions:
+        operands, operator = instruction
+        word = str(operator)
+        text = next(following) if _shows_text(operands, word) else None
+        if text and any(text.gone):
+            left = None if all(text.gone) or word not in ("Tj", "TJ") else _left(operands[0], word, text)
+            if left is not None:
+                yield pikepdf.ContentStreamInstruction([left], pikepdf.Operator("TJ"))
+                continue
+            nothing = pikepdf.Array() if word == "TJ" else pikepdf.String("")
+            instruction = pikepdf.ContentStreamInstruction([*operands[:-1], nothing], operator)
+        yield instruction
+
+
+def _left(shown: Any, word: str, text: Text) -> pikepdf.Array | None:
+    """What TJ shows of a text without letters that are to go; None where its bytes are not known to be these."""
+    import pikepdf
+
+    parts = [shown] if word == "Tj" else list(shown)
+    count = sum(len(bytes(part)) for part in parts if isinstance(part, pikepdf.String))
+    size, rest = divmod(count, len(text.letters))
+    if rest or size not in (1, 2):
+        return None
+    left = pikepdf.Array()
+    letters = iter(zip(text.letters, text.gone))
+    for part in parts:
+        if not isinstance(part, pikepdf.String):
+            left.append(part)
+            continue
+        codes = bytes(part)
+        for start in range(0, len(codes), size):
+            (_, _, width), gone = next(letters)
+            left.append(round(-width, 3) if gone else pikepdf.String(codes[start : start + size]))
+    return left
+
+
+def _modes(instructions: Iterable) -> Iterator[int]:
+    """The rendering mode of each text that is shown."""
+    saved, mode = [], 0
+    for operands, operator in instructions:
+        word = str(operator)
+        if word == "q":
+            saved.append(mode)
+        elif word == "Q" and saved:
+            mode = saved.pop()
+        elif word == "Tr":
+            mode = int(operands[0])
+        elif _shows_text(operands, word):
+            yield mode
+
+
+def _shows_text(operands: Any, word: str) -> bool:
+    """Whether an instruction makes a text of PDFium's: not an empty one."""
+    if word == "TJ":
+        import pikepdf
+
+        return any(isinstance(each, pikepdf.String) for each in operands[0])
+    return word in SHOW and len(bytes(operands[-1])) > 0
+
+
+def _texts(pdf: pypdfium2.PdfDocument, index: int) -> tuple[list[list[Text]], list[tuple[Text, Bounds]]]:
+    """The texts of a page's own content and of each form, in the order they are drawn; and the visible letters, each
+    with its text and box.
+    """
+    import ctypes
+
+    import pypdfium2.raw as raw
+
+    page = pdf[index]
+    reader = page.get_textpage()
+    try:
+        found: list[list[Text]] = [[]]
+        owners: dict[int | None, Text] = {}
+        inside = [found[0]]  # lists of what is drawn, from the page's to the innermost form's
+        kinds = [raw.FPDF_PAGEOBJ_TEXT, raw.FPDF_PAGEOBJ_FORM]
+        for each in page.get_objects(filter=kinds, max_depth=layers.NESTED + 1):
+            del inside[each.level + 1 :]
+            if each.type == raw.FPDF_PAGEOBJ_TEXT:
+                text = Text(raw.FPDFTextObj_GetTextRenderMode(each), each.level == 0, each.get_bounds())
+                owners[_address(each.raw)] = text
+                inside[-1].append(text)
+            elif each.level < layers.NESTED:
+                found.append([])
+                inside.append(found[-1])
+        seen, width = [], ctypes.c_float()
+        for number in range(reader.count_chars()):
+            owner = raw.FPDFText_GetTextObject(reader, number)
+            if not owner or _address(owner) not in owners:  # a space that PDFium adds, or too deep in forms
+                continue
+            text = owners[_address(owner)]
+            code, box = raw.FPDFText_GetUnicode(reader, number), reader.get_charbox(number)
+            if text.mode != INVISIBLE:
+                seen.append((text, box))
+            elif raw.FPDFFont_GetGlyphWidth(raw.FPDFTextObj_GetFont(owner), code, 1000, width):
+                text.letters.append((chr(code), box, width.value))
+            else:
+                text.letters.append((chr(code), box, 0.0))
+        return found, seen
+    finally:
+        reader.close()
+        page.close()
+
+
+def _address(handle: object) -> int | None:
+    import ctypes
+
+    return ctypes.cast(handle, ctypes.c_void_p).value  # type: ignore[arg-type]
+
+
+def _under(box: Bounds, at: Frame, mask: np.ndarray) -> np.ndarray:
+    """The part of a mask, (H, W) bool, in a box of the page's space."""
+    left, top, right, bottom = layers.on_page(box, at, (mask.shape[1], mask.shape[0]))
+    return mask[top:bottom, left:right]
+
+
+def _share(box: Bounds, at: Frame, mask: np.ndarray) -> float:
+    part = _under(box, at, mask)
+    return float(part.mean()) if part.size else 0.0
