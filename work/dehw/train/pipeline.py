@@ -151,7 +151,7 @@ class Chain:
 
         self.data = {step.network.weights: found(step.part, *places[step.network.weights]) for step in planned}
         self.folders = datasets(list(chain.from_iterable(self.data.values())))
-        asked = [(step, self._read(step).wants(*self._configured(step), self._masks_for(step))) for step in planned]
+        asked = [(step, self._read(step).wants(*self._configured(step))) for step in planned]
         self.materials = list({wants.materials_folder: wants for _, wants in asked if wants.materials}.values())
         self.mistakes: tuple[NetworkStep, Wants] | None = next((both for both in asked if both[1].mistakes), None)
         self.count = 2 + len(self.materials) + bool(self.mistakes) + len(self.steps)
