@@ -208,7 +208,7 @@ def test_the_chain_cuts_before_the_networks_that_want_it_and_once(home, capsys, 
     assert told["5"] == "mistakes: output/tiny/mistakes: 3 pages" and len(names("mistakes")) == 3
     weights_of = {number: told[number].split(":")[0] for number in "467"}
     assert weights_of == {n: f"output/tiny/weights/{name}.pdparams" for n, name in zip("467", ("seg", "one", "two"))}
-    assert wants().materials_bank().is_current and wants().mistakes_bank().is_current  # for train.py, which has no masks
+    assert wants().materials_bank().is_current and wants().mistakes_bank().is_current  # for train.py
     told = train()
     assert all("done before" in told[number] for number in "234567") and asked == [("mistakes", "5/7 mistakes")]
     (home / f"a/gts/{names('materials/a')[0][2:3]}.png").touch()

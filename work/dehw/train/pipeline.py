@@ -366,7 +366,10 @@ def adopt(network: NetworkConfig, target: Path, folders: Sequence[Path]) -> None
     facts = weights.manifest(source.parent).get(source.name, {})
     kind = {"type": network.type, "args": network.args}
     if any(facts.get(key, value) != value for key, value in kind.items()):
-        raise ConfigError(f"{source} was trained as {facts.get('type')} with {facts.get('args')}, not as {kind}.")
+        raise ConfigError(
+            f"{source} was trained as {facts.get('type')} with {facts.get('args')}, not as {kind}; give the network "
+            "these args in a pipeline of your own, or leave that --from out."
+        )
     layer = models.build(network)
     weights.load(layer, source)
     rest: dict[str, Any] = {**facts, **kind}
