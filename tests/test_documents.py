@@ -224,6 +224,18 @@ def test_a_picture_above_pillow_s_limit_is_named_with_the_remedy(tmp_path, monke
     assert "bomb" not in str(caught.value)
 
 
+@pytest.mark.parametrize("size", [(1, 30_000), (30_000, 1)])
+def test_a_thin_page_counts_by_the_tiles_that_networks_need_for_it(tmp_path, monkeypatch, size):
+    Image.new("1", size).save(tmp_path / "thin.png")
+    Image.new("1", (9, 9)).save(tmp_path / "second.tif", save_all=True, append_images=[Image.new("1", size)])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9_000_000)
+    assert [sheet.image.shape[:2] for sheet in read_all(tmp_path / "thin.png")] == [size[::-1]]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 7_000_000)  # 30,000 x 512 are 15 million
+    for name in ("thin.png", "second.tif"):
+        with pytest.raises(PageError, match=f"{name}.*more than 14 megapixels.*a side counts for 512 pixels or more"):
+            read_all(tmp_path / name)
+
+
 def test_an_animation_is_refused(tmp_path):
     frames = [Image.fromarray(noise(8, 8, seed=seed)) for seed in range(2)]
     frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:], lossless=True)

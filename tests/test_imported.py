@@ -14,8 +14,9 @@ from dehw.commands.main import main
 from dehw.commands.weights import NETWORKS
 from dehw.config import NetworkConfig, load_pipeline
 from dehw.engine import pick, weights
-from dehw.engine.imported import NAMES, RELEASES
+from dehw.engine.imported import RELEASES
 from dehw.errors import ConfigError, ExitCode
+from dehw.files.pickles import NAMES
 
 ROWS, COLUMNS = (0, 20, 40, 63), (0, 31, 70, 95)
 

@@ -17,13 +17,16 @@ from dehw.engine import weights
 requirements = pytest.importorskip("packaging.requirements")
 
 ROOT = Path(__file__).parents[1]
-LISTS = [*ROOT.glob("requirements*.txt"), *(path for path in ROOT.glob("requirements/*.txt") if path.stem != "lock")]
+LISTS = [
+    *ROOT.glob("requirements*.txt"),
+    *(path for path in ROOT.glob("requirements/*.txt") if not path.stem.startswith("lock")),
+]
 
 
 def listed(path):
     """What a requirement file asks for, by the package's name as pip writes it."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    found = [requirements.Requirement(line) for line in lines if line and not line.startswith("#")]
+    found = [requirements.Requirement(line.partition(" --hash")[0]) for line in lines if line and line[0] != "#"]
     return {re.sub("[-_.]+", "-", each.name).lower(): each for each in found}
 
 
@@ -83,10 +86,22 @@ def test_the_lock_holds_a_release_of_each_package_that_ci_installs():
     assert all(len(line.specifier) == 1 and str(line.specifier).startswith("==") for line in lock.values())
     for path in LISTS:
         for name, line in listed(path).items():
-            if name in ("paddlepaddle-gpu", "setuptools"):
+            if name == "paddlepaddle-gpu":
                 continue
             pinned = str(lock[name].specifier).removeprefix("==")
             assert line.specifier.contains(pinned), f"{path.name}: {line}, but lock.txt: {pinned}"
+
+
+def test_each_release_of_the_locks_has_one_checksum():
+    lock, base = (
+        [line for line in (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines() if line[0] != "#"]
+        for name in ("lock.txt", "lock-base.txt")
+    )
+    assert [line for line in lock if not re.fullmatch(r"[\w.-]+==\S+ --hash=sha256:[0-9a-f]{64}", line)] == []
+    assert set(base) < set(lock)
+    asked = listed(ROOT / "requirements" / "base.txt").items()
+    here = {name for name, line in asked if line.marker is None or line.marker.evaluate({"sys_platform": "linux"})}
+    assert here <= set(listed(ROOT / "requirements" / "lock-base.txt"))
 
 
 def files(folder):

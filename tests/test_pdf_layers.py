@@ -7,6 +7,9 @@ from pdfs import A_PAGE, add_page, erase, has_ink, is_blue, mask_of, over, paper
 from pikepdf import Array, Dictionary, Name
 from test_documents import read_all
 
+from dehw.files import images
+from dehw.files.pdf import layers
+
 TEXT = "BT /F1 8 Tf 10 70 Td (Print) Tj ET "
 AT_200 = (250, 167)  # (height, width) of A_PAGE at 200 dpi
 AT_300 = (375, 250)
@@ -140,6 +143,12 @@ def test_text_on_a_coarse_scan_is_drawn_at_200_dpi_and_a_fine_one_at_600_at_most
             pdf.save(tmp_path / f"{name}.pdf")
         height, width = shape_of(tmp_path / f"{name}.pdf")
         assert abs(height - expected[0]) <= 2 and abs(width - expected[1]) <= 2, name
+
+
+@pytest.mark.parametrize("points", [(1, 1e9), (1e9, 1), (1e-3, 1e6)])
+def test_a_page_like_a_thread_is_drawn_in_as_many_tiles_as_a_large_one(points):
+    size, exact = layers.pixels(layers.Layers(), layers.Frame((0, 0, *points), 0, 1))
+    assert not exact and min(size) == 1 and max(size) <= layers.MAX_SIDE and images.area(*size) <= layers.MAX_PIXELS
 
 
 def test_a_larger_unit_is_a_larger_page(tmp_path):

@@ -32,7 +32,7 @@ def written(page: np.ndarray, colour: tuple[int, int, int], draw: Callable) -> t
 
 
 def restore(page: np.ndarray, generated: np.ndarray, mask: np.ndarray) -> None:
-    printed.restore_letters(page, generated, mask, paper.tone(page, mask, REACH))
+    printed.restore_letters(page, generated, mask, paper.tone(page, mask, REACH), HEIGHT)
     printed.restore_rules(page, generated, mask, layout.dark_pixels(page), HEIGHT)
 
 
@@ -127,7 +127,7 @@ def test_pages_of_all_shapes(shape):
 
 def spared(page: np.ndarray, mask: np.ndarray, prob: np.ndarray) -> np.ndarray:
     left = mask.copy()
-    printed.spare(left, layout.dark_pixels(page), prob.astype(np.float32), 0.5)
+    printed.spare(left, layout.dark_pixels(page), prob.astype(np.float32), 0.5, HEIGHT)
     assert not (left & ~mask).any()
     return left
 

@@ -238,6 +238,12 @@ def test_a_picture_with_too_many_pixels_is_refused_undecoded(session, tmp_path, 
     assert not list(session.folder.rglob("*.png")), "its file is gone"
 
 
+def test_a_thin_page_counts_by_the_tiles_it_needs(session, tmp_path, request):
+    path = upload(tmp_path, "thin.png", np.zeros((10_000, 2), bool))
+    request.getfixturevalue("undecoded")
+    assert "thin.png has a page of 5 megapixels" in session.add([path])[1][0]
+
+
 def test_a_later_page_of_a_tiff_counts_too(session, tmp_path, request):
     path = upload(tmp_path, "two.tif", np.zeros((9, 9), bool))
     small, large = (Image.new("1", size) for size in ((9, 9), (3000, 2000)))

@@ -16,7 +16,7 @@ from dehw.engine import weights  # noqa: E402
 from dehw.errors import ConfigError, InputError, WeightsError  # noqa: E402
 from dehw.files.images import read_image, write_image  # noqa: E402
 from dehw.page.masks import soft_mask  # noqa: E402
-from dehw.train import seg, train_segmenter, validate  # noqa: E402
+from dehw.train import backbone, seg, train_segmenter, validate  # noqa: E402
 from dehw.train.folders import record_finished, training_data, weights_folder  # noqa: E402
 from dehw.train.segdata import DehwCrops, DehwPages  # noqa: E402
 from dehw.train.status import StatusLine  # noqa: E402
@@ -350,10 +350,11 @@ def test_opts_are_read_as_yaml_reads_them():
 
 
 def test_without_internet_the_way_on_is_named(data, tmp_path, monkeypatch, capsys):
-    def unreachable(url):
+    def unreachable(url, target):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(seg, "download_pretrained_model", unreachable)
+    monkeypatch.setattr(backbone, "download", unreachable)
+    monkeypatch.setattr(backbone.seg_env, "PRETRAINED_MODEL_HOME", str(tmp_path / "downloads"))
     arguments = [
         "--config",
         str(CONFIGS / "segformer_b2.yml"),

@@ -194,7 +194,7 @@ class Eraser:
         prob = self.segment(prepared, progress)
         progress("mask", 0, 1)
         mask = self.mask(prob, prepared, sensitivity) & allowed
-        sure = confidence.measure(page, prob, mask, prepared.layout) if self.pipeline.segment else None
+        sure = self.confidence(prob, prepared, mask, allowed) if self.pipeline.segment else None
         del prob  # 4 bytes a pixel
         clean = self.erase(prepared, mask, progress)
         if not self.pipeline.erase.cmp:
@@ -296,8 +296,9 @@ class Eraser:
         thresholds, all alike, see masks.sensitive_threshold.
         """
         settings, upright = self.pipeline.mask, prepared.upright
+        enlarged, height = len(upright) / len(prepared.scaled), self.pipeline.line_height
         dark = None
-        if settings.spare:  # first of all, for the memory's sake
+        if settings.spare and height:  # first of all, for the memory's sake
             dark = prepared.dark if prepared.is_whole else layout.dark_pixels(upright)
         prob, one = _to_size(prob, upright.shape[:2])
         high = one * masks.sensitive_threshold(settings.threshold, sensitivity)
@@ -305,10 +306,18 @@ class Eraser:
             mask = masks.threshold(prob, high)
         else:
             mask = masks.hysteresis(prob, one * masks.sensitive_threshold(settings.low, sensitivity), high)
-        mask = masks.dilate(mask, round(settings.dilate * len(upright) / len(prepared.scaled)))
-        if dark is not None:
-            printed.spare(mask, dark, prob, one * masks.sensitive_threshold(settings.spare, sensitivity))
+        mask = masks.dilate(mask, round(settings.dilate * enlarged))
+        if dark is not None and height:
+            likely = one * masks.sensitive_threshold(settings.spare, sensitivity)
+            printed.spare(mask, dark, prob, likely, height * enlarged)
         return turn(mask, -prepared.turns)
+
+    def confidence(
+        self, prob: np.ndarray, prepared: Prepared, mask: np.ndarray, allowed: np.ndarray | None = None
+    ) -> Confidence:
+        """How far a mask can be trusted. prob: from segment(); mask, allowed: (H, W) bool at the page's size."""
+        place = None if allowed is None else np.rot90(allowed, prepared.turns)
+        return confidence.measure(prepared.scaled, prob, turn(mask, prepared.turns), prepared.layout, place)
 
     def erase(self, prepared: Prepared, mask: np.ndarray, progress: OnProgress = _untold) -> np.ndarray:
         """The page without what the mask holds; a page with an empty mask comes back as it is.
@@ -358,8 +367,9 @@ class Eraser:
             cells = paper.tone(page, mask, settings.paper)
             paper.settle(generated, mask, cells)
             if settings.printed and self.pipeline.line_height is not None:
-                printed.restore_letters(page, generated, mask, cells)
-                printed.restore_rules(page, generated, mask, prepared.dark, self.pipeline.line_height)
+                height = self.pipeline.line_height
+                printed.restore_letters(page, generated, mask, cells, height)
+                printed.restore_rules(page, generated, mask, prepared.dark, height)
         return generated
 
     def generator_tiles(self, height: int, width: int) -> list[tiling.Tile]:

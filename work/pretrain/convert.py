@@ -26,7 +26,7 @@ from dehw import models  # noqa: E402
 from dehw.config import NetworkConfig  # noqa: E402
 from dehw.engine import weights  # noqa: E402
 from pretrain.pages import Pages  # noqa: E402
-from pretrain.states import assign, paddle_state  # noqa: E402
+from pretrain.states import assign, load, paddle_state  # noqa: E402
 from pretrain.train import NETWORKS  # noqa: E402
 
 ARGUMENTS = {
@@ -47,7 +47,7 @@ def mean_weights(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tenso
 def checkpoint(path: Path, network: nn.Module) -> dict:
     """What train.py saved, or a .pdparams file in the same form; that says nothing of steps, so --facts must."""
     if path.suffix != ".pdparams":
-        return torch.load(path, map_location="cpu")
+        return load(path)
     assign(network, weights.read(path))
     return {"network": {name: value.clone() for name, value in network.state_dict().items()}, "step": 0, "seconds": 0.0}
 

@@ -25,6 +25,7 @@ from dehw.data.synth.mix import MIX, load_mix  # noqa: E402
 from dehw.data.synth.pages import made_up  # noqa: E402
 from dehw.data.synth.sources import find_sources  # noqa: E402
 from dehw.eraser import Eraser  # noqa: E402
+from dehw.files.images import opened  # noqa: E402
 from dehw.page.layout import measure  # noqa: E402
 
 LITE_HEIGHT = 20  # px; print of made-up pages, whose lines then have the line_height of configs/pipelines/lite.yml
@@ -33,8 +34,8 @@ LINE_HEIGHT = 32  # px; that line height, which these networks work at
 
 def read(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB, or (H, W) where the file is grey."""
-    page = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    return page if page.ndim == 2 else cv2.cvtColor(page, cv2.COLOR_BGR2RGB)
+    with opened(path) as image:
+        return np.array(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
 
 def pairs(folder: Path, split: str) -> list[tuple[str, np.ndarray]]:

@@ -100,12 +100,13 @@ def main() -> None:
     if args.what == "adopt":
         import torch
 
+        from pretrain.states import load
         from pretrain.twins.ppocr import PPOCRMask
 
         if args.target is None:
             parser.error("adopt needs the file to write, such as output/pretrain/ppocr_small.pt")
         args.target.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(adopted(torch.load(args.source, map_location="cpu"), PPOCRMask()), args.target)
+        torch.save(adopted(load(args.source), PPOCRMask()), args.target)
     elif args.what == "trunk":
         trunk = detector(args.source, "small").trunk
         weights.save(trunk, args.folder / "ppocr_small_init.pdparams", sources=[SMALL], **FACTS)

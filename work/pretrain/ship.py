@@ -23,6 +23,7 @@ from dehw.config import NetworkConfig, load_pipeline  # noqa: E402
 from dehw.engine import export, weights  # noqa: E402
 from dehw.engine.paddle import load  # noqa: E402
 from dehw.files.atomic import atomic_path, sha256, write_json  # noqa: E402
+from dehw.files.pickles import read_state  # noqa: E402
 
 
 def ship(network: NetworkConfig, path: Path, side: int) -> Path:
@@ -31,7 +32,7 @@ def ship(network: NetworkConfig, path: Path, side: int) -> Path:
         model, _ = export.export(load(network, path), (side, side))
     target = path.with_suffix(".onnx")
     with atomic_path(target) as temporary:
-        temporary.write_bytes(narrow(model, paddle.load(str(path), return_numpy=True)))
+        temporary.write_bytes(narrow(model, read_state(path)))
     facts = {"sha256": sha256(target), **export.made_of(network, path, (side, side)), "opset": export.OPSET}
     write_json(path.parent / weights.MANIFEST, {"networks": weights.manifest(path.parent) | {target.name: facts}})
     return target

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
+
+from dehw.errors import WeightsError
 
 RENAMED = {"running_mean": "_mean", "running_var": "_variance"}
 COUNTER = "num_batches_tracked"  # of a batch norm, which Paddle has not
@@ -36,3 +41,26 @@ def assign(network: nn.Module, state: dict[str, np.ndarray]) -> None:
     arrays = {own: (np.asarray(state[name]), turned) for own, (name, turned) in _layouts(network).items()}
     filled = {own: torch.tensor(array.T if turned else array).float() for own, (array, turned) in arrays.items()}
     network.load_state_dict(network.state_dict() | filled)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What torch.save wrote to a file: tensors, numbers and text, and nothing that is run.
+
+    Raises WeightsError, also where a number is not finite.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file may raise nearly anything
+        cause = type(error).__name__  # the message itself would have one turn the check off
+        raise WeightsError(f"{path}: damaged, or more than weights ({cause}); take another checkpoint.") from error
+    if not _is_finite(state):
+        raise WeightsError(f"{path}: holds numbers that are not finite; take the checkpoint of an earlier step.")
+    return state
+
+
+def _is_finite(value: Any) -> bool:
+    if torch.is_tensor(value):
+        return bool(torch.isfinite(value).all())
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, list) or all(map(_is_finite, value))

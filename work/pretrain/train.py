@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from dehw.engine import weights  # noqa: E402
 from dehw.train.terms import MULTISCALE_WEIGHTS  # noqa: E402
 from pretrain.pages import Pages, stream  # noqa: E402
-from pretrain.states import assign  # noqa: E402
+from pretrain.states import assign, load  # noqa: E402
 from pretrain.twins.erasenet import EraseNet  # noqa: E402
 from pretrain.twins.ppocr import PPOCRMask  # noqa: E402
 from pretrain.twins.segformer import SegFormer  # noqa: E402
@@ -181,11 +181,11 @@ def learning_rate(progress: float, step: int, peak: float, warmup: int = 300) ->
 def begin(network: nn.Module, path: Path, start: Path | None) -> dict:
     """Fill a network with its checkpoint's weights, else with those of `start`; returns the checkpoint or {}."""
     if path.exists():
-        state = torch.load(path, map_location="cpu")
+        state = load(path)
         network.load_state_dict(state["network"])
         return state
     if start and start.suffix == ".pt":
-        state = torch.load(start, map_location="cpu")
+        state = load(start)
         network.load_state_dict(state.get("ema", state["network"]))
     elif start:
         arrays = weights.read(start)

@@ -1,20 +1,46 @@
 """Configurations: the strict reader of YAML files, and the schema of pipelines."""
 
 from dehw.config.pipeline import PIPELINES, SIDES, Erase, Mask, NetworkConfig, Pipeline, Segment, load_pipeline
-from dehw.config.reader import CONFIGS, STRICT, Folders, Fraction, find_config, load, nearest, read, validate
+from dehw.config.reader import (
+    CONFIGS,
+    STRICT,
+    Batch,
+    BelowOne,
+    Count,
+    Folders,
+    Fraction,
+    Rate,
+    Seed,
+    Share,
+    Side,
+    Workers,
+    find_config,
+    load,
+    nearest,
+    read,
+    validate,
+)
 
 __all__ = [
     "CONFIGS",
     "PIPELINES",
     "SIDES",
     "STRICT",
+    "Batch",
+    "BelowOne",
+    "Count",
     "Erase",
     "Folders",
     "Fraction",
     "Mask",
     "NetworkConfig",
     "Pipeline",
+    "Rate",
+    "Seed",
     "Segment",
+    "Share",
+    "Side",
+    "Workers",
     "find_config",
     "load",
     "load_pipeline",

@@ -8,18 +8,22 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from dehw.config.reader import CONFIGS, STRICT, Fraction, load, nearest
+from dehw.config.plain import is_file
+from dehw.config.reader import CONFIGS, STRICT, Batch, BelowOne, Fraction, Side, load, nearest
 from dehw.errors import ConfigError
 
 PIPELINES = CONFIGS / "pipelines"
 
 SIDES = {"erasenet": 32, "mtrnet": 4}  # px; the sides of tiles that a generator halves down to its middle are multiples
 
-BelowOne = Annotated[float, Field(ge=0, lt=1)]
-Views = Annotated[list[str], Field(min_length=1)]
+FINEST = 16  # windows, or what a tile answers for, in the length of one: each costs a pass of the network
+
+Views = Annotated[list[str], Field(min_length=1, max_length=16)]
+Pixels = Annotated[int, Field(ge=0, le=4096)]
+Text = Annotated[str, Field(max_length=200)]
 
 
 @dataclass(config=STRICT)
@@ -30,14 +34,14 @@ class NetworkConfig:
     `train` is the configuration that trains it, as a path from the repository's root.
     """
 
-    type: str
-    weights: str
+    type: Text
+    weights: Text
     args: dict[str, Any] = field(default_factory=dict)
-    weight: PositiveFloat = 1.0
-    train: str | None = None
+    weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    train: Text | None = None
 
     def __post_init__(self) -> None:
-        _require(Path(self.weights).name == self.weights, f"weights must be a bare file name, got {self.weights!r}")
+        _require(_is_bare(self.weights), f"weights must be a bare file name, got {self.weights!r}")
 
 
 @dataclass(config=STRICT)
@@ -53,18 +57,22 @@ class Segment:
     """
 
     network: NetworkConfig
-    window: PositiveInt = 512
-    stride: PositiveInt = 256
+    window: Side = 512
+    stride: Side = 256
     views: Views = field(default_factory=lambda: ["identity"])
     average: Literal["probability", "logit"] = "probability"
     blend: bool = False
-    scales: Annotated[list[PositiveFloat], Field(min_length=1)] = field(default_factory=lambda: [1.0])
+    scales: Annotated[list[Annotated[float, Field(gt=0, le=4)]], Field(min_length=1, max_length=8)] = field(
+        default_factory=lambda: [1.0]
+    )
     skip: BelowOne = 0.0
     codes: bool = True
-    batch: PositiveInt = 4
+    batch: Batch = 4
 
     def __post_init__(self) -> None:
-        _require(self.stride <= self.window, f"stride must lie in 1..window ({self.window}), got {self.stride}")
+        least = -(-self.window // FINEST)
+        inside = least <= self.stride <= self.window
+        _require(inside, f"stride must lie in {least}..window ({self.window}), got {self.stride}")
         _check_views(self.views)
 
 
@@ -78,7 +86,7 @@ class Mask:
     """
 
     threshold: Fraction = 0.5
-    dilate: NonNegativeInt = 3
+    dilate: Annotated[int, Field(ge=0, le=255)] = 3
     low: Fraction | None = None
     spare: BelowOne = 0.0
 
@@ -96,13 +104,13 @@ class Erase:
     `printed`: print that the mask runs over is put back where the page shows it, see printed.restore.
     """
 
-    networks: Annotated[list[NetworkConfig], Field(min_length=1)]
-    tile: PositiveInt = 512
-    margin: NonNegativeInt = 106
+    networks: Annotated[list[NetworkConfig], Field(min_length=1, max_length=16)]
+    tile: Side = 512
+    margin: Pixels = 106
     views: Views = field(default_factory=lambda: ["identity"])
-    batch: PositiveInt = 4
+    batch: Batch = 4
     cmp: bool = True
-    paper: NonNegativeInt = 0
+    paper: Pixels = 0
     printed: bool = False
 
     def __post_init__(self) -> None:
@@ -110,7 +118,8 @@ class Erase:
             step = SIDES.get(network.type, 1)
             advice = f"tile must be a multiple of {step} px for {network.type}, such as {-(-self.tile // step) * step}"
             _require(self.tile % step == 0, f"{advice}, got {self.tile}")
-        _require(self.margin < self.tile / 2, f"margin must lie in 0..tile/2 ({self.tile}), got {self.margin}")
+        most = (self.tile - self.tile // FINEST) // 2
+        _require(self.margin <= most, f"margin must lie in 0..{most} for tiles of {self.tile} px, got {self.margin}")
         _require(not self.printed or self.paper > 0, "printed needs paper, a number of px, to tell print by")
         _check_views(self.views)
 
@@ -123,17 +132,21 @@ class Pipeline:
     direction: the ONNX file of the one that tells which way up they stand, None for none.
     """
 
-    name: str = ""  # the file's stem, unless the file says otherwise
+    name: Text = ""  # the file's stem, unless the file says otherwise
     segment: Segment | None = None
     mask: Mask = field(default_factory=Mask)
     erase: Erase
-    line_height: PositiveFloat | None = None
+    line_height: Annotated[float, Field(gt=0, le=1000)] | None = None
     lines: NetworkConfig | None = None
-    direction: str | None = None
-    train: str | None = None
+    direction: Text | None = None
+    train: Text | None = None
 
     def __post_init__(self) -> None:
+        _require(_is_bare(self.name), f"name must be one of a folder, got {self.name!r}")
+        bare = self.direction is None or _is_bare(self.direction)
+        _require(bare, f"direction must be a bare file name, got {self.direction!r}")
         _require(not self.erase.printed or self.line_height is not None, "printed needs line_height; set both")
+        _require(not self.mask.spare or self.line_height is not None, "spare needs line_height; set both")
         asked = self.segment is None or self.segment.codes
         _require(asked or self.line_height is not None, "codes: false needs line_height; set both")
 
@@ -148,7 +161,7 @@ def load_pipeline(name_or_path: str | Path, opts: Sequence[str] = ()) -> Pipelin
     path = Path(name_or_path)
     if path.suffix not in (".yml", ".yaml"):
         path = PIPELINES / f"{name_or_path}.yml"
-        if not path.is_file():
+        if not is_file(path):
             names = sorted(found.stem for found in PIPELINES.glob("*.yml"))
             raise ConfigError(
                 f"there is no pipeline {str(name_or_path)!r}{nearest(str(name_or_path), names)}. "
@@ -156,6 +169,11 @@ def load_pipeline(name_or_path: str | Path, opts: Sequence[str] = ()) -> Pipelin
             )
     pipeline = load(path, Pipeline, opts)
     return pipeline if pipeline.name else dataclasses.replace(pipeline, name=path.stem)
+
+
+def _is_bare(name: str) -> bool:
+    """Whether a text names something in a folder, and nothing elsewhere."""
+    return name not in (".", "..") and not set(name) & set("/\\:")
 
 
 def _require(condition: bool, message: str) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from dehw.config.plain import DEEPEST, LONGEST, is_file, parse, shortened
 from dehw.errors import ConfigError
 
 _CLONE = Path(__file__).resolve().parents[3] / "configs"
@@ -22,8 +22,19 @@ CONFIGS = _CLONE if (_CLONE / "pipelines").is_dir() else Path(__file__).resolve(
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)  # schemas are pydantic dataclasses of this config
 Fraction = Annotated[float, Field(ge=0, le=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1e6)]  # in relation to others
+Rate = Annotated[float, Field(ge=0, le=10)]  # of learning
+Count = Annotated[int, Field(gt=0, le=10**9)]
+Side = Annotated[int, Field(ge=8, le=4096)]  # px of what a network sees at once
+Batch = Annotated[int, Field(gt=0, le=1024)]
+Workers = Annotated[int, Field(ge=0, le=1024)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 # One folder may stand without brackets, as people write it after --opts.
 Folders = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+
+LARGEST = 256 * 1024  # bytes of a file
+SHOWN = 20  # problems told of a file; the rest is counted
 
 T = TypeVar("T")
 
@@ -42,7 +53,7 @@ def load(path: str | Path, schema: type[T], opts: Sequence[str] = ()) -> T:
 def find_config(name: str | Path) -> Path:
     """The file of this path, in the current folder or else, as in configs/erasenet.yml, among those of dehw."""
     path, known = Path(name), CONFIGS.parent / name
-    return known if known.is_file() and not path.exists() else path
+    return known if is_file(known) and not is_file(path) else path
 
 
 def read(path: str | Path, opts: Sequence[str] = (), grow: bool = True) -> tuple[dict[str, Any], str]:
@@ -66,47 +77,35 @@ def validate(tree: dict[str, Any], schema: type[T], source: str) -> T:
     """
     try:
         # By way of JSON, because pydantic's strict mode takes mappings for dataclasses only there.
-        return TypeAdapter(schema).validate_json(json.dumps(tree, default=str))
+        return TypeAdapter(schema).validate_json(json.dumps(tree))
     except ValidationError as error:
-        problems = [_problem(each, schema) for each in error.errors()]
-    if len(problems) == 1:
+        count, problems = error.error_count(), [_problem(each, schema) for each in error.errors()[:SHOWN]]
+    if count == 1:
         raise ConfigError(f"{source}: {problems[0]}.")
-    raise ConfigError("\n  ".join([f"{source}: {len(problems)} problems:", *problems]))
+    more = [f"and {count - SHOWN} more"] if count > SHOWN else []
+    raise ConfigError("\n  ".join([f"{source}: {count} problems:", *problems, *more]))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A ' (did you mean ...?)' for the known word most like this one, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = difflib.get_close_matches(word[:LONGEST], list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML that reads 1e-4 as a number, as people write it, and refuses a key given twice or that is not text."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not text", node.start_mark)
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     """The file as a plain tree, merged over the tree of its `_base_`."""
-    if path.resolve() in above:
-        raise ConfigError(f"{path}: _base_ leads back to this file; break the circle.")
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        real = path.resolve()
+        if real in above or len(above) > DEEPEST:
+            raise ConfigError(f"{path}: _base_ leads back to this file, or through too many; break the circle.")
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path}: not a file; name a .yml file.")
+        if path.stat().st_size > LARGEST:
+            raise ConfigError(f"{path}: larger than {LARGEST // 1024} KiB, as no configuration is; check the path.")
+        tree = parse(path.read_text(encoding="utf-8"))
+    except (OSError, RuntimeError) as error:  # the latter of links in a circle, before Python 3.13
+        raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', error)}); check the path.") from error
+    except ValueError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected 'key: value' lines, got {_describe(tree)}.")
@@ -115,7 +114,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         return tree
     if not isinstance(base, str):
         raise ConfigError(f"{path}: _base_ must be the path of one file, got {_describe(base)}.")
-    return _merge(_read(path.parent / base, (*above, path.resolve())), tree)
+    return _merge(_read(path.parent / base, (*above, real)), tree)
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -132,10 +131,12 @@ def _override(tree: dict[str, Any], opt: str, source: str, grow: bool) -> None:
     if not sign or not key:
         raise ConfigError(f"{source}: {opt!r} is not an override; write key.key=value.")
     try:
-        value = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
+        value = parse(text)
+    except ValueError as error:
         raise ConfigError(f"{source}: the value of {key} is not valid YAML: {error}") from error
     *parents, last = key.split(".")
+    if len(parents) > DEEPEST:
+        raise ConfigError(f"{source}: {shortened(key)} steps into more than {DEEPEST} blocks; check the key.")
     node: Any = tree
     for part in parents:
         if grow and isinstance(node, dict) and node.get(part) is None:
@@ -148,7 +149,7 @@ def _place(node: Any, part: str, key: str, source: str) -> str | int:
     """The key or the index by which `part` of a dotted key stands in `node`. Raises ConfigError if it does not."""
     if isinstance(node, dict) and part in node:
         return part
-    if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
+    if isinstance(node, list) and part.isdecimal() and len(part) < 10 and int(part) < len(node):
         return int(part)
     known = list(node) if isinstance(node, dict) else []
     there = f"a block with {', '.join(known)}" if known else _describe(node)
@@ -178,7 +179,7 @@ _MUST = {  # pydantic's types of errors, in words for those who write configurat
 def _problem(error: ErrorDetails, schema: type) -> str:
     """What is wrong, without the file's name and the full stop."""
     place, kind, given, facts = error["loc"], error["type"], error["input"], error.get("ctx", {})
-    key = ".".join(map(str, place))
+    key = ".".join(shortened(str(part)) for part in place)
     if kind == "value_error":  # raised by a schema's __post_init__, which names its own key
         return f"{key}.{facts['error']}" if key else str(facts["error"])
     if kind == "missing":
@@ -209,4 +210,4 @@ def _dataclass_in(hint: Any) -> Any:
 
 
 def _describe(value: Any) -> str:
-    return "nothing" if value is None else f"{value!r} ({type(value).__name__})"
+    return "nothing" if value is None else f"{shortened(repr(value))} ({type(value).__name__})"

@@ -16,9 +16,9 @@ from typing import Annotated
 import cv2
 import numpy as np
 import pydantic.dataclasses
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from dehw.config import STRICT, Fraction
+from dehw.config import STRICT, Count, Fraction, Side
 from dehw.data import augment
 from dehw.data.augment import Crop
 from dehw.data.pairs import Pair
@@ -40,12 +40,12 @@ class CropSettings:
     000), None to leave it. recipes: what else happens to a crop, nothing by default.
     """
 
-    size: PositiveInt = 512
+    size: Side = 512
     hflip: Fraction = 0.3
     rotate: Fraction = 0.3
-    degrees: float = 10.0
-    crops_per_page: PositiveInt = 8  # crops drawn for every page decoded
-    buffer: PositiveInt = 8  # pages held decoded, per worker: 90 MB each at 15 megapixels
+    degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
+    crops_per_page: Count = 8  # crops drawn for every page decoded
+    buffer: Count = 8  # pages held decoded, per worker: 90 MB each at 15 megapixels
     clean_gt: Annotated[float, Field(ge=0, lt=255)] | None = None
     recipes: Recipes = field(default_factory=Recipes)
 

@@ -7,6 +7,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,8 +17,8 @@ import cv2
 import numpy as np
 from PIL import ImageFont
 
-from dehw.errors import InputError
-from dehw.files.images import IMAGE_SUFFIXES
+from dehw.errors import InputError, PageError
+from dehw.files.images import IMAGE_SUFFIXES, opened
 from dehw.page import masks
 
 if TYPE_CHECKING:
@@ -238,12 +239,11 @@ def find_pieces(folder: str | Path) -> list[Path]:
 
 def piece_opacity(path: Path) -> np.ndarray:
     """A piece that `dehw materials` wrote as (h, w) float32 opacity in [0, 1]. Raises InputError for other images."""
-    piece = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if piece is None or piece.ndim != 3 or piece.shape[2] != 4:
-        raise InputError(
-            f"{path}: not a piece of handwriting (an image with transparency); `dehw materials` cuts them."
-        )
-    return np.where(piece[..., 3] > 127, 1 - piece[..., :3].min(axis=2) / WHITE, 0).astype(np.float32)
+    with suppress(PageError), opened(path) as image:
+        if image.has_transparency_data:
+            piece = np.array(image.convert("RGBA"))
+            return np.where(piece[..., 3] > 127, 1 - piece[..., :3].min(axis=2) / WHITE, 0).astype(np.float32)
+    raise InputError(f"{path}: not a piece of handwriting (an image with transparency); `dehw materials` cuts them.")
 
 
 def _regions(mask: np.ndarray, reach: int) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:

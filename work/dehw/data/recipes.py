@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
 import pydantic.dataclasses
 from PIL import ImageFont
-from pydantic import NonNegativeInt, PositiveFloat
+from pydantic import Field
 
 from dehw.config import STRICT, Fraction
 from dehw.data.augment import Crop
@@ -54,12 +55,12 @@ class Recipes:
     marks: Fraction = 0.0
     stains: Fraction = 0.0
     specks: Fraction = 0.0
-    redraw: NonNegativeInt = 0
+    redraw: Annotated[int, Field(ge=0, le=1000)] = 0
     min_ink: Fraction = 0.001
     materials: str | None = None
     ink: list[str] = field(default_factory=list)
     mistakes: str | None = None
-    print_size: PositiveFloat = PRINT_HEIGHT
+    print_size: Annotated[float, Field(gt=0, le=1000)] = PRINT_HEIGHT
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,8 @@ from dehw.config import NetworkConfig
 from dehw.engine import paddle, weights
 from dehw.errors import InputError, WeightsError
 from dehw.files.atomic import sha256
-from dehw.files.pickles import read_pickle
+from dehw.files.pickles import NAMES, read_pickle
 
-NAMES = "StructuredToParameterName@@"  # under it paddle.save keeps what a process called its parameters
 Layers = dict[str, str | None]
 
 
@@ -170,7 +169,6 @@ def _arrays(content: Any, part: str | None, path: Path) -> dict[str, np.ndarray]
         raise WeightsError(f"{path}: holds a {type(content).__name__}, not named arrays; is it a weight file?")
     named = {}
     for key, value in content.items():
-        value = value[1] if isinstance(value, tuple) and len(value) == 2 else value  # a tensor's name and its array
         if key == NAMES:
             continue
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":

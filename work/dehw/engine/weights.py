@@ -19,6 +19,7 @@ import numpy as np
 from dehw.config import NetworkConfig, Pipeline, nearest
 from dehw.errors import WeightsError
 from dehw.files.atomic import atomic_path, sha256, write_json
+from dehw.files.pickles import read_state, refuse_nonfinite
 
 if TYPE_CHECKING:
     from paddle import nn
@@ -82,20 +83,21 @@ def load(layer: nn.Layer, path: str | Path, check_manifest: bool = True) -> None
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """What a file written by paddle.save holds, bytes as the numbers they stand for. Raises WeightsError."""
-    import paddle
+    """What a file written by paddle.save holds, bytes as the numbers they stand for; nothing in it is run.
 
+    Raises WeightsError, also where a number is not finite.
+    """
     path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file; check the path.")
-    try:
-        state = paddle.load(str(path), return_numpy=True)
-    except Exception as error:  # a damaged pickle may raise nearly anything
-        raise WeightsError(f"{path}: damaged ({type(error).__name__}: {error}); get or train it again.") from error
-    if not isinstance(state, dict):
-        raise WeightsError(f"{path}: holds a {type(state).__name__}, not named arrays; is it a weight file?")
+    state = read_state(path)
     scales = {key.removesuffix(SCALE): state.pop(key) for key in list(state) if key.endswith(SCALE)}
-    return state | {key: state[key] * scale for key, scale in scales.items() if key in state}
+    for key, scale in scales.items():
+        kept = state.get(key)
+        if not isinstance(kept, np.ndarray) or np.shape(scale) != (len(kept), *[1] * (kept.ndim - 1)):
+            raise WeightsError(f"{path}: {key}{SCALE} does not fit {key}; the file is damaged, get it again.")
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by name
+            state[key] = kept * scale
+    refuse_nonfinite(state, path)
+    return state
 
 
 def assign(
@@ -165,8 +167,12 @@ def manifest(folder: str | Path) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["networks"])
-    except (ValueError, KeyError, TypeError) as error:
+        networks = dict(json.loads(path.read_text(encoding="utf-8"))["networks"])
+        for name, facts in networks.items():
+            if not isinstance(facts, dict) or not isinstance(facts.get("args", {}), dict):
+                raise TypeError(f"what it says of {name} is no block")
+        return networks
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(f"{path}: not a manifest ({error}); restore it, or delete it to go unchecked.") from error
 
 

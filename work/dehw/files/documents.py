@@ -135,7 +135,7 @@ def squared(sheet: Sheet) -> Sheet:
         return sheet
     height, width = sheet.image.shape[:2]
     size = (width, round(height * across / down)) if across > down else (round(width * down / across), height)
-    if size[0] * size[1] > MAX_PIXELS:
+    if images.area(*size) > MAX_PIXELS:
         return sheet
     return replace(sheet, image=cv2.resize(sheet.image, size, interpolation=cv2.INTER_LINEAR), stored=sheet.image)
 

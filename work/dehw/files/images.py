@@ -48,6 +48,7 @@ ABOUT_THE_PAGE = (
 )
 SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations in which a page lies on its side (EXIF 2.3, tag 274)
 END, MORE = b"\xff\xd9", b"\x35\xa7" * 64  # a JPEG's end marker, and data that could stand before it
+WINDOW = 512  # px: networks see a page in squares of about this side, so a thin page costs them as much as a wide one
 MAX_DPI = 65535  # the most that JPEG can hold; what lies beyond is damage
 
 
@@ -99,8 +100,14 @@ def upright(image: Image.Image) -> np.ndarray:
     return np.array(_to_rgb(image))
 
 
+def area(width: int, height: int) -> int:
+    """The pixels that networks look at for a page of this size: each of its sides counts for WINDOW at least."""
+    return max(width, WINDOW) * max(height, WINDOW)
+
+
 def turn(image: Image.Image) -> None:
     """Turn an image in place, as its EXIF says. Raises what damaged pixels raise; damaged EXIF costs no page."""
+    _refuse_large(image)
     image.load()  # Pillow turns TIFF by itself here, and then has no orientation for it any more
     try:
         ImageOps.exif_transpose(image, in_place=True)
@@ -212,7 +219,19 @@ def open_image(path: str | Path) -> Image.Image:
         kind = kind_of(path)
         if kind is None or kind == "PDF":
             raise Image.UnidentifiedImageError
-        return heif.HeifFile(Path(path)) if kind == "HEIF" else Image.open(path, formats=[kind])
+        image = heif.HeifFile(Path(path)) if kind == "HEIF" else Image.open(path, formats=[kind])
+        try:
+            _refuse_large(image)
+        except Image.DecompressionBombError:
+            image.close()
+            raise
+        return image
+
+
+def _refuse_large(image: Image.Image) -> None:
+    """Raise as Pillow does for too many pixels, thin pages by their `area`."""
+    if Image.MAX_IMAGE_PIXELS and area(*image.size) > 2 * Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError
 
 
 def whole(path: str | Path, image: Image.Image) -> Image.Image:
@@ -250,7 +269,7 @@ def reading(name: str | Path) -> Iterator[None]:
         raise
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        cause = f"it has more than {most} megapixels, the most that is read"
+        cause = f"it has more than {most} megapixels, the most that is read (a side counts for {WINDOW} pixels or more)"
         raise PageError(f"{name} cannot be read: {cause}. Scan it at a lower resolution, or cut it up.") from error
     except Exception as error:  # a damaged or hostile file makes decoders raise nearly anything
         reason = "not an image, or damaged" if isinstance(error, Image.UnidentifiedImageError) else error

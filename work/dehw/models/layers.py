@@ -121,9 +121,9 @@ class NonLocal(nn.Layer):
 
 
 def scaler(width: float) -> Callable[[int], int]:
-    """Channel counts times `width`, never below 4. Raises ValueError for a width of 0 or less."""
-    if width <= 0:
-        raise ValueError(f"width must be above 0, got {width}")
+    """Channel counts times `width`, never below 4. Raises ValueError for a width that is not above 0, or above 4."""
+    if not 0 < width <= 4:
+        raise ValueError(f"width must be above 0 and at most 4, got {width}")
     return lambda channels: max(4, round(channels * width))
 
 

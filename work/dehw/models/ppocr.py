@@ -18,6 +18,7 @@ from paddle.nn import functional as F
 from paddleseg.cvlibs import manager
 
 from dehw.errors import WeightsError
+from dehw.files.pickles import read_state
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of blue, green, red: the detectors were trained on BGR
 DOWN = 32  # the body halves five times
@@ -276,7 +277,7 @@ def _fill(trunk: Trunk, path: Path) -> None:
     """Set all of a trunk's arrays from a file that holds nothing else. Raises WeightsError."""
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file; name another by `pretrained`, or null for none.")
-    state, own = paddle.load(str(path), return_numpy=True), trunk.state_dict()
+    state, own = read_state(path), trunk.state_dict()
     if {key: tuple(value.shape) for key, value in own.items()} != {key: np.shape(v) for key, v in state.items()}:
         raise WeightsError(f"{path} does not hold the trunk of PPOCRMask; work/pretrain/detector.py writes such files.")
     for key, value in own.items():

@@ -11,6 +11,7 @@ from paddle.nn import functional as F
 from paddleseg.models import SegFormer as PaddleSegFormer
 from paddleseg.models.backbones import MixVisionTransformer_B0, MixVisionTransformer_B2
 
+WIDEST = 4096  # channels of an embedding; the published networks have up to 768
 HANDWRITING = 1  # the class index; 0 is everything else
 
 
@@ -24,11 +25,17 @@ class SegFormer(PaddleSegFormer):
         return F.softmax(logits, axis=1)[:, HANDWRITING : HANDWRITING + 1]
 
 
-def segformer_b0(embedding_dim: int = 256, pretrained: str | None = None) -> SegFormer:
-    """The 3.7 M parameter SegFormer of two classes; `pretrained` is a path or URL of backbone weights."""
-    return SegFormer(2, MixVisionTransformer_B0(pretrained=pretrained), embedding_dim)
+def segformer_b0(embedding_dim: int = 256) -> SegFormer:
+    """The 3.7 M parameter SegFormer of two classes. Raises ValueError for an embedding_dim that is none."""
+    return SegFormer(2, MixVisionTransformer_B0(), _width(embedding_dim))
 
 
-def segformer_b2(embedding_dim: int = 768, pretrained: str | None = None) -> SegFormer:
-    """The 27 M parameter SegFormer of two classes; `pretrained` is a path or URL of backbone weights."""
-    return SegFormer(2, MixVisionTransformer_B2(pretrained=pretrained), embedding_dim)
+def segformer_b2(embedding_dim: int = 768) -> SegFormer:
+    """The 27 M parameter SegFormer of two classes. Raises ValueError for an embedding_dim that is none."""
+    return SegFormer(2, MixVisionTransformer_B2(), _width(embedding_dim))
+
+
+def _width(embedding_dim: int) -> int:
+    if not isinstance(embedding_dim, int) or not 1 <= embedding_dim <= WIDEST:
+        raise ValueError(f"embedding_dim must lie in 1..{WIDEST}, got {embedding_dim!r}")
+    return embedding_dim

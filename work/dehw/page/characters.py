@@ -8,6 +8,8 @@ import numpy as np
 
 from dehw.page.layout import dark_pixels, like_characters
 
+SMALLEST = 6  # px; lower components are dots, accents and noise
+TALLEST = 1 / 12  # of the page's height
 LONG_SIDE = 3000  # px; larger pages are measured on a copy of this size
 ENOUGH = 12  # aligned characters without which a page has no measurable print
 TOLERANCE = 0.1  # of the height; how far printed neighbours differ in height
@@ -42,7 +44,7 @@ def print_height(page: np.ndarray) -> float | None:
 def characters(dark: np.ndarray) -> np.ndarray:
     """List boxes of the size and shape of characters: (H, W) uint8 -> (N, 4) float32 left, top, width, height."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
-    return stats[1:][like_characters(stats[1:], dark.shape[0]), :4].astype(np.float32)
+    return stats[1:][like_characters(stats[1:], SMALLEST, TALLEST * len(dark)), :4].astype(np.float32)
 
 
 def _count_neighbours(boxes: np.ndarray, among: np.ndarray, same_height: bool) -> np.ndarray:

@@ -14,7 +14,6 @@ import numpy as np
 
 BACKGROUND = 8  # the paper under the ink is estimated at 1/8 of the size
 CONTRAST = 25  # grey levels that ink is darker than its paper, at least
-SMALLEST = 6  # px; lower components are dots, accents and noise
 
 # Lines
 SIDE = 1280  # px; a page's longer side, and the side of the square that the detector reads
@@ -74,10 +73,10 @@ class Layout:
     def factor(self, target: float | None, low: float = 0.25, high: float = 2.0) -> float:
         """What to resize the page by, so that its lines become `target` pixels high.
 
-        target, low, high: pixels, least and greatest factor. It is 1.0 where target is None, where nobody read the
-        page, and where its lines are within 10 % of the target.
+        target, low, high: pixels, least and greatest factor. It is 1.0 where target is None, and where nobody read the
+        page.
         """
-        if target is None or self.height is None or abs(self.height / target - 1) <= 0.1:
+        if target is None or self.height is None:
             return 1.0
         return float(np.clip(target / self.height, low, high))
 
@@ -231,8 +230,11 @@ def dark_pixels(page: np.ndarray) -> np.ndarray:
     return cv2.threshold(darker, max(0.8 * threshold, CONTRAST), 255, cv2.THRESH_BINARY)[1]
 
 
-def like_characters(stats: np.ndarray, page_height: int) -> np.ndarray:
-    """Which components have the size and shape of characters: stats (N, 5) of OpenCV -> (N,) bool."""
+def like_characters(stats: np.ndarray, least: float, most: float) -> np.ndarray:
+    """Which components have the size and shape of characters: stats (N, 5) of OpenCV -> (N,) bool.
+
+    least, most: px of height; lower ones are dots, accents and noise.
+    """
     _, _, width, height, area = stats.T
-    fits = (height >= SMALLEST) & (height < page_height / 12) & (width >= 3)
+    fits = (height >= least) & (height < most) & (width >= 3)
     return fits & (width <= 4 * height) & (height <= 6 * width) & (area >= 0.08 * width * height)

@@ -18,21 +18,23 @@ THICKNESS = 0.125  # line heights at the most
 RULE_HIDDEN = 0.6  # share of a rule that may lie deep in the mask; a line drawn by pen lies there as a whole
 HUE = 25  # grey levels by which a channel of coloured ink that crosses a rule stands out, more than of the rule
 # Letters
+LETTER = 0.15, 4  # line heights that a letter is tall, from and to
 LETTER_HIDDEN = 0.8  # share of a letter that may lie deep in the mask; a stroke by a black pen does as a whole
 BLACK = 0.7  # of the print's usual darkness, and no colour: what is so dark under coloured ink is print
 COLOUR = 40  # grey levels between the channels by which ink is coloured, more than the paper
 GREY = 60  # grey levels between the channels of print at the most; at the edge of ink, cameras colour it
-NEAR = 15  # px; a square of this side about coloured ink, in which dark pixels are looked at
+NEAR = 0.47  # line heights; a square of this side about coloured ink, in which dark pixels are looked at
 
 
-def spare(mask: np.ndarray, dark: np.ndarray, prob: np.ndarray, likely: float) -> None:
+def spare(mask: np.ndarray, dark: np.ndarray, prob: np.ndarray, likely: float, height: float) -> None:
     """Take letters that the mask reaches into, beside and under ink, out of it, in place.
 
     A letter is dark, less `likely` handwriting, hangs together with as much again outside the mask, and has the
     size and shape of characters: rules, on which ink stands, are put back later.
-    mask: (H, W) bool, True = handwriting; dark: (H, W) uint8, see layout.dark_pixels; prob: of handwriting, (H, W)
-    float32 in [0, 1].
+    mask: (H, W) bool, True = handwriting; dark: (H, W) uint8, see layout.dark_pixels; prob: of handwriting, (H, W),
+    counted like `likely`; height: of the page's lines, px.
     """
+    least, most = (share * height for share in LETTER)
     for rows in _bands(len(dark)):
         inside = mask[rows]
         if not inside.any():
@@ -40,7 +42,7 @@ def spare(mask: np.ndarray, dark: np.ndarray, prob: np.ndarray, likely: float) -
         unlikely = np.where(prob[rows] < likely, dark[rows], 0)
         count, labels, facts, _ = cv2.connectedComponentsWithStats(unlikely, connectivity=8)
         covered = np.bincount(labels[inside], minlength=count)
-        prints = (2 * covered <= facts[:, cv2.CC_STAT_AREA]) & layout.like_characters(facts, len(dark))
+        prints = (2 * covered <= facts[:, cv2.CC_STAT_AREA]) & layout.like_characters(facts, least, most)
         prints[0] = False  # what is not dark
         inside[prints[labels]] = False
 
@@ -96,13 +98,16 @@ def _hue(colours: np.ndarray) -> np.ndarray:
     return colours - colours.mean(axis=-1, keepdims=True)
 
 
-def restore_letters(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, cells: np.ndarray) -> None:
+def restore_letters(
+    page: np.ndarray, generated: np.ndarray, mask: np.ndarray, cells: np.ndarray, height: float
+) -> None:
     """Put what is black about and under coloured ink, a teacher's tick or a blue circle, into `generated`, in place.
 
     The lightest channel of coloured ink is light: red ink in red, blue in blue. Where all are dark, there is print,
     unless the whole of it lies deep in the mask, as what was written by a black pen does. page, generated: (H, W, 3)
-    uint8; mask: (H, W) bool, True = handwriting; cells: from paper.tone.
+    uint8; mask: (H, W) bool, True = handwriting; cells: from paper.tone; height: of the page's lines, px.
     """
+    square = np.ones((round(NEAR * height) | 1,) * 2, np.uint8)
     black = _black(page, mask, cells)
     for rows in _bands(len(page)):
         inside, letters = mask[rows], black[rows]
@@ -110,7 +115,7 @@ def restore_letters(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, c
         coloured = (cv2.subtract(_colour(page[rows]), tint) > COLOUR) & inside & ~letters.view(bool)
         if not coloured.any():
             continue
-        near = cv2.dilate(coloured.view(np.uint8), np.ones((NEAR, NEAR), np.uint8)).view(bool)
+        near = cv2.dilate(coloured.view(np.uint8), square).view(bool)
         count, labels, facts, _ = cv2.connectedComponentsWithStats(letters, connectivity=8)
         hidden = np.bincount(labels[_deep(inside)], minlength=count)
         prints = hidden <= LETTER_HIDDEN * facts[:, cv2.CC_STAT_AREA]

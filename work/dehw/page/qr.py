@@ -7,7 +7,7 @@ GAP = 0.19  # line heights; modules of a code are nearer to each other than this
 SIDE = 1.125  # line heights at the least
 FULL = 0.7  # share of its box that a code fills, once its gaps are closed; one that is turned fills less
 SQUARE = 1.25  # how much longer than the other a side of the box may be
-EDGE = 4  # px about a code that count as the code, for masks are grown
+EDGE = 0.125  # line heights about a code that count as the code, for masks are grown
 QUIET = 0.3  # of a code's side, the margin that the detector is shown about it
 
 
@@ -19,7 +19,7 @@ def find(page: np.ndarray, dark: np.ndarray, height: float) -> np.ndarray:
     takes four times as long.
     """
     inside = np.zeros(page.shape[:2], np.uint8)
-    side = round(GAP * height) | 1
+    side, edge = round(GAP * height) | 1, round(EDGE * height)
     solid = cv2.morphologyEx(dark, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     detector = cv2.QRCodeDetector()
     for contour in cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]:
@@ -30,5 +30,5 @@ def find(page: np.ndarray, dark: np.ndarray, height: float) -> np.ndarray:
         left, top = max(0, x - round(QUIET * w)), max(0, y - round(QUIET * h))
         view = np.s_[top : y + h + round(QUIET * h), left : x + w + round(QUIET * w)]
         if detector.detect(np.ascontiguousarray(page[view]))[0]:
-            inside[max(0, y - EDGE) : y + h + EDGE, max(0, x - EDGE) : x + w + EDGE] = 1
+            inside[max(0, y - edge) : y + h + edge, max(0, x - edge) : x + w + edge] = 1
     return inside.view(bool)

@@ -18,6 +18,17 @@ from dehw.errors import WeightsError
 from dehw.files.atomic import atomic_path
 
 SUFFIX = ".pdckpt"
+PARTS: dict[str, Any] = {  # of a checkpoint, and what each may be
+    "model": dict,
+    "optimizer": dict,
+    "scheduler": (dict, type(None)),
+    "scaler": (dict, type(None)),
+    "config": dict,
+    "step": int,
+    "best": (float, int, type(None)),
+    "rng": dict,
+    "random": dict,
+}
 
 _log = logging.getLogger(__name__)
 
@@ -77,18 +88,21 @@ def load(
 
     Raises WeightsError, and changes nothing, if the file is damaged, is another network's, or lacks a part.
     """
-    state = _read(path)
+    state = read(path)
     for name, part in (("scheduler", scheduler), ("scaler", scaler), ("discriminator", discriminator)):
         if part is not None and state.get(name) is None:  # files of before there were discriminators lack the key
             raise WeightsError(f"{path} was written without a {name}; resume with the config it was trained with.")
-    if discriminator is None:
-        weights.assign(model, state["model"], path)
-    else:
-        _assign_both(model, discriminator["model"], state, path)
-        _go_on(state["discriminator"], **discriminator)
-    _go_on(state, model, optimizer, scheduler, scaler)
-    if optimizer is not None:
-        _restore_random_state(state["random"])
+    try:
+        if discriminator is None:
+            weights.assign(model, state["model"], path)
+        else:
+            _assign_both(model, discriminator["model"], state, path)
+            _go_on(state["discriminator"], **discriminator)
+        _go_on(state, model, optimizer, scheduler, scaler)
+        if optimizer is not None:
+            _restore_random_state(state["random"])
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise WeightsError(f"{path}: damaged ({type(error).__name__}: {error}); take the checkpoint before.") from error
     return Checkpoint(state["step"], state["best"], state["config"], state["rng"])
 
 
@@ -100,7 +114,7 @@ def newest(folder: str | Path) -> Path | None:
     found = [path for path in Path(folder).glob(f"*{SUFFIX}") if not path.name.startswith(".")]  # half written
     for path in sorted(found, key=_age, reverse=True):
         try:
-            _read(path)
+            read(path)
         except WeightsError as error:
             _log.warning("passing over a broken checkpoint: %s", error)
         else:
@@ -113,11 +127,15 @@ def _age(path: Path) -> tuple[int, float]:
     return (int(numbers[-1]) if numbers else -1), path.stat().st_mtime
 
 
-def _read(path: str | Path) -> dict[str, Any]:
+def read(path: str | Path) -> dict[str, Any]:
+    """All that a checkpoint holds, its parts by name. Raises WeightsError."""
     state = weights.read(path)
-    missing = {"model", "optimizer", "scheduler", "scaler", "config", "step", "best", "rng", "random"} - set(state)
+    missing = set(PARTS) - set(state)
     if missing:
         raise WeightsError(f"{path} is not a checkpoint (no {', '.join(sorted(missing))}); name a {SUFFIX} file.")
+    for name, kinds in PARTS.items():
+        if not isinstance(state[name], kinds):
+            raise WeightsError(f"{path}: its {name} is a {type(state[name]).__name__}; take another {SUFFIX} file.")
     return state
 
 
@@ -206,7 +224,7 @@ def _random_state() -> dict[str, Any]:
         "python": random.getstate(),
         "numpy": np.random.get_state(),
         "device": paddle.device.get_device(),
-        "paddle": paddle.get_rng_state(),
+        "paddle": [state.__getstate__() for state in paddle.get_rng_state()],  # as numbers: a class would not be read
     }
 
 
@@ -214,4 +232,12 @@ def _restore_random_state(state: dict[str, Any]) -> None:
     random.setstate(state["python"])
     np.random.set_state(state["numpy"])
     if state["device"] == paddle.device.get_device():  # the generator of another device means nothing here
-        paddle.set_rng_state(state["paddle"])
+        paddle.set_rng_state([_generator(each) for each in state["paddle"]])
+
+
+def _generator(state: tuple) -> Any:
+    """A generator's state as Paddle takes it."""
+    kind: Any = type(paddle.get_rng_state()[0])
+    made = kind.__new__(kind)
+    made.__setstate__(state)
+    return made

@@ -14,12 +14,27 @@ from typing import Any, Literal
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 import numpy as np
 import paddle
-from pydantic import PositiveInt
 from pydantic.dataclasses import dataclass
 from visualdl import LogWriter
 
 from dehw import models
-from dehw.config import STRICT, Folders, Mask, NetworkConfig, Pipeline, load, load_pipeline
+from dehw.config import (
+    STRICT,
+    Batch,
+    BelowOne,
+    Count,
+    Folders,
+    Fraction,
+    Mask,
+    NetworkConfig,
+    Pipeline,
+    Rate,
+    Seed,
+    Share,
+    Workers,
+    load,
+    load_pipeline,
+)
 from dehw.data.crops import BatchesFrom, CropDataset, CropSettings, prepare_workers
 from dehw.data.pairs import find_pairs, split
 from dehw.engine import weights
@@ -43,10 +58,10 @@ JUDGED = {  # which of a generator's outputs its discriminator sees
 class AdversarySettings:
     """A discriminator: its weight in the generator's loss, and its own Adam. The values are EraseNet's."""
 
-    weight: float = 0.1
-    learning_rate: float = 1e-5
-    beta1: float = 0.0
-    beta2: float = 0.9
+    weight: Share = 0.1
+    learning_rate: Rate = 1e-5
+    beta1: BelowOne = 0.0
+    beta2: BelowOne = 0.9
 
 
 @dataclass(config=STRICT)
@@ -58,12 +73,12 @@ class Stage:
     learns against it; `{}` takes EraseNet's values.
     """
 
-    steps: int
-    learning_rate: float = 1e-4
-    beta1: float = 0.9
-    beta2: float = 0.999
-    decay_every: int = 400_000
-    decay: float = 0.5
+    steps: Count
+    learning_rate: Rate = 1e-4
+    beta1: BelowOne = 0.9
+    beta2: BelowOne = 0.999
+    decay_every: Count = 400_000
+    decay: Fraction = 0.5
     multiscale: bool = False
     vgg: str | None = None
     adversary: AdversarySettings | None = None
@@ -88,18 +103,18 @@ class EraseTraining:
     data: Folders = field(default_factory=lambda: ["data"])
     stage1: Stage
     stage2: Stage | None = None
-    batch: PositiveInt = 4
+    batch: Batch = 4
     crops: CropSettings = field(default_factory=CropSettings)
-    val_count: PositiveInt = 81
-    val_pages: PositiveInt | None = None
+    val_count: Count = 81
+    val_pages: Count | None = None
     validate_mask: Literal["pipeline", "gt", "none"] = "pipeline"
-    validate_every: PositiveInt = 5000
-    checkpoint_every: PositiveInt = 1000
-    keep: PositiveInt = 2
-    log_every: PositiveInt = 50
-    workers: int = 4
+    validate_every: Count = 5000
+    checkpoint_every: Count = 1000
+    keep: Count = 2
+    log_every: Count = 50
+    workers: Workers = 4
     amp: bool = True
-    seed: int = 2022
+    seed: Seed = 2022
 
 
 def train(

@@ -19,7 +19,6 @@ import numpy as np
 import paddle
 from visualdl import LogWriter
 
-from dehw.engine import weights
 from dehw.errors import ConfigError, DehwError, WeightsError
 from dehw.train import checkpoint, losses, ranks
 from dehw.train.status import StatusLine
@@ -180,7 +179,7 @@ class Training:
         if not path.is_file():
             return None
         try:
-            return weights.read(path)["best"]
+            return checkpoint.read(path)["best"]
         except WeightsError as error:
             _log.warning("the best so far is lost: %s", error)
             return None

@@ -25,7 +25,6 @@ from paddleseg.core.train import loss_computation
 from paddleseg.core.train import train as run_paddleseg
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.utils import resume as load_checkpoint
-from paddleseg.utils.utils import download_pretrained_model
 
 from dehw import models
 from dehw.config import NetworkConfig, Pipeline, load_pipeline, validate
@@ -33,10 +32,10 @@ from dehw.data.crops import CropSettings, decode, prepare_workers
 from dehw.data.pairs import find_pairs
 from dehw.engine import weights
 from dehw.engine.paddle import pick_device
-from dehw.errors import ConfigError, WeightsError
+from dehw.errors import ConfigError
 from dehw.files import panels
 from dehw.files.images import write_image
-from dehw.train import banks, losses, ranks, scales, steps  # noqa: F401  losses registers ours with PaddleSeg
+from dehw.train import backbone, banks, losses, ranks, scales, steps  # noqa: F401  losses registers ours with PaddleSeg
 from dehw.train.folders import PREVIEW, pipeline_folder, record_finished, training_data, weights_folder
 from dehw.train.segconfig import RunSettings, read_config
 from dehw.train.segdata import DehwCrops, DehwPages
@@ -79,7 +78,7 @@ def train(
     folder, recipe = step_folder(network, output, pipeline), made_of(config_path, opts, roots, output)
     status = StatusLine(label or network.weights, ranks.is_first())
     # The optimizer finds its state by names, counted from 0.
-    with _printing_to(folder / LOG), paddle.utils.unique_name.guard():
+    with backbone.arrays_alone(), _printing_to(folder / LOG), paddle.utils.unique_name.guard():
         builder = build(config, run, pipeline, roots, masks)
         for dataset in (builder.train_dataset, builder.val_dataset):
             dataset.pairs = scales.scaled(dataset.pairs, pipeline, folder.parent, pick_device(device), status)
@@ -178,13 +177,13 @@ def build(
         config.dic[name] = {**config.dic[name], "dataset_root": list(map(str, roots)), **shared}
     config.dic["train_dataset"] |= {"seed": run.seed, "line_height": pipeline.line_height}
     with ranks.first_goes_ahead():
-        _fetch_pretrained(config.dic["model"])
+        backbone.settle(config.dic["model"])
     paddle.seed(run.seed)
     builder = SegBuilder(config)
     try:
         parts = builder.model, builder.optimizer, builder.loss, builder.train_dataset, builder.val_dataset
-    except RuntimeError as error:
-        raise ConfigError(f"the configuration cannot be built: {error}") from error
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:  # as PaddleSeg meets the values
+        raise ConfigError(f"the configuration cannot be built ({type(error).__name__}): {error}") from error
     if not isinstance(parts[-2], DehwCrops) or not isinstance(parts[-1], DehwPages):
         raise ConfigError("train_dataset must be of type DehwCrops, and val_dataset of type DehwPages.")
     expected = models.build(network)
@@ -312,7 +311,7 @@ class LossLog:
 def export(record: SegRecord, network: NetworkConfig, path: Path, roots: Sequence[Path]) -> None:
     """Write the best weights as inference loads them, with the facts of their training."""
     layer = models.build(network)
-    layer.set_state_dict(paddle.load(str(record.best_model)))
+    weights.assign(layer, weights.read(record.best_model), record.best_model)
     weights.save(
         layer,
         path,
@@ -334,22 +333,3 @@ def _share_one_wrapper() -> None:
     fleet = paddle.distributed.fleet
     if ranks.count() > 1 and not hasattr(fleet.distributed_model, "cache_info"):
         fleet.distributed_model = functools.lru_cache(maxsize=1)(fleet.distributed_model)
-
-
-def _fetch_pretrained(model: dict) -> None:
-    """Put the path of the downloaded ImageNet weights in place of their URL. Raises WeightsError."""
-    backbone = model.get("backbone", {})
-    url = backbone.get("pretrained")
-    if not url or "://" not in url:
-        return
-    try:
-        path = Path(download_pretrained_model(url))
-        if not path.is_file():
-            raise OSError(f"{path} is not in what came")
-    except Exception as error:  # whatever requests, tarfile and the file system raise
-        raise WeightsError(
-            f"the backbone's ImageNet weights cannot be fetched from {url}: {error}. Download them elsewhere "
-            "and name the file by --opts model.backbone.pretrained=FILE.pdparams, or train without them by "
-            "--opts model.backbone.pretrained=null, which takes more steps to the same score."
-        ) from error
-    backbone["pretrained"] = str(path)

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 from paddleseg.cvlibs import Config
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from dehw.config import STRICT, Folders, read, validate
+from dehw.config import STRICT, Batch, Count, Folders, Seed, Side, Workers, read, validate
 from dehw.errors import ConfigError
 
-Size = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]  # width, height
+Size = Annotated[list[Side], Field(min_length=2, max_length=2)]  # width, height
 
 
 @dataclass(config=STRICT)
@@ -35,8 +35,8 @@ class RunSettings:
     checkpoints, each followed by a validation; `keep` of them stay. precision: fp32, or fp16 on a GPU.
     """
 
-    iters: PositiveInt
-    batch_size: PositiveInt
+    iters: Count
+    batch_size: Batch
     train_dataset: dict[str, Any]
     val_dataset: dict[str, Any]
     model: dict[str, Any]
@@ -47,13 +47,13 @@ class RunSettings:
 
     pipeline: str = "seed000"
     data: Folders = field(default_factory=lambda: ["data"])
-    save_interval: PositiveInt = 5000
-    log_iters: PositiveInt = 50
-    keep: PositiveInt = 3
-    num_workers: NonNegativeInt = 4
+    save_interval: Count = 5000
+    log_iters: Count = 50
+    keep: Count = 3
+    num_workers: Workers = 4
     precision: Literal["fp32", "fp16"] = "fp32"
-    val_count: PositiveInt = 81
-    seed: int = 2022
+    val_count: Count = 81
+    seed: Seed = 2022
 
     def __post_init__(self) -> None:
         for name in ("train_dataset", "val_dataset"):
@@ -78,5 +78,5 @@ def read_config(path: str, opts: Sequence[str] = ()) -> tuple[Config, RunSetting
     run = validate(tree, RunSettings, source)
     try:
         return PaddleSegConfig(tree), run
-    except RuntimeError as error:  # of PaddleSeg's checks
-        raise ConfigError(f"{source}: {error}") from error
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:  # of PaddleSeg's checks
+        raise ConfigError(f"{source}: PaddleSeg cannot use it ({type(error).__name__}: {error}).") from error

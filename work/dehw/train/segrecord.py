@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 import paddle
 
+from dehw.engine import weights
 from dehw.errors import ConfigError, DehwError, InputError, WeightsError
 from dehw.files.atomic import atomic_path, write_json
 from dehw.train import ranks
@@ -26,12 +27,16 @@ class SegRecord:
     def __init__(self, folder: Path):
         self.folder = folder
         self.best_model = folder / "best_model" / "model.pdparams"
-        known = {}
-        if (folder / "training.json").is_file():
-            known = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-        self.scores: dict[int, float] = {int(step): score for step, score in known.get("scores", {}).items()}
-        self.best: float = known.get("best", -1.0)
-        self.seconds: float = known.get("seconds", 0.0)
+        path, known = folder / "training.json", {}
+        try:
+            if path.is_file():
+                known = json.loads(path.read_text(encoding="utf-8"))
+            self.scores = {int(step): float(score) for step, score in known.get("scores", {}).items()}
+            self.best, self.seconds = float(known.get("best", -1.0)), float(known.get("seconds", 0.0))
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(
+                f"{path} is damaged ({error!r}); remove it to have the checkpoints scored again."
+            ) from error
 
     def add(self, iteration: int, score: float, model: paddle.nn.Layer) -> None:
         """Note a checkpoint's score, and keep the model if none before was better; rank 0 writes them."""
@@ -106,10 +111,10 @@ def _step(checkpoint: Path) -> int:
 def _check(checkpoint: Path, model: paddle.nn.Layer) -> None:
     """Raise WeightsError if a checkpoint is cut short, ConfigError if it is another network's."""
     try:
-        state = paddle.load(str(checkpoint / "model.pdparams"))
-        paddle.load(str(checkpoint / "model.pdopt"))
-    except Exception as error:  # a cut file fails in the file system, in pickle or in Paddle
-        raise WeightsError(f"checkpoint {checkpoint} does not load: {error}.") from error
+        state = weights.read(checkpoint / "model.pdparams")
+        weights.read(checkpoint / "model.pdopt")
+    except WeightsError as error:
+        raise WeightsError(f"checkpoint {checkpoint} does not load: {error}") from error
     if shapes(state) != shapes(model.state_dict()):
         raise ConfigError(
             f"checkpoint {checkpoint} holds another network than the configuration describes; restore the "

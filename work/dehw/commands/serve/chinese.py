@@ -73,10 +73,12 @@ sensitivity lies in 0\.\.1.*
     灵敏度须在 0 到 1 之间。
 (\d+)% of the page was erased, where answered pages have 1 to 5 %; look at this page
     擦除了页面的 {1}%，而写有答案的页面通常为 1% 到 5%；请检查这一页
-only (\d+)% of what may be handwriting surely is.*
-    可能的笔迹中只有 {1}% 可以确定，可能有残留或误擦；请检查这一页
-(\d+)% of the lines of text were erased, .*
-    擦除了 {1}% 的文字行，好像整页都是手写；请检查这一页
+handwriting may be left; .*
+    可能有笔迹残留；请检查这一页，或提高灵敏度
+print may have been erased; .*
+    印刷文字可能被误擦；请检查这一页，或降低灵敏度
+(\d+)% of the print and writing was erased in part, .*
+    {1}% 的文字和笔画只擦除了一部分，好像缩放比例不对；请检查这一页
 no edge of a sheet was found, .*
     没有找到纸张的边缘，因此没有裁切和拉直；请检查这一页
 its page became a picture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +49,7 @@ class Limits:
 
 
 def _sizes(document: Document) -> Iterator[int]:
-    """The pixels of each page as they would be decoded; 0 where that cannot be told, which reading will explain."""
+    """The `area` of each page as it would be decoded; 0 where that cannot be told, which reading will explain."""
     from dehw.files.documents import PdfFile
 
     for index in range(document.count):
@@ -61,6 +60,8 @@ def _sizes(document: Document) -> Iterator[int]:
 
 
 def _image_size(document: ImageFile, index: int) -> int:
+    from dehw.files import images
+
     if document.kind == "TIFF":
         document.image.seek(document.frames[index])
-    return math.prod(document.image.size)
+    return images.area(*document.image.size)

@@ -18,7 +18,6 @@ from dehw.commands.erase.report import Outcome
 from dehw.eraser import Erased, Eraser, OnProgress, Prepared, turn
 from dehw.files import images
 from dehw.files.panels import INK_COLOUR
-from dehw.page import confidence
 from dehw.page.confidence import Confidence
 from dehw.page.layout import Layout
 from dehw.page.masks import BALANCED
@@ -89,7 +88,7 @@ class OpenPage:
         mask = (eraser.mask(prob, prepared, asked.sensitivity) | (drawn == ERASE)) & (drawn != KEEP)
         clean = eraser.erase(prepared, mask, progress)
         np.copyto(clean, image, where=(drawn == KEEP)[..., None])  # without `cmp` more than the mask changes
-        self.confidence = confidence.measure(image, prob, mask, prepared.layout)
+        self.confidence = eraser.confidence(prob, prepared, mask, drawn != KEEP)
         self._save(image, clean, mask, scan)
         self.done = asked
         return Erased(clean, mask, time.perf_counter() - started, self.confidence)

@@ -70,7 +70,7 @@ def read_training(folder: Path, pipeline: Pipeline | None = None) -> Choice:
         pipeline, finished = pipeline or load_pipeline(facts["pipeline"]), str(facts["finished"])
     except FileNotFoundError as error:
         raise InputError(f"{folder} holds no finished training") from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"{record} is not a training's record ({error!r})") from error
     weights = folder / "weights"
     names = [network.weights for network in pipeline.networks]

@@ -168,7 +168,7 @@ def _read_run(masks: Path) -> dict | None:
     try:
         run = json.loads(record.read_text(encoding="utf-8"))
         return {"pipeline": str(run["pipeline"]), "seconds": dict(run["seconds"])}
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"{record} is damaged ({error!r}); run 1_predict_segformer.py again") from error
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from pydantic import NonNegativeFloat
 from pydantic.dataclasses import dataclass
 
-from dehw.config.reader import CONFIGS, STRICT, Fraction, load
+from dehw.config.reader import CONFIGS, STRICT, Fraction, Share, load
 
 MIX = CONFIGS / "synth.yml"
 
@@ -22,22 +21,22 @@ T = TypeVar("T")
 class PrintedMix:
     """How often each printed side comes, in relation to the others; kinds that the sources lack are left out."""
 
-    clean: NonNegativeFloat = 0.0  # PDFs and images of clean pages
-    photo: NonNegativeFloat = 0.0  # photos and scans of print, with their own light
-    exam: NonNegativeFloat = 0.0  # what is typeset, see printed.kinds
-    quiz: NonNegativeFloat = 0.0
-    answer_sheet: NonNegativeFloat = 0.0
-    ballot: NonNegativeFloat = 0.0
-    form: NonNegativeFloat = 0.0
-    receipt: NonNegativeFloat = 0.0
-    letter_grid: NonNegativeFloat = 0.0
-    loose: NonNegativeFloat = 0.0
-    foreign: NonNegativeFloat = 0.0
-    reading: NonNegativeFloat = 0.0
-    vertical: NonNegativeFloat = 0.0
-    typescript: NonNegativeFloat = 0.0
-    invitation: NonNegativeFloat = 0.0
-    music: NonNegativeFloat = 0.0
+    clean: Share = 0.0  # PDFs and images of clean pages
+    photo: Share = 0.0  # photos and scans of print, with their own light
+    exam: Share = 0.0  # what is typeset, see printed.kinds
+    quiz: Share = 0.0
+    answer_sheet: Share = 0.0
+    ballot: Share = 0.0
+    form: Share = 0.0
+    receipt: Share = 0.0
+    letter_grid: Share = 0.0
+    loose: Share = 0.0
+    foreign: Share = 0.0
+    reading: Share = 0.0
+    vertical: Share = 0.0
+    typescript: Share = 0.0
+    invitation: Share = 0.0
+    music: Share = 0.0
 
     def __post_init__(self) -> None:
         if not any(shares(self).values()):

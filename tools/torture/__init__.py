@@ -1,0 +1,1 @@
+"""Hostile inputs, thrown at the program: see __main__.py."""
