@@ -101,13 +101,14 @@ def test_the_segmenter_s_mistakes_become_print_on_the_crops(home):
     assert added.sum() > 100 and not crop.mask[added].any()
 
 
-def test_mistakes_are_looked_for_again_by_another_segmenter_and_on_changed_pages_alone(home):
+def test_mistakes_are_looked_for_again_by_another_segmenter_and_on_changed_pages_alone(home, capsys):
     as_dark_pixels()
     train_dark_pixels()
     first = wants().mistakes_bank()
     assert len(first.stale) == 3
     first.complete()
     assert wants().mistakes_bank().is_current
+    assert "3/3" in capsys.readouterr().err.splitlines()[-1].split("\r")[-1]  # the bar ends whole
     page = first.stale[0].split("/")[1]
     image = read_image(f"a/images/{page}.png")
     write_image(f"a/images/{page}.png", np.ascontiguousarray(image[::-1]))
@@ -193,7 +194,7 @@ def test_the_chain_cuts_before_the_networks_that_want_it_and_once(home, capsys, 
         asked.append((part, label))
         train_dark_pixels()  # what the stand-in left are no weights
         config, opts, folders, output = chain._configured(step)
-        erase.find_mistakes(config, opts, folders, output, device, chain.masks)
+        erase.find_mistakes(config, opts, folders, output, device)
 
     monkeypatch.setattr(pipeline.Chain, "_train", stand_in)
     monkeypatch.setattr(pipeline.Chain, "_start", look)
@@ -207,6 +208,7 @@ def test_the_chain_cuts_before_the_networks_that_want_it_and_once(home, capsys, 
     assert told["5"] == "mistakes: output/tiny/mistakes: 3 pages" and len(names("mistakes")) == 3
     weights_of = {number: told[number].split(":")[0] for number in "467"}
     assert weights_of == {n: f"output/tiny/weights/{name}.pdparams" for n, name in zip("467", ("seg", "one", "two"))}
+    assert wants().materials_bank().is_current and wants().mistakes_bank().is_current  # for train.py
     told = train()
     assert all("done before" in told[number] for number in "234567") and asked == [("mistakes", "5/7 mistakes")]
     (home / f"a/gts/{names('materials/a')[0][2:3]}.png").touch()

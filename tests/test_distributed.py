@@ -185,6 +185,21 @@ def test_alone_nothing_is_shared():
     assert (ranks.agreed(0.5), ranks.agreed(None)) == (0.5, None)
 
 
+@pytest.mark.parametrize(("rank", "order"), [(0, "lines bank wait"), (1, "wait lines bank")])
+def test_rank_0_ends_the_outer_of_two_blocks_before_the_others_begin(monkeypatch, rank, order):
+    """As when a bank is cut, which first has the lines of its pages read."""
+    events = []
+    monkeypatch.setattr(ranks, "rank", lambda: rank)
+    monkeypatch.setattr(ranks, "wait", lambda: events.append("wait"))
+    for _ in range(2):
+        with ranks.first_goes_ahead():
+            with ranks.first_goes_ahead():
+                events.append("lines")
+            events.append("bank")
+        assert " ".join(events) == order
+        events.clear()
+
+
 @pytest.mark.slow
 def test_two_processes_train_a_generator_as_one_with_the_double_batch(folder, monkeypatch):
     launch("erase")

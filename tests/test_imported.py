@@ -134,8 +134,9 @@ def test_the_manifest_says_how_the_networks_compute(imported):
         "erasenet.pdparams": {},
         "erasenet_nonlocal.pdparams": {"refinement": "nonlocal", "nonlocal_form": "released"},
         "mtrnet.pdparams": {"mask_input": True, "whiten": True},
-        "segformer_b2.pdparams": {},
+        "segformer_b2.pdparams": {"embedding_dim": 768},
     }
+    assert args["segformer_b2.pdparams"] == network_of("segformer_b2").args  # so trainings take it over by --from
 
 
 def test_what_paddle_kept_of_parameters_names_is_passed_over(tmp_path, plain):

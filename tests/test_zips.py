@@ -139,3 +139,11 @@ def test_the_test_set_is_unpacked_alone_and_b_comes_before_a(tmp_path):
     assert [page.name for page in zips.test_pages(tmp_path)] == ["b9.jpg", "b10.jpg"]
     assert not (tmp_path / "dataset1").exists()
     assert zips.contest_datasets(tmp_path) == [tmp_path / "dataset1"]
+
+
+def test_a_dataset_that_is_named_before_it_is_unpacked_is_unpacked_alone(tmp_path):
+    (tmp_path / zips.ZIP_FOLDER).mkdir()
+    for name in ("dataset1", "dataset2"):
+        write_zip(tmp_path / zips.ZIP_FOLDER / f"{name}.zip", ["images/a.jpg", "gts/a.png"])
+    assert zips.contest_datasets(tmp_path / "dataset2") == [tmp_path / "dataset2"]
+    assert not (tmp_path / "dataset1").exists()

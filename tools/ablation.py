@@ -27,19 +27,24 @@ FLIPS = ["identity", "hflip"]
 def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
     """The pipeline as it is, and with one trick changed."""
     segment, erase = pipeline.segment, pipeline.erase
-    changed = {
-        "as it is": pipeline,
-        "mask from both mirrored views": replace(pipeline, segment=replace(segment, views=FLIPS)),
-        "windows side by side, no overlap": replace(pipeline, segment=replace(segment, stride=segment.window)),
-        "generator on both mirrored views": replace(pipeline, erase=replace(erase, views=FLIPS)),
-        "whole tiles kept, no margin": replace(pipeline, erase=replace(erase, margin=0)),
-        "no cmp: the generator writes every pixel": replace(pipeline, erase=replace(erase, cmp=False)),
-        "no segmentation: no mask, no cmp": replace(pipeline, segment=None, erase=replace(erase, cmp=False)),
-        "all views mirrored": replace(
+    changed = {"as it is": pipeline}
+    if segment:
+        changed["mask from both mirrored views"] = replace(pipeline, segment=replace(segment, views=FLIPS))
+        changed["windows side by side, no overlap"] = replace(pipeline, segment=replace(segment, stride=segment.window))
+    if erase.views == FLIPS:
+        changed["generator not mirrored"] = replace(pipeline, erase=replace(erase, views=FLIPS[:1]))
+    else:
+        changed["generator on both mirrored views"] = replace(pipeline, erase=replace(erase, views=FLIPS))
+    changed["whole tiles kept, no margin"] = replace(pipeline, erase=replace(erase, margin=0))
+    written = replace(erase, cmp=False)
+    if erase.cmp:
+        changed["no cmp: the generator writes every pixel"] = replace(pipeline, erase=written)
+    if segment:
+        changed["no segmentation: no mask, no cmp"] = replace(pipeline, segment=None, erase=written)
+        changed["all views mirrored"] = replace(
             pipeline, segment=replace(segment, views=FLIPS), erase=replace(erase, views=FLIPS)
-        ),
-    }
-    if len(segment.scales) > 1:
+        )
+    if segment and len(segment.scales) > 1:
         changed["one pass, at the first scale"] = replace(pipeline, segment=replace(segment, scales=segment.scales[:1]))
         changed["one pass, at the last scale"] = replace(pipeline, segment=replace(segment, scales=segment.scales[-1:]))
         changed["the last pass answers for all of the page"] = replace(pipeline, segment=replace(segment, skip=0))
@@ -54,7 +59,7 @@ def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
     if pipeline.line_height:
         # letters that are spared, what is put back, and where QR codes are, are measured by line heights
         plain = {
-            "segment": replace(segment, codes=True),
+            "segment": segment and replace(segment, codes=True),
             "mask": replace(pipeline.mask, spare=0),
             "erase": replace(erase, printed=False),
         }

@@ -53,7 +53,7 @@ class Segment:
     as PaddleSeg does, and each counts the same everywhere.
     `scales`: how many times as large a page is looked at, one look after another. Each further look answers anew for
     the pixels that those before found likelier than `skip`; windows without any are left out.
-    `codes`: whether the network is asked about QR codes too; where not, they are print, see codes.find.
+    `codes`: whether the network is asked about QR codes too; where not, they are print, see qr.find.
     """
 
     network: NetworkConfig

@@ -85,7 +85,7 @@ class Bank:
         self._remove({*self.gone, *self.stale})
         self._note()
         results = in_threads(self._cut, self.stale, workers, "cutting")
-        for number, (name, result) in enumerate(zip(self.stale, results), 1):
+        for number, (result, name) in enumerate(zip(results, self.stale), 1):  # results first: their bar ends whole
             if isinstance(result, str):
                 failures.append(result)
             else:

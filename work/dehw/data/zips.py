@@ -15,11 +15,13 @@ ZIP_FOLDER = "data126591"  # the name AI Studio mounts the contest's zips under
 
 
 def contest_datasets(root: str | Path = "data", labelled: bool = False) -> list[Path]:
-    """The datasets below `root`, the contest's zips unpacked first if need be; [] if there are none.
+    """The datasets at or below `root`, the contest's zips unpacked first if need be; [] if there are none.
 
-    labelled: see pairs.datasets.
+    root: a folder above ZIP_FOLDER, or what one of the zips there unpacks to. labelled: see pairs.datasets.
     """
-    unpack(Path(root) / ZIP_FOLDER, root)
+    root = Path(root)
+    unpack(root.parent / ZIP_FOLDER, root.parent, only=[root.name])
+    unpack(root / ZIP_FOLDER, root)
     return datasets(root, labelled)
 
 

@@ -135,7 +135,7 @@ RELEASES = {
     "mtrnet": Release(
         NetworkConfig("mtrnet", "mtrnet.pdparams", {"mask_input": True, "whiten": True}), MTRNET, "generator"
     ),
-    "segformer_b2": Release(NetworkConfig("segformer_b2", "segformer_b2.pdparams"), None),
+    "segformer_b2": Release(NetworkConfig("segformer_b2", "segformer_b2.pdparams", {"embedding_dim": 768}), None),
 }
 
 

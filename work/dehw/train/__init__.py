@@ -45,7 +45,7 @@ def find_mistakes(argv: Sequence[str] | None = None) -> int:
     def run(args: argparse.Namespace) -> None:
         from dehw.train import erase
 
-        erase.find_mistakes(args.config, args.opts, args.data, args.output, args.device, args.masks)
+        erase.find_mistakes(args.config, args.opts, args.data, args.output, args.device)
 
     return _run(parser, argv, run)
 

@@ -40,15 +40,15 @@ MATERIALS, MISTAKES = "materials", "mistakes"
 class Wants:
     """What the recipes of one training want cut, and what from.
 
-    roots, masks: the datasets as find_pairs takes them; val_count of their pages are left out. is_generator: whether
-    a segmenter was trained before, whose mistakes can be known.
+    roots: the datasets as find_pairs takes them, with such masks alone as they bring, so that both ways to train cut
+    the same; val_count of their pages are left out. is_generator: whether a segmenter was trained before, whose
+    mistakes can be known.
     """
 
     recipes: Recipes
     pipeline: Pipeline
     roots: Sequence[Path]
     output: Path
-    masks: str | Path | None
     val_count: int
     is_generator: bool
 
@@ -121,7 +121,7 @@ class Wants:
         return replace(self.recipes, **found)
 
     def _pairs(self) -> list[Pair]:
-        return split(find_pairs(self.roots, self.masks, labelled=not self.is_generator), self.val_count)[0]
+        return split(find_pairs(self.roots, labelled=not self.is_generator), self.val_count)[0]
 
 
 def recorded(recipes: Mapping[str, Any]) -> dict[str, Any]:

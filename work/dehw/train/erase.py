@@ -174,7 +174,7 @@ def made_of(config_path: str, opts: Sequence[str], roots: Sequence[Path], output
     for name in ("pipeline", "network", "data"):
         del settings[name]
     settings["crops"]["recipes"] = banks.recorded(settings["crops"]["recipes"])
-    looks_for_mistakes = _wants(config, pipeline, roots, output, None).mistakes
+    looks_for_mistakes = _wants(config, pipeline, roots, output).mistakes
     if pipeline.segment and (config.validate_mask == "pipeline" or looks_for_mistakes):
         name = pipeline.segment.network.weights
         files[name] = str(weights_folder(output, pipeline) / name)
@@ -182,12 +182,10 @@ def made_of(config_path: str, opts: Sequence[str], roots: Sequence[Path], output
     return steps.made_of(network, find_pairs(roots), settings, pace, files)
 
 
-def wants(
-    config_path: str, opts: Sequence[str], roots: Sequence[Path], output: str | Path, masks: str | Path | None = None
-) -> banks.Wants:
+def wants(config_path: str, opts: Sequence[str], roots: Sequence[Path], output: str | Path) -> banks.Wants:
     """What the training of a generator wants cut for its crops. Arguments as train's. Raises ConfigError."""
     config = load(config_path, EraseTraining, opts)
-    return _wants(config, load_pipeline(config.pipeline), roots, output, masks)
+    return _wants(config, load_pipeline(config.pipeline), roots, output)
 
 
 def find_mistakes(
@@ -196,7 +194,6 @@ def find_mistakes(
     data: Sequence[str] | None,
     output: str,
     device: str = "auto",
-    masks: str | None = None,
 ) -> None:
     """Cut what the segmenter takes for handwriting, if this generator's crops want it. Arguments as train's.
 
@@ -205,17 +202,15 @@ def find_mistakes(
     device = pick_device(device)
     paddle.set_device(device)
     roots = training_data(data or load(config_path, EraseTraining, opts).data, "erase")
-    wanted = wants(config_path, opts, roots, output, masks)
+    wanted = wants(config_path, opts, roots, output)
     mistakes = wanted.mistakes_bank(device) if wanted.mistakes else None
     if mistakes:
         mistakes.complete()
         print(f"mistakes: {mistakes.pieces} pieces in {mistakes.folder}", file=sys.stderr)
 
 
-def _wants(
-    config: EraseTraining, pipeline: Pipeline, roots: Sequence[Path], output: str | Path, masks: str | Path | None
-) -> banks.Wants:
-    return banks.Wants(config.crops.recipes, pipeline, roots, Path(output), masks, config.val_count, True)
+def _wants(config: EraseTraining, pipeline: Pipeline, roots: Sequence[Path], output: str | Path) -> banks.Wants:
+    return banks.Wants(config.crops.recipes, pipeline, roots, Path(output), config.val_count, True)
 
 
 class Trainer:
@@ -243,7 +238,7 @@ class Trainer:
         self.preview = pipeline_folder(output, pipeline) / PREVIEW
         self.status = StatusLine(label or self.network.weights, ranks.is_first())
         prepare_workers(config.workers)
-        self.wants, self.crops = _wants(config, pipeline, roots, output, masks), config.crops
+        self.wants, self.crops = _wants(config, pipeline, roots, output), config.crops
         pairs, self.val_pairs = split(find_pairs(roots, masks), config.val_count)
         self.train_pairs = scales.scaled(pairs, pipeline, pipeline_folder(output, pipeline), device, self.status)
         paddle.seed(config.seed)

@@ -151,7 +151,7 @@ class Chain:
 
         self.data = {step.network.weights: found(step.part, *places[step.network.weights]) for step in planned}
         self.folders = datasets(list(chain.from_iterable(self.data.values())))
-        asked = [(step, self._read(step).wants(*self._configured(step), self._masks_for(step))) for step in planned]
+        asked = [(step, self._read(step).wants(*self._configured(step))) for step in planned]
         self.materials = list({wants.materials_folder: wants for _, wants in asked if wants.materials}.values())
         self.mistakes: tuple[NetworkStep, Wants] | None = next((both for both in asked if both[1].mistakes), None)
         self.count = 2 + len(self.materials) + bool(self.mistakes) + len(self.steps)
@@ -366,7 +366,10 @@ def adopt(network: NetworkConfig, target: Path, folders: Sequence[Path]) -> None
     facts = weights.manifest(source.parent).get(source.name, {})
     kind = {"type": network.type, "args": network.args}
     if any(facts.get(key, value) != value for key, value in kind.items()):
-        raise ConfigError(f"{source} was trained as {facts.get('type')} with {facts.get('args')}, not as {kind}.")
+        raise ConfigError(
+            f"{source} was trained as {facts.get('type')} with {facts.get('args')}, not as {kind}; give the network "
+            "these args in a pipeline of your own, or leave that --from out."
+        )
     layer = models.build(network)
     weights.load(layer, source)
     rest: dict[str, Any] = {**facts, **kind}

@@ -16,6 +16,7 @@ from paddle import distributed
 from paddle.distributed.fleet.utils.hybrid_parallel_util import fused_allreduce_gradients
 
 DAY = 24 * 3600 * 1000  # ms; Paddle waits 30 minutes by default, and rank 0 may validate for longer
+_ahead = False  # whether this process is in a block of first_goes_ahead
 
 
 def count() -> int:
@@ -48,10 +49,21 @@ def wait() -> None:
 
 @contextlib.contextmanager
 def first_goes_ahead() -> Iterator[None]:
-    """Rank 0 runs the block before the others: they find ready what it downloads or unpacks."""
+    """Rank 0 runs the block before the others: they find ready what it downloads or unpacks.
+
+    A block within another is part of it: else the others would go on as soon as rank 0 leaves the inner one.
+    """
+    global _ahead
+    if _ahead:
+        yield
+        return
     if not is_first():
         wait()
-    yield
+    _ahead = True
+    try:
+        yield
+    finally:
+        _ahead = False
     if is_first():
         wait()
 

@@ -73,7 +73,7 @@ def train(
         roots = training_data(data or run.data, "seg")
     prepare_workers(run.num_workers)
     with ranks.first_goes_ahead():
-        config.dic["train_dataset"]["recipes"] = asdict(wants(config_path, opts, roots, output, masks).met("cpu"))
+        config.dic["train_dataset"]["recipes"] = asdict(wants(config_path, opts, roots, output).met("cpu"))
     _share_one_wrapper()
     folder, recipe = step_folder(network, output, pipeline), made_of(config_path, opts, roots, output)
     status = StatusLine(label or network.weights, ranks.is_first())
@@ -118,13 +118,11 @@ def made_of(config_path: str, opts: Sequence[str], roots: Sequence[Path], output
     return steps.made_of(segmenter(run, pipeline), find_pairs(roots, labelled=True), settings, pace, {})
 
 
-def wants(
-    config_path: str, opts: Sequence[str], roots: Sequence[Path], output: str | Path, masks: str | Path | None = None
-) -> banks.Wants:
+def wants(config_path: str, opts: Sequence[str], roots: Sequence[Path], output: str | Path) -> banks.Wants:
     """What the training of a segmenter wants cut for its crops. Arguments as train's. Raises ConfigError."""
     _, run = read_config(config_path, opts)
     recipes = validate({"recipes": run.train_dataset.get("recipes") or {}}, CropSettings, "train_dataset").recipes
-    return banks.Wants(recipes, load_pipeline(run.pipeline), roots, Path(output), masks, run.val_count, False)
+    return banks.Wants(recipes, load_pipeline(run.pipeline), roots, Path(output), run.val_count, False)
 
 
 @contextlib.contextmanager
