@@ -93,9 +93,10 @@ def paired(folder: Path) -> list[Judged]:
 
 
 def cases(folder: Path) -> list[Judged]:
-    """Pictures with their truth, and the truths by themselves, on which nothing is handwriting."""
+    """Pages with their truth, and pages on which nothing is handwriting: 06 to 11; other numbers stand for files."""
     found: list[Judged] = []
-    for image in sorted(path for path in folder.glob("*.jpg") if not path.stem.endswith("-truth")):
+    pages = (path for path in folder.glob("*.jpg") if "06" <= path.name[:2] < "12")
+    for image in sorted(path for path in pages if not path.stem.endswith("-truth")):
         truth = image.with_name(f"{image.stem}-truth.jpg")
         found += [Paired(image, truth), Paired(truth, None)] if truth.is_file() else [Paired(image, None)]
     return found
