@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dehw.commands.arguments import add_networks, at_least, path, share
+from dehw.commands.arguments import add_networks, address, at_least, path, share
 from dehw.commands.erase.boxes import page_box
 from dehw.errors import ExitCode, InputError
 from dehw.files import FORMATS
@@ -31,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--merge writes one PDF and nothing else: drop -o, --format, --in-place and --resume")
     if args.paper and not args.scan:
         raise InputError("--paper is for scanned pages; add --scan")
+    if args.ray and streams.STREAM in (*args.pages, args.output):
+        raise InputError("other machines cannot read stdin or write stdout; name files, or leave out --ray")
     args.format = "pdf" if args.merge else args.format
     with streams.lent(args.pages, args.merge or args.output, args.in_place) as lent:
         with merge.merged(lent, args.merge, args.overwrite) as places:
@@ -68,12 +70,15 @@ def _erase(args: argparse.Namespace, places: "Places") -> int:
 
 
 def _outcomes(args: argparse.Namespace, jobs: "Sequence[Job]", shown: "Progress") -> "Iterator[list[Outcome]]":
-    """Erase documents here, or where --jobs says, and tell of each one's pages as it is finished."""
+    """Erase documents here, or where --jobs or --ray say, and tell of each one's pages as it is finished."""
     from dehw.commands.erase.pools import erase_all
+    from dehw.commands.erase.pools.cluster import Cluster
     from dehw.commands.erase.pools.processes import Processes
     from dehw.commands.erase.pools.worker import Worker
 
     size = min(args.jobs or 1, len(jobs))
+    if args.ray:
+        return erase_all(Cluster(args, jobs), jobs, shown)
     if size > 1:
         return erase_all(Processes(args, size), jobs, shown)
     return Worker(args, shown.note).erase_all(jobs, shown)
@@ -116,6 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--jobs", type=at_least(1, int), metavar="N", help="erase so many documents at a time, in processes; default: 1"
     )
+    add("--ray", type=address, metavar="local|ADDRESS", help="erase on a Ray cluster that sees all files named here")
     add("--sensitivity", type=share, metavar="S", help="0 to 1: the higher, the more is erased; default: 0.5")
     boxes: dict[str, Any] = {"action": "append", "type": page_box, "metavar": "X0,Y0,X1,Y1", "default": []}
     add("--keep", **boxes, help="leave this box of every page as it is, in pixels or percent; may be given again")

@@ -1,4 +1,4 @@
-"""Documents erased by several workers, each with an Eraser of its own."""
+"""Documents erased by several workers, each with an Eraser of its own: processes, or actors of a Ray cluster."""
 
 from __future__ import annotations
 
