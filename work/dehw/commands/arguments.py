@@ -14,6 +14,13 @@ def path(text: str) -> Path:
     return Path(text)
 
 
+def address(text: str) -> str:
+    """The address of a cluster, for argparse."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty; this machine's own cores are local")
+    return text
+
+
 def share(text: str) -> float:
     """A number in 0..1, for argparse."""
     value = at_least(0)(text)

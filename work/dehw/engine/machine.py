@@ -14,6 +14,7 @@ from pathlib import Path
 BF16_UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16"}  # flags of /proc/cpuinfo, and what they are called
 
 _IMPORTED = time.perf_counter()
+_share: int | None = None  # of the processors, where other processes use the rest
 
 
 def machine() -> str:
@@ -31,7 +32,24 @@ def processor() -> str:
 
 def processors() -> int:
     """How many of the machine's processors this process may use."""
+    if _share:
+        return _share
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_processors(count: int) -> None:
+    """Have this process use so many processors alone, for others work beside it; to be called before networks load."""
+    global _share
+    import cv2
+
+    _share = count
+    os.environ["OMP_NUM_THREADS"] = str(count)  # of Paddle
+    cv2.setNumThreads(count)
+
+
+def shared_processors() -> int | None:
+    """How many processors `use_processors` left to this process; None where all are its own."""
+    return _share
 
 
 def bf16_units() -> list[str] | None:

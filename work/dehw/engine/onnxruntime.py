@@ -40,7 +40,8 @@ class OnnxNetwork:
             onnxruntime = _onnxruntime()
             options = onnxruntime.SessionOptions()
             options.log_severity_level = 3  # errors; the warnings are of initializers that nothing needs
-            options.intra_op_num_threads = max(1, machine.processors() // self.at_once) if self.at_once > 1 else 0
+            if self.at_once > 1 or machine.shared_processors():
+                options.intra_op_num_threads = max(1, machine.processors() // self.at_once)
             exported = self.source(size)
             with engine_errors(exported):
                 model = exported if isinstance(exported, bytes) else str(exported)

@@ -30,6 +30,8 @@ class OpenVinoNetwork:
         self.source = source
         self.at_once = 1 if alone else parallel.side_by_side()
         self.settings = {"INFERENCE_PRECISION_HINT": precision, "NUM_STREAMS": self.at_once}
+        if share := machine.shared_processors():
+            self.settings["INFERENCE_NUM_THREADS"] = share
         self.requests: dict[Size, SimpleQueue] = {}
         self.compiling = Lock()
 

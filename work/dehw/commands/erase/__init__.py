@@ -2,18 +2,19 @@
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dehw.commands.arguments import add_networks, path, share
-from dehw.commands.erase.boxes import Boxes, page_box
+from dehw.commands.arguments import add_networks, address, at_least, path, share
+from dehw.commands.erase.boxes import page_box
 from dehw.errors import ExitCode, InputError
 from dehw.files import FORMATS
 
 if TYPE_CHECKING:
     from dehw.commands.erase.plan import Job
+    from dehw.commands.erase.progress import Progress
+    from dehw.commands.erase.report import Outcome
     from dehw.commands.erase.streams import Places
-    from dehw.eraser import Eraser
     from dehw.files.find import InputFile
 
 PAPERS = ("a3", "a4", "a5", "b4", "b5", "letter")  # see dehw.page.scan.papers
@@ -32,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--merge writes one PDF and no side files: drop --save-mask, --compare and --save-ink")
     if args.paper and not args.scan:
         raise InputError("--paper is for scanned pages; add --scan")
+    if args.ray and streams.STREAM in (*args.pages, args.output):
+        raise InputError("other machines cannot read stdin or write stdout; name files, or leave out --ray")
     args.format = "pdf" if args.merge else args.format
     with streams.lent(args.pages, args.merge or args.output, args.in_place) as lent:
         with merge.merged(lent, args.merge, args.overwrite) as places:
@@ -39,29 +42,26 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _erase(args: argparse.Namespace, places: "Places") -> int:
-    from dehw.commands.erase import batch, plan, progress
+    from dehw.commands.erase import plan, progress
     from dehw.commands.erase.former import FormerOutputs
     from dehw.commands.erase.report import Report
-    from dehw.commands.erase.scan import Scan
 
     started = time.perf_counter()
     former = FormerOutputs(places.pages, places.output, args.report)
     found, unknown = plan.find_documents(places.pages, former)
     jobs, finished = _jobs(args, places, found)
-    boxes, report = Boxes(args.keep, args.only), Report(args.pipeline, finished, unknown, places.named)
+    report = Report(args.pipeline, finished, unknown, places.named)
     with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
         shown.named = places.named
         for each in unknown:
             shown.note(f"{each}: passed over, not a kind of file that can be read")
         if former.count:
             shown.note(f"outputs of earlier runs are left out: {former.count} files")
-        eraser = load_eraser(args, shown.note) if jobs else None
         try:
-            erase_page = batch.with_eraser(eraser, boxes, **erase_options(args)) if eraser else None
-            scan = Scan(eraser, args.paper) if eraser and args.scan else None
-            for outcomes in batch.erase_all(erase_page, jobs, shown, boxes, scan) if erase_page else ():
+            for outcomes in _outcomes(args, jobs, shown) if jobs else ():
                 report.add(outcomes)
         finally:  # what was done is told of an interrupted run too
+            report.sort(jobs)
             if args.report:
                 report.write(args.report)
         places.deliver(jobs)
@@ -69,6 +69,21 @@ def _erase(args: argparse.Namespace, places: "Places") -> int:
     where = "in place" if args.in_place else f"to {written}" if written else "beside the originals"
     shown.note(report.summary(time.perf_counter() - started, where), **report.counts())
     return ExitCode.FAILED if report.count("failed") else ExitCode.OK
+
+
+def _outcomes(args: argparse.Namespace, jobs: "Sequence[Job]", shown: "Progress") -> "Iterator[list[Outcome]]":
+    """Erase documents here, or where --jobs or --ray say, and tell of each one's pages as it is finished."""
+    from dehw.commands.erase.pools import erase_all
+    from dehw.commands.erase.pools.cluster import Cluster
+    from dehw.commands.erase.pools.processes import Processes
+    from dehw.commands.erase.pools.worker import Worker
+
+    size = min(args.jobs or 1, len(jobs))
+    if args.ray:
+        return erase_all(Cluster(args, jobs), jobs, shown)
+    if size > 1:
+        return erase_all(Processes(args, size), jobs, shown)
+    return Worker(args, shown.note).erase_all(jobs, shown)
 
 
 def _jobs(args: argparse.Namespace, places: "Places", found: "Sequence[InputFile]") -> "tuple[list[Job], list[Job]]":
@@ -88,20 +103,6 @@ def _jobs(args: argparse.Namespace, places: "Places", found: "Sequence[InputFile
     return jobs, finished
 
 
-def erase_options(args: argparse.Namespace) -> dict[str, object]:
-    """The options of Eraser.__call__ that were given, but for boxes."""
-    return {} if args.sensitivity is None else {"sensitivity": args.sensitivity}
-
-
-def load_eraser(args: argparse.Namespace, tell: Callable[[str], None]) -> "Eraser":
-    """The eraser that --pipeline, --device, --weights and --engine ask for; tells what runs its networks and why."""
-    from dehw.eraser import Eraser
-
-    eraser = Eraser.load(args.pipeline, args.device, args.weights, engine=args.engine)
-    tell(f"engine {eraser.engine}")
-    return eraser
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `dehw erase`."""
     parser.description = (
@@ -119,6 +120,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--paper", choices=PAPERS, help="with --scan: put each page on this paper, with margins for printing")
     add("--merge", type=path, metavar="PDF", help="write all pages into one PDF, in order")
     add_networks(parser)
+    add(
+        "--jobs", type=at_least(1, int), metavar="N", help="erase so many documents at a time, in processes; default: 1"
+    )
+    add("--ray", type=address, metavar="local|ADDRESS", help="erase on a Ray cluster that sees all files named here")
     add("--sensitivity", type=share, metavar="S", help="0 to 1: the higher, the more is erased; default: 0.5")
     boxes: dict[str, Any] = {"action": "append", "type": page_box, "metavar": "X0,Y0,X1,Y1", "default": []}
     add("--keep", **boxes, help="leave this box of every page as it is, in pixels or percent; may be given again")

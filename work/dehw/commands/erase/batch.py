@@ -15,7 +15,7 @@ from dehw.commands.erase import sidefiles
 from dehw.commands.erase.boxes import Boxes
 from dehw.commands.erase.plan import Job
 from dehw.commands.erase.progress import Progress
-from dehw.commands.erase.report import Outcome
+from dehw.commands.erase.report import Outcome, failed
 from dehw.commands.erase.scan import Scan
 from dehw.eraser import Erased, Eraser, OnProgress
 from dehw.errors import InputError, PageError
@@ -102,9 +102,7 @@ class Task:
             if self.finish:
                 self.finish()
         except FAILURES as error:
-            cause = (_cause(error, str(self.job.source)),)
-            numbers = range(1, self.job.count + 1)
-            return [Outcome(str(self.job.source), number, None, "failed", warnings=cause) for number in numbers]
+            return failed(self.job, _cause(error, str(self.job.source)))
         return self.outcomes
 
     def _finish(self, opened: ExitStack, document: Document, writer: DocumentWriter) -> None:
@@ -221,8 +219,8 @@ def erase_all(
 def _told(written: "Future[list[Outcome]]", progress: Progress) -> list[Outcome]:
     """The outcomes of a document's pages, once it is written; tells of those that failed."""
     outcomes = written.result()
-    failed = (warning for each in outcomes if each.status == "failed" for warning in each.warnings)
-    for message in dict.fromkeys(failed):
+    causes = (warning for each in outcomes if each.status == "failed" for warning in each.warnings)
+    for message in dict.fromkeys(causes):
         progress.message(message)
     return outcomes
 

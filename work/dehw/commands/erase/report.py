@@ -33,6 +33,12 @@ class Outcome:
     warnings: Sequence[str] = ()
 
 
+def failed(job: Job, cause: str) -> list[Outcome]:
+    """What happened to the pages of a document that could not be erased."""
+    numbers = range(1, job.count + 1)
+    return [Outcome(str(job.source), number, None, "failed", warnings=(cause,)) for number in numbers]
+
+
 class Report:
     """What a run did: the pages, and the files that were passed over because of their kind.
 
@@ -58,6 +64,11 @@ class Report:
             )
             for page in outcomes
         ]
+
+    def sort(self, jobs: Sequence[Job]) -> None:
+        """List pages in the order of their documents, whichever was finished first; those done before come first."""
+        places = {self.named(str(job.source)): place for place, job in enumerate(jobs)}
+        self.pages.sort(key=lambda page: places.get(page.input, -1))
 
     def count(self, status: str) -> int:
         """How many pages have this status."""
