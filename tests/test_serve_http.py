@@ -5,6 +5,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from visits import INK, Visitor, held, make_eraser, page
 
@@ -402,6 +404,33 @@ def test_the_application_for_studios_is_the_same_page_in_their_frames(monkeypatc
         assert "frame-ancestors https://aistudio.baidu.com" in headers["content-security-policy"]
         assert "x-frame-options" not in headers
         assert "SameSite=None; Secure; Partitioned" in headers["set-cookie"], "else frames keep no cookie"
+
+
+@pytest.mark.slow
+def test_a_space_laid_out_as_the_docs_say_starts(tmp_path):
+    section = (ROOT / "docs/serve.md").read_text(encoding="utf-8").split("## On Hugging Face")[1]
+    *lines, upload = section.split("```sh\n")[1].split("```")[0].splitlines()
+    assert upload.startswith("hf upload")
+    script = "\n".join(lines).replace("space", shlex.quote(str(tmp_path / "space")))
+    subprocess.run(["sh", "-ec", script], cwd=ROOT, check=True)
+    space = tmp_path / "space"
+    about = yaml.safe_load((space / "README.md").read_text().split("---")[1])
+    assert about["sdk"] == "gradio" and about["python_version"] == "3.11"
+    wanted = (space / "requirements.txt").read_text()
+    assert "openvino" in wanted and "fastapi" in wanted and "paddle" not in wanted
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    told = {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": str(port), "TMPDIR": str(tmp_path)}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | told
+    running = subprocess.Popen([sys.executable, about["app_file"]], cwd=space, env=environment, stderr=subprocess.PIPE)
+    try:
+        assert b"in a browser" in running.stderr.readline()
+        visitor = Visitor(f"http://127.0.0.1:{port}", Host="you-dehw.hf.space")
+        assert visitor.ask("GET", "/")[0] == 200
+    finally:
+        running.terminate()
+        running.communicate()
 
 
 # -- photos --------------------------------------------------------------------------------------------------
