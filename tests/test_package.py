@@ -65,7 +65,8 @@ def test_a_bare_installation_erases_and_the_extras_train(described):
     assert "paddlepaddle" in extras["train"] and "paddlepaddle-gpu" in extras["gpu"]
     serve = {"fastapi", "uvicorn", "python-multipart"}
     assert (extras["serve"], extras["heic"], extras["onnxruntime"]) == (serve, {"pillow-heif"}, {"onnxruntime"})
-    assert extras["train"] | serve | {"pillow-heif", "onnxruntime"} == extras["all"]
+    assert extras["ocr"] == {"rapidocr", "onnxruntime"}
+    assert extras["train"] | serve | {"pillow-heif", "onnxruntime", "rapidocr"} == extras["all"]
     assert {"pytest", "ruff", "mypy"} | serve <= extras["dev"]
 
 

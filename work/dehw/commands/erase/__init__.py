@@ -22,7 +22,7 @@ SIDES = ("mask", "compare", "ink")  # files beside an erased page, see sidefiles
 
 def run(args: argparse.Namespace) -> int:
     """Erase documents to files or streams. Every name is checked before the networks are loaded."""
-    from dehw.commands.erase import merge, streams
+    from dehw.commands.erase import merge, ocr, streams
 
     if args.in_place and (args.output or args.format or args.resume):
         raise InputError("--in-place keeps each file's name and kind, and no trace of what is done: drop the others")
@@ -30,6 +30,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--merge writes one PDF and nothing else: drop -o, --format, --in-place and --resume")
     if args.paper and not args.scan:
         raise InputError("--paper is for scanned pages; add --scan")
+    if args.ocr:
+        ocr.check()
     args.format = "pdf" if args.merge else args.format
     with streams.lent(args.pages, args.merge or args.output, args.in_place) as lent:
         with merge.merged(lent, args.merge, args.overwrite) as places:
@@ -37,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _erase(args: argparse.Namespace, places: "Places") -> int:
-    from dehw.commands.erase import batch, plan, progress
+    from dehw.commands.erase import batch, ocr, plan, progress
     from dehw.commands.erase.former import FormerOutputs
     from dehw.commands.erase.report import Report
     from dehw.commands.erase.scan import Scan
@@ -46,6 +48,8 @@ def _erase(args: argparse.Namespace, places: "Places") -> int:
     former = FormerOutputs(places.pages, places.output, args.report)
     found, unknown = plan.find_documents(places.pages, former)
     jobs, finished = _jobs(args, places, found)
+    if args.ocr and jobs and not any(job.kind == "PDF" for job in jobs):
+        raise InputError("--ocr adds words to PDFs, and none is written: add --format pdf, or --merge")
     boxes, report = Boxes(args.keep, args.only), Report(args.pipeline, finished, unknown, places.named)
     with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
         shown.named = places.named
@@ -57,7 +61,8 @@ def _erase(args: argparse.Namespace, places: "Places") -> int:
         try:
             erase_page = batch.with_eraser(eraser, boxes, **erase_options(args)) if eraser else None
             scan = Scan(eraser, args.paper) if eraser and args.scan else None
-            for outcomes in batch.erase_all(erase_page, jobs, shown, boxes, scan) if erase_page else ():
+            read = ocr.recogniser() if eraser and args.ocr else None
+            for outcomes in batch.erase_all(erase_page, jobs, shown, boxes, scan, read) if erase_page else ():
                 report.add(outcomes)
         finally:  # what was done is told of an interrupted run too
             if args.report:
@@ -116,6 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scan", action="store_true", help="pages are photos: find the sheet, straighten and whiten it")
     add("--paper", choices=PAPERS, help="with --scan: put each page on this paper, with margins for printing")
     add("--merge", type=path, metavar="PDF", help="write all pages into one PDF, in order")
+    add("--ocr", action="store_true", help="lay the printed words on PDFs, invisible, to search them; extra ocr")
     add_networks(parser)
     add("--sensitivity", type=share, metavar="S", help="0 to 1: the higher, the more is erased; default: 0.5")
     boxes: dict[str, Any] = {"action": "append", "type": page_box, "metavar": "X0,Y0,X1,Y1", "default": []}
