@@ -20,13 +20,18 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from files import pages_of
 from PIL import Image
+from test_questions import printed
 from visits import INK, Visitor, held, make_eraser, page
 
 from dehw.commands import serve
+from dehw.commands.serve import opened
 from dehw.commands.serve.limits import Limits
 from dehw.eraser import Eraser
 from dehw.errors import InputError
+from dehw.page import questions
+from dehw.page.layout import Reader
 
 MISSING = [name for name in ("fastapi", "uvicorn", "python_multipart") if util.find_spec(name) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
@@ -431,6 +436,42 @@ def test_a_space_laid_out_as_the_docs_say_starts(tmp_path):
     finally:
         running.terminate()
         running.communicate()
+
+
+# -- questions -----------------------------------------------------------------------------------------------
+
+
+def test_questions_are_found_and_the_chosen_ones_come_as_a_pdf(server, visitor, tmp_path, monkeypatch):
+    image, lines = printed((100, 100, "1. How long is it?"), (100, 300, "2. Where did they go?"), size=(500, 700))
+    monkeypatch.setattr(server.sessions.eraser, "reader", Reader(lines=lambda tile: None))
+    monkeypatch.setattr(opened, "find_lines", lambda page, read: lines)
+    Image.fromarray(150 + image // 3).save(tmp_path / "exam.png")  # light enough to stay
+    assert visitor.send(tmp_path / "exam.png")[0] == 200
+    (shown,) = visitor.finished()["pages"]
+    one, two = shown["questions"]
+    assert one[1] * 500 < 108 < 130 < one[3] * 500 <= two[1] * 500 < 308 < 330 < two[3] * 500
+    assert visitor.ask("GET", "/visit/questions.pdf")[0] == 410
+    asked = {"questions": [{"page": shown["key"], "box": two}, {"page": shown["key"], "box": [0, 0, 1, 0.1]}]}
+    assert visitor.ask("POST", "/visit/questions", asked)[0] == 200
+    status, headers, content = visitor.ask("GET", "/visit/questions.pdf")
+    assert status == 200 and "questions.pdf" in headers["content-disposition"]
+    (tmp_path / "questions.pdf").write_bytes(content)
+    (sheet,) = pages_of(tmp_path / "questions.pdf")
+    assert sheet.shape == (*questions.A4, 3)
+    scale = (questions.A4[1] - 2 * questions.EDGE) / 700
+    found = np.flatnonzero((sheet < 190).any((1, 2)))[[0, -1]] - questions.EDGE
+    assert found == pytest.approx((np.array([308, 330]) - two[1] * 500) * scale, abs=25), "the second, alone and first"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [({"page": "9-0", "box": [0, 0, 1, 1]}, 410), ({"page": "1-7", "box": [0, 0, 1, 1]}, 410),
+     ({"page": "1", "box": [0, 0, 1, 1]}, 422), ({"page": "1-0", "box": [0, 0, 1, 7]}, 422)],
+)  # fmt: skip
+def test_questions_of_no_page_are_refused(visitor, exam, asked, status):
+    visitor.send(exam)
+    visitor.finished()
+    assert visitor.ask("POST", "/visit/questions", {"questions": [asked]})[0] == status
 
 
 # -- photos --------------------------------------------------------------------------------------------------
