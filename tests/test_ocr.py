@@ -167,4 +167,6 @@ def test_rapidocr_reads_a_sample_page(eraser, request):
     write_image("gt.png", read_image(sample)[60:300])
     assert run("gt.png", "--ocr", "--only", "0,0,1,1", "-o", "read.pdf") == ExitCode.OK
     left, top, right, bottom = found("read.pdf", "高二年级数学")
-    assert 0.28 < left < 0.30 and 0.47 < right < 0.49 and 0.1 < top < 0.17 and 0.28 < bottom < 0.36
+    # Its letters span x 370-590 and y 92-126 of the page, of which 240 rows of 1240 pixels are shown.
+    assert left == pytest.approx(370 / 1240, abs=0.02) and right == pytest.approx(590 / 1240, abs=0.02)
+    assert top == pytest.approx(32 / 240, abs=0.06) and bottom == pytest.approx(66 / 240, abs=0.06)
