@@ -18,17 +18,17 @@ from PIL import Image
 
 import dehw.train
 from dehw import config
-from dehw.commands import submit
+from dehw.commands import main, submit
 from dehw.files.find import find_pages
 from dehw.files.images import write_image
 from dehw.train import erase, folders, seg
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "work" / "aistudio.ipynb"
-# The first two prepare; then the first seed's cells in its order, and the pictures.
+# The first three prepare and erase the visitor's pages; then the first seed's cells in its order, and the pictures.
 CELLS = [
-    "setup", "parameters",
-    "unpack", "install", "train-seg", "train", "predict-1", "predict-2", "zip", "picture",
+    "setup", "install", "try", "parameters",
+    "unpack", "train-seg", "train", "predict-1", "predict-2", "zip", "picture",
 ]  # fmt: skip
 SMOKE = """
 PIPELINE = "smoke_mtrnet"
@@ -100,6 +100,44 @@ def test_the_zips_come_from_where_ai_studio_mounts_them():
     (call,) = (call for call in calls if call.startswith("unpack("))
     assert eval(call, parameters) == ("data/data126591", "data")
     assert parameters["PAGES"] == "data/dehw_testB_dataset"
+
+
+def test_without_the_contests_zips_the_notebook_stops_and_says_where_they_belong(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"Path": Path}  # of the setup
+    exec(code("parameters"), names)
+    for _ in ("no data at all", "training pages, but none to erase"):
+        with pytest.raises(FileNotFoundError, match="zips are missing: put them into data/data126591/"):
+            exec(code("unpack"), names)
+        for folder in ("images", "gts"):
+            write_image(tmp_path / f"data/dataset1/{folder}/1.png", np.zeros((5, 5, 3), np.uint8))
+    (tmp_path / "data/dehw_testB_dataset").mkdir()
+    exec(code("unpack"), names)
+
+
+@pytest.mark.parametrize("given", ["uploads", "data/sample/images"])
+def test_three_of_the_visitors_pages_are_erased_first_or_the_samples(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("10 a'b.png", "2.png", "3.png", "4.png"):
+        for folder in {given, "data/sample/images"}:
+            write_image(Path(folder, name), np.full((40, 30, 3), 250, np.uint8))
+    Path("uploads").mkdir(exist_ok=True)
+    (tmp_path / "uploads/.ipynb_checkpoints").mkdir()  # Jupyter makes it
+    asked = []
+
+    def run(command):
+        words = shlex.split(command)
+        asked.extend(words[words.index("tried") + 1 :])
+        parsed = main.parser().parse_args(words[3:])
+        for page in parsed.pages:
+            write_image(parsed.output / page.name, np.full((40, 30, 3), 100, np.uint8))
+
+    *statements, shown = ast.parse(code("try")).body
+    names = {"run": run, "Path": Path}
+    exec("\n".join(map(ast.unparse, statements)), names)
+    assert asked == [f"{given}/{name}" for name in ("2.png", "3.png", "4.png")]
+    picture = np.array(eval(ast.unparse(shown.value), names))
+    assert picture[20, 300, 0] == 250 and picture[20, 900, 0] == 100
 
 
 def test_the_training_commands_are_understood(monkeypatch):
@@ -269,16 +307,19 @@ def test_the_notebook_runs_from_top_to_bottom(copy, tmp_path):
     cells = notebook().cells
     place = [cell.id for cell in cells].index("parameters")
     cells.insert(place + 1, nbformat.v4.new_code_cell(SMOKE))
+    page, _ = made_up_page(np.random.default_rng(1))
+    write_image(copy / "uploads/mine.png", page)
     done = execute(cells, copy)
 
+    assert Image.open(copy / "tried/mine.png").size == (WIDTH, HEIGHT)
     unpacked = ["data/dataset1", "data/dataset2", "data/dehw_testB_dataset"]
     assert sorted(printed(done["unpack"]).split()) == unpacked
     record = json.loads((copy / "runs/smoke_mtrnet/finished.json").read_text(encoding="utf-8"))
     assert record["pipeline"] == "smoke_mtrnet"
     check_submission(copy, printed(done["zip"]))
     assert [page.path.stem for page in find_pages([copy / "segoutput"])] == TEST_STEMS
-    (picture,) = done["picture"].outputs
-    assert "image/png" in picture.data
+    for cell in ("try", "picture"):
+        assert any("image/png" in output.get("data", {}) for output in done[cell].outputs)
 
 
 def check_submission(root, listing):

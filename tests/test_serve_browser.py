@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from dehw.commands import serve
+from dehw.commands.serve import opened
 from dehw.commands.serve.limits import Limits
 from dehw.config import Erase, Mask, NetworkConfig, Pipeline, Segment
 from dehw.eraser import Eraser
@@ -412,6 +413,40 @@ def test_a_full_queue_is_told_and_the_others_are_served(browser, tmp_path):
         assert "4.4 %" in done(running, "exam.png") and "4.4 %" in done(waiting, "exam.png")
         for each in visits:
             next(each, None)
+
+
+@BOTH
+def test_questions_are_chosen_by_a_tap_or_a_box_and_come_as_a_pdf(tab, server, window, tmp_path, monkeypatch):
+    monkeypatch.setattr(opened, "_questions", lambda eraser, image: [(0.1, 0.1, 0.6, 0.2), (0.1, 0.3, 0.6, 0.4)])
+    choose(tab, save(tmp_path / "exam.png"))
+    done(tab, "exam.png")
+    assert not tab.is_visible("#boxes i")
+    tab.click("#collect")
+    assert tab.locator("#boxes i").count() == 2 and tab.is_disabled("#big")
+    for x, y in ((0.3, 0.35), (0.3, 0.15), (0.3, 0.35)):  # chosen, chosen, and left out again
+        tab.mouse.click(*place(tab, x, y))
+    assert tab.locator("#boxes .chosen").count() == 1
+    tab.mouse.move(*place(tab, 0.2, 0.6))
+    tab.mouse.down()
+    tab.mouse.move(*place(tab, 0.5, 0.7))
+    assert tab.is_visible("#band")
+    tab.mouse.move(*place(tab, 0.8, 0.9))
+    tab.mouse.up()
+    assert tab.locator("#boxes .chosen").count() == 2 and not tab.is_visible("#band")
+    assert "2" in tab.inner_text("#big")
+    with tab.expect_download() as saved:
+        tab.click("#big")
+    saved.value.save_as(tmp_path / "questions.pdf")
+    with documents.open_document(tmp_path / "questions.pdf") as document:
+        assert document.count == 1
+    tab.click("#collect")
+    assert not tab.is_visible("#boxes i") and tab.is_visible("#hold")
+
+
+def place(tab, x, y):
+    """A place of the page in the window, of shares of the page's sides."""
+    box = tab.locator("#sheet").bounding_box()
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
 
 def desk_photo():

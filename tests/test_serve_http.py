@@ -5,6 +5,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import socket
 import subprocess
 import sys
@@ -18,13 +19,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
+from files import pages_of
 from PIL import Image
+from test_questions import printed
 from visits import INK, Visitor, held, make_eraser, page
 
 from dehw.commands import serve
+from dehw.commands.serve import opened
 from dehw.commands.serve.limits import Limits
 from dehw.eraser import Eraser
 from dehw.errors import InputError
+from dehw.page import questions
+from dehw.page.layout import Reader
 
 MISSING = [name for name in ("fastapi", "uvicorn", "python_multipart") if util.find_spec(name) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
@@ -402,6 +409,69 @@ def test_the_application_for_studios_is_the_same_page_in_their_frames(monkeypatc
         assert "frame-ancestors https://aistudio.baidu.com" in headers["content-security-policy"]
         assert "x-frame-options" not in headers
         assert "SameSite=None; Secure; Partitioned" in headers["set-cookie"], "else frames keep no cookie"
+
+
+@pytest.mark.slow
+def test_a_space_laid_out_as_the_docs_say_starts(tmp_path):
+    section = (ROOT / "docs/serve.md").read_text(encoding="utf-8").split("## On Hugging Face")[1]
+    *lines, upload = section.split("```sh\n")[1].split("```")[0].splitlines()
+    assert upload.startswith("hf upload")
+    script = "\n".join(lines).replace("space", shlex.quote(str(tmp_path / "space")))
+    subprocess.run(["sh", "-ec", script], cwd=ROOT, check=True)
+    space = tmp_path / "space"
+    about = yaml.safe_load((space / "README.md").read_text().split("---")[1])
+    assert about["sdk"] == "gradio" and about["python_version"] == "3.11"
+    wanted = (space / "requirements.txt").read_text()
+    assert "openvino" in wanted and "fastapi" in wanted and "paddle" not in wanted
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    told = {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": str(port), "TMPDIR": str(tmp_path)}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | told
+    running = subprocess.Popen([sys.executable, about["app_file"]], cwd=space, env=environment, stderr=subprocess.PIPE)
+    try:
+        assert b"in a browser" in running.stderr.readline()
+        visitor = Visitor(f"http://127.0.0.1:{port}", Host="you-dehw.hf.space")
+        assert visitor.ask("GET", "/")[0] == 200
+    finally:
+        running.terminate()
+        running.communicate()
+
+
+# -- questions -----------------------------------------------------------------------------------------------
+
+
+def test_questions_are_found_and_the_chosen_ones_come_as_a_pdf(server, visitor, tmp_path, monkeypatch):
+    image, lines = printed((100, 100, "1. How long is it?"), (100, 300, "2. Where did they go?"), size=(500, 700))
+    monkeypatch.setattr(server.sessions.eraser, "reader", Reader(lines=lambda tile: None))
+    monkeypatch.setattr(opened, "find_lines", lambda page, read: lines)
+    Image.fromarray(150 + image // 3).save(tmp_path / "exam.png")  # light enough to stay
+    assert visitor.send(tmp_path / "exam.png")[0] == 200
+    (shown,) = visitor.finished()["pages"]
+    one, two = shown["questions"]
+    assert one[1] * 500 < 108 < 130 < one[3] * 500 <= two[1] * 500 < 308 < 330 < two[3] * 500
+    assert visitor.ask("GET", "/visit/questions.pdf")[0] == 410
+    asked = {"questions": [{"page": shown["key"], "box": two}, {"page": shown["key"], "box": [0, 0, 1, 0.1]}]}
+    assert visitor.ask("POST", "/visit/questions", asked)[0] == 200
+    status, headers, content = visitor.ask("GET", "/visit/questions.pdf")
+    assert status == 200 and "questions.pdf" in headers["content-disposition"]
+    (tmp_path / "questions.pdf").write_bytes(content)
+    (sheet,) = pages_of(tmp_path / "questions.pdf")
+    assert sheet.shape == (*questions.A4, 3)
+    scale = (questions.A4[1] - 2 * questions.EDGE) / 700
+    found = np.flatnonzero((sheet < 190).any((1, 2)))[[0, -1]] - questions.EDGE
+    assert found == pytest.approx((np.array([308, 330]) - two[1] * 500) * scale, abs=25), "the second, alone and first"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [({"page": "9-0", "box": [0, 0, 1, 1]}, 410), ({"page": "1-7", "box": [0, 0, 1, 1]}, 410),
+     ({"page": "1", "box": [0, 0, 1, 1]}, 422), ({"page": "1-0", "box": [0, 0, 1, 7]}, 422)],
+)  # fmt: skip
+def test_questions_of_no_page_are_refused(visitor, exam, asked, status):
+    visitor.send(exam)
+    visitor.finished()
+    assert visitor.ask("POST", "/visit/questions", {"questions": [asked]})[0] == status
 
 
 # -- photos --------------------------------------------------------------------------------------------------

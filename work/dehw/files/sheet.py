@@ -29,6 +29,17 @@ Kept = Literal["itself", "drawn", "empty"]
 
 @wire.sent
 @dataclass(frozen=True)
+class TextLine:
+    """Words that were read on a page. corners: (x, y) of upper left, upper right, lower right and lower left, in shares
+    of the page's width and height.
+    """
+
+    text: str
+    corners: tuple[tuple[float, float], ...]
+
+
+@wire.sent
+@dataclass(frozen=True)
 class Sheet:
     """One page of a document.
 
@@ -36,7 +47,7 @@ class Sheet:
     new file would not keep, a phrase each. mask: (H, W) bool, where it was erased; None where that is not known.
     inked: the page with the strokes that the file holds apart from it, and which `image` does not show; None without.
     spared: (H, W) bool, where these strokes stay; None where they all go. stored: (h, w, 3) uint8, the page as its
-    file has it, where these pixels are not square; None where they are.
+    file has it, where these pixels are not square; None where they are. lines: words that a PDF is to be searched by.
     """
 
     image: np.ndarray
@@ -47,6 +58,7 @@ class Sheet:
     inked: np.ndarray | None = None
     spared: np.ndarray | None = None
     stored: np.ndarray | None = None
+    lines: tuple[TextLine, ...] = ()
 
     @property
     def shown(self) -> np.ndarray:

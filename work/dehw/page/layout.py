@@ -147,13 +147,13 @@ def _is_staff(page: np.ndarray, line: np.ndarray) -> bool:
     """Whether a line, (5,), is one of music, which says nothing of how tall a page's text is."""
     if line[2] < LONG * line[3]:
         return False
-    grey = cv2.cvtColor(_levelled(page, line[:2], line[4], line[2:4], STRIP[::-1]), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(levelled(page, line[:2], line[4], line[2:4], STRIP[::-1]), cv2.COLOR_RGB2GRAY)
     dark = (grey < np.median(grey) - CONTRAST).reshape(STRIP[0], -1, 32).mean(2) > RULED  # (rows, pieces)
     rules = np.count_nonzero(dark[1:] & ~dark[:-1], axis=0)
     return bool(np.median(rules) >= STAFF)
 
 
-def _levelled(
+def levelled(
     page: np.ndarray, middle: np.ndarray, angle: float, sides: np.ndarray, size: tuple[int, int]
 ) -> np.ndarray:
     """A box of a page about `middle`, its sides in px of the page, brought level and to a (width, height)."""
@@ -211,7 +211,7 @@ def crops(page: np.ndarray, lines: np.ndarray) -> np.ndarray:
 def _piece(page: np.ndarray, middle: np.ndarray, angle: float, sides: np.ndarray) -> np.ndarray:
     """A piece of a line, (3, 48, 192) float32: BGR in [-1, 1], 0 where it is shorter."""
     columns = min(CROP[1], int(np.ceil(CROP[0] * sides[0] / sides[1])))
-    level = _levelled(page, middle, angle, sides, (columns, CROP[0]))
+    level = levelled(page, middle, angle, sides, (columns, CROP[0]))
     piece = np.zeros((3, *CROP), np.float32)
     piece[:, :, :columns] = level[..., ::-1].transpose(2, 0, 1) / np.float32(127.5) - 1
     return piece

@@ -23,7 +23,7 @@ SIDES = ("mask", "compare", "ink")  # files beside an erased page, see sidefiles
 
 def run(args: argparse.Namespace) -> int:
     """Erase documents to files or streams. Every name is checked before the networks are loaded."""
-    from dehw.commands.erase import merge, streams
+    from dehw.commands.erase import merge, ocr, streams
 
     if args.in_place and (args.output or args.format or args.resume):
         raise InputError("--in-place keeps each file's name and kind, and no trace of what is done: drop the others")
@@ -35,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--paper is for scanned pages; add --scan")
     if args.ray and streams.STREAM in (*args.pages, args.output):
         raise InputError("other machines cannot read stdin or write stdout; name files, or leave out --ray")
+    if args.ocr:
+        ocr.check()
     args.format = "pdf" if args.merge else args.format
     with streams.lent(args.pages, args.merge or args.output, args.in_place) as lent:
         with merge.merged(lent, args.merge, args.overwrite) as places:
@@ -50,6 +52,8 @@ def _erase(args: argparse.Namespace, places: "Places") -> int:
     former = FormerOutputs(places.pages, places.output, args.report)
     found, unknown = plan.find_documents(places.pages, former)
     jobs, finished = _jobs(args, places, found)
+    if args.ocr and jobs and not any(job.kind == "PDF" for job in jobs):
+        raise InputError("--ocr adds words to PDFs, and none is written: add --format pdf, or --merge")
     report = Report(args.pipeline, finished, unknown, places.named)
     with progress.shown(args.progress, sum(job.count for job in jobs)) as shown:
         shown.named = places.named
@@ -119,6 +123,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scan", action="store_true", help="pages are photos: find the sheet, straighten and whiten it")
     add("--paper", choices=PAPERS, help="with --scan: put each page on this paper, with margins for printing")
     add("--merge", type=path, metavar="PDF", help="write all pages into one PDF, in order")
+    add("--ocr", action="store_true", help="lay the printed words on PDFs, invisible, to search them; extra ocr")
     add_networks(parser)
     add(
         "--jobs", type=at_least(1, int), metavar="N", help="erase so many documents at a time, in processes; default: 1"

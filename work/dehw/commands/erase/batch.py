@@ -13,6 +13,7 @@ import numpy as np
 
 from dehw.commands.erase import sidefiles
 from dehw.commands.erase.boxes import Boxes
+from dehw.commands.erase.ocr import Recognise
 from dehw.commands.erase.plan import Job
 from dehw.commands.erase.progress import Progress
 from dehw.commands.erase.report import Outcome, failed
@@ -44,8 +45,16 @@ def with_eraser(eraser: Eraser, boxes: Boxes = EVERYWHERE, **options: Any) -> Er
 class Task:
     """A document on its way: read, erased, written. `read` and `write` may run beside another task's `erase`."""
 
-    def __init__(self, job: Job, progress: Progress, boxes: Boxes = EVERYWHERE, scan: Scan | None = None):
+    def __init__(
+        self,
+        job: Job,
+        progress: Progress,
+        boxes: Boxes = EVERYWHERE,
+        scan: Scan | None = None,
+        ocr: Recognise | None = None,
+    ):
         self.job, self.progress, self.boxes, self.scan = job, progress, boxes, scan
+        self.ocr = ocr if job.kind == "PDF" else None
         self.sheet: Sheet | None = None  # its only page, between `read` and `erase`
         self.is_read_ahead = False
         self.outcomes: list[Outcome] = []
@@ -107,7 +116,7 @@ class Task:
 
     def _finish(self, opened: ExitStack, document: Document, writer: DocumentWriter) -> None:
         with opened:
-            same = self.job.kind == document.kind and not self.scan
+            same = self.job.kind == document.kind and not self.scan and not self.ocr
             if same and all(each.status == "empty" for each in self.outcomes):
                 writer.copy(self.job.source)
                 for place, each in enumerate(self.outcomes):  # nothing was lost
@@ -145,9 +154,9 @@ class Task:
             confidence=erased.confidence,
             side_files=written,
         )
-        if self.scan or erased.mask.any():
+        if self.scan or self.ocr or erased.mask.any():
             made = self.scan.print(erased, sheet) if self.scan else replace(sheet, image=np.asarray(erased.page))
-            losses = writer.add(made)
+            losses = writer.add(replace(made, lines=self.ocr(made.image)) if self.ocr else made)
             for loss in losses:
                 self.progress.message(f"{name}: {loss}")
             return replace(done, status="erased" if erased.mask.any() else "empty", warnings=(*losses, *warnings))
@@ -178,17 +187,18 @@ def erase_all(
     progress: Progress,
     boxes: Boxes = EVERYWHERE,
     scan: Scan | None = None,
+    ocr: Recognise | None = None,
 ) -> Iterator[list[Outcome]]:
     """Erase documents one after the other, and tell of each one's pages. What fails is told by `progress` too.
 
     boxes: for the strokes that a file holds apart from its page, and to tell of those that lie beside a page.
-    scan: what makes pages of photos; boxes and side files are of these pages.
+    scan: what makes pages of photos; boxes and side files are of these pages. ocr: what reads pages of PDFs.
 
     While the networks work on a page, one thread reads the next one and another writes the one before; not so with
     documents of many pages, PDFs (PDFium bears no threads) and pages above READ_AHEAD, of which memory is to hold
     one.
     """
-    tasks = (Task(job, progress, boxes, scan) for job in jobs)  # made when their turn comes: each holds its page
+    tasks = (Task(job, progress, boxes, scan, ocr) for job in jobs)  # made when their turn comes: each holds its page
     written: deque[Future[list[Outcome]]] = deque()  # of tasks whose files are on their way
     reader, writer = ThreadPoolExecutor(1, "dehw-read"), ThreadPoolExecutor(1, "dehw-write")
     try:

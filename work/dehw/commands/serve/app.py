@@ -32,6 +32,7 @@ KEY = re.compile(r"[\w-]{43}")  # of a visitor: 32 random bytes
 STATUS = {Busy: 503, Full: 507, Gone: 410, InputError: 422}
 PHOTOS = ("JPEG", "PNG", "WEBP", "HEIF")  # kinds that are straightened; documents are scans already, unless it is asked
 MOST_STROKES, MOST_POINTS = 2_000, 5_000
+MOST_QUESTIONS = 500
 Share = Annotated[float, Field(ge=0, le=1)]
 Place = Annotated[float, Field(ge=-20, le=20)]
 
@@ -53,6 +54,19 @@ class Asked(BaseModel):
     sensitivity: Share
     strokes: Annotated[list[AskedStroke], Field(max_length=MOST_STROKES)] = []
     scan: bool | None = None
+
+
+class Question(BaseModel):
+    """A box of a page, which is named as in its addresses, in shares of the page's width and height."""
+
+    page: Annotated[str, Field(pattern=r"^\d{1,9}-\d{1,9}$")]
+    box: tuple[Share, Share, Share, Share]
+
+
+class Collected(BaseModel):
+    """The questions for the sheets, in order."""
+
+    questions: Annotated[list[Question], Field(min_length=1, max_length=MOST_QUESTIONS)]
 
 
 class AskedOfAll(BaseModel):
@@ -187,6 +201,14 @@ def _add_routes(app: FastAPI) -> None:
         if what not in PICTURES:
             raise Gone("there is no such picture. Load the page again.")
         return Response(_there(page.picture(what).read_bytes), media_type="image/jpeg")
+
+    @app.post("/visit/questions", **hidden)
+    def collect(asked: Collected, session: Annotated[Session, Depends(_session)]) -> None:
+        session.collect([(session.page(*map(int, each.page.split("-"))), each.box) for each in asked.questions])
+
+    @app.get("/visit/questions.pdf", **hidden)
+    def download_questions(session: Annotated[Session, Depends(_session)]) -> Response:
+        return _file(session.collected)
 
     @app.get("/visit/files/{number}", **hidden)
     def download(session: Annotated[Session, Depends(_session)], number: int) -> Response:

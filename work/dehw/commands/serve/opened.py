@@ -18,8 +18,9 @@ from dehw.commands.erase.report import Outcome
 from dehw.eraser import Erased, Eraser, OnProgress, Prepared, turn
 from dehw.files import images
 from dehw.files.panels import INK_COLOUR
+from dehw.page import questions
 from dehw.page.confidence import Confidence
-from dehw.page.layout import Layout
+from dehw.page.layout import Layout, find_lines
 from dehw.page.masks import BALANCED
 from dehw.page.scan.whiten import finish
 
@@ -28,6 +29,8 @@ SMALL = 240  # px, likewise of those to choose a page by
 PICTURES = ("before", "after", "small")
 NOTHING, KEEP, ERASE = range(3)  # what a stroke says of the pixels it covers; NOTHING takes earlier strokes back
 TINT = 130  # of 255, how much of the page the shown mask hides
+
+Share4 = tuple[float, float, float, float]  # x0, y0, x1, y1 in shares of a page's width and height
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class OpenPage:
         self.is_due = True  # it was asked for and not tried yet
         self.version = 0  # of the pictures: under an old name, browsers would show the old one
         self.found: dict[bool, tuple[Layout, int]] = {}  # by Ask.scan: layout and turns, see Prepared
+        self.questions: list[Share4] = []  # those found on the erased page
 
     def ask(self, sensitivity: float, strokes: Sequence[Stroke], scan: bool | None = None) -> None:
         """Say how the page is to be erased in the next run. Strokes on what will be another page mean nothing."""
@@ -89,9 +93,17 @@ class OpenPage:
         clean = eraser.erase(prepared, mask, progress)
         np.copyto(clean, image, where=(drawn == KEEP)[..., None])  # without `cmp` more than the mask changes
         self.confidence = eraser.confidence(prob, prepared, mask, drawn != KEEP)
+        self.questions = _questions(eraser, clean)
         self._save(image, clean, mask, scan)
         self.done = asked
         return Erased(clean, mask, time.perf_counter() - started, self.confidence)
+
+    def result(self) -> np.ndarray:
+        """The erased page as it is written, (H, W, 3) uint8. There once it was erased."""
+        clean = images.read_image(self.folder / "clean.png")
+        if self.done and self.done.scan:
+            finish(clean)
+        return clean
 
     def preview(self, eraser: Eraser, sensitivity: float) -> bytes:
         """The mask at another sensitivity as a red PNG that is laid on the page; no network runs.
@@ -151,6 +163,15 @@ class OpenDocument:
         """Say whether its pages are photos."""
         for page in self.pages:
             page.ask(page.asked.sensitivity, page.asked.strokes, scan)
+
+
+def _questions(eraser: Eraser, page: np.ndarray) -> list[Share4]:
+    """The questions of an erased page, in shares of its width and height."""
+    if eraser.reader is None:
+        return []
+    height, width = page.shape[:2]
+    boxes = questions.find(page, find_lines(page, eraser.reader.lines))
+    return [(x0 / width, y0 / height, x1 / width, y1 / height) for x0, y0, x1, y1 in boxes]
 
 
 def draw(strokes: Sequence[Stroke], size: tuple[int, ...]) -> np.ndarray:

@@ -5,6 +5,7 @@ dehw.commands.erase.batch reads, erases and writes the documents, as for `dehw e
 
 import atexit
 import contextlib
+import itertools
 import secrets
 import shutil
 import tempfile
@@ -26,12 +27,16 @@ from dehw.commands.erase.progress import Progress
 from dehw.commands.erase.report import Outcome
 from dehw.commands.erase.scan import Scan
 from dehw.commands.serve.limits import Limits
-from dehw.commands.serve.opened import Ask, OpenDocument, OpenPage
+from dehw.commands.serve.opened import Ask, OpenDocument, OpenPage, Share4
 from dehw.commands.serve.runs import Busy, Runs
 from dehw.eraser import Erased, Eraser, OnProgress
 from dehw.errors import DehwError, PageError
 from dehw.files import find, images
 from dehw.files.atomic import atomic_path
+from dehw.files.documents import new_document
+from dehw.files.images import Metadata
+from dehw.files.sheet import DPI, Sheet
+from dehw.page import questions
 from dehw.page.masks import BALANCED
 
 try:
@@ -68,6 +73,7 @@ class Session:
         self.uploads: list[Path] = []  # whole, and not opened yet
         self.documents: list[OpenDocument] = []
         self.zip = self.folder / "dehw.zip"  # of all erased documents, there where they are several
+        self.collected = self.folder / "questions.pdf"
         self.count = 0  # of all documents that ever were
         self.problems: deque[str] = deque(maxlen=MOST_PROBLEMS)  # a sentence each
         self.run: Future[None] | None = None
@@ -241,6 +247,24 @@ class Session:
         if used(self.folder) > self.limits.visitor_megabytes * MEGA:
             raise Full("your files take all the room that is allowed here. Download them, then remove all files.")
         self.owner.check_room()
+
+    def collect(self, chosen: Sequence[tuple[OpenPage, Share4]]) -> None:
+        """Write boxes of erased pages to `collected`, see questions.sheets. Raises Full, Gone and PageError."""
+        self.check_room()
+        cuts = []
+        for page, boxes in itertools.groupby(chosen, key=lambda each: each[0]):
+            if page.done is None:
+                raise Gone("this page is not open any more. Choose the file again.")
+            image = page.result()
+            sides = np.array([*image.shape[1::-1]] * 2)
+            for _, box in boxes:
+                x0, y0, x1, y1 = np.rint(np.clip(box, 0, 1) * sides).astype(int).tolist()
+                if x0 < x1 and y0 < y1:
+                    cuts.append(questions.cut(image, (x0, y0, x1, y1)))
+        with new_document(self.collected, "PDF", None) as writer:
+            for sheet in questions.sheets(cuts):
+                writer.add(Sheet(sheet, Metadata(dpi=(DPI, DPI))))
+            writer.finish()
 
     def _bundle(self) -> None:
         """Write all erased documents into one zip; those of equal names get numbers."""

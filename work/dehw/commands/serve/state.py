@@ -33,6 +33,7 @@ def _page(document: OpenDocument, index: int, language: str) -> Json:
         "number": index + 1,
         "count": len(document.pages),
         "version": page.version,
+        "questions": page.questions,
         **asdict(page.asked),
         **_outcome(page, language),
     }

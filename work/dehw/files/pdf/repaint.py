@@ -15,6 +15,7 @@ from dehw.files.images import Metadata
 from dehw.files.pdf import encode, layers, notes, strokes
 from dehw.files.pdf.encode import Encoded
 from dehw.files.pdf.layers import Frame, Picture
+from dehw.files.sheet import TextLine
 from dehw.files.worker import wire
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Change:
     """What to change of a page. pictures, forms: by their place among those that it draws; of forms their
     content. content: in place of the page's own; None where that stays. page: the picture that the page becomes.
     points: (width, height) of a page that is new. gone, bare: annotations to remove, and form fields to remove the
-    look of, see dehw.files.pdf.notes. emptied: whether all else goes first.
+    look of, see dehw.files.pdf.notes. emptied: whether all else goes first. lines: to be laid on it,
+    where it holds no text then.
     """
 
     pictures: tuple[tuple[int, Encoded], ...] = ()
@@ -49,6 +51,7 @@ class Change:
     gone: tuple[int, ...] = ()
     bare: tuple[int, ...] = ()
     emptied: bool = False
+    lines: tuple[TextLine, ...] = ()
 
 
 # Puts a picture into a dictionary, under a key.

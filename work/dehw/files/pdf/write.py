@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dehw.files.pdf import encode, layers, mend, notes, read, repaint
 from dehw.files.pdf.encode import Spool
 from dehw.files.pdf.repaint import Change
+from dehw.files.pdf.text import TextLayers
 from dehw.files.sheet import DPI, INCH, Sheet
 from dehw.files.worker import wire
 
@@ -27,23 +28,23 @@ def change(path: Path, index: int, sheet: Sheet, file: Path) -> tuple[str, ...]:
     page = source.content.pages[index]
     inks = notes.inks(page, sheet)
     if sheet.mask is not None and not sheet.mask.any():
-        return _save(Change(gone=inks), file)
+        return _save(Change(gone=inks), sheet, file)
     planned = repaint.plan(source, index, sheet, inks)
     if planned:
-        return _save(*planned[:1], file, planned[1])
+        return _save(planned[0], sheet, file, planned[1])
     fixed = [notes.is_drawn(note) and note.get("/Subtype") != notes.PINNED for note in notes.found(page)]
     drawn = [number for number, is_fixed in enumerate(fixed) if is_fixed and number not in inks]
     lost = {"its text can no longer be selected": _has_text(page), "its notes became part of its picture": drawn}
     bare = notes.touched_fields(page, sheet)
     flat = replace(_flat(page, sheet), gone=(*inks, *drawn), bare=bare)
-    return _save(flat, file, tuple(loss for loss, happens in lost.items() if happens))
+    return _save(flat, sheet, file, tuple(loss for loss, happens in lost.items() if happens))
 
 
 def flatten(path: Path, index: int, sheet: Sheet, file: Path) -> tuple[str, ...]:
     """The same of a page that cannot be looked into: it becomes a picture, and loses its annotations and fields."""
     page = read.source(path).content.pages[index]
     change = replace(_flat(page, sheet), emptied=True)
-    return _save(change, file, ("it became a picture, without text, links and fields",))
+    return _save(change, sheet, file, ("it became a picture, without text, links and fields",))
 
 
 def losses(path: Path) -> tuple[str, ...]:
@@ -62,7 +63,7 @@ def picture(sheet: Sheet, file: Path) -> tuple[str, ...]:
 
     points = sheet.points or _points(sheet)
     with pikepdf.new() as pdf:
-        return _save(replace(_flat(_new_page(pdf, points), sheet), points=points), file)
+        return _save(replace(_flat(_new_page(pdf, points), sheet), points=points), sheet, file)
 
 
 def can_stay(path: Path, index: int) -> bool:
@@ -84,13 +85,13 @@ def assemble(path: Path | None, pages: Sequence[Path | str], target: Path, folde
     import pikepdf
 
     pdf = _copy(path) if path else pikepdf.new()
-    spool, draft = Spool(pdf, folder), folder / "draft.pdf"
+    spool, draft, texts = Spool(pdf, folder), folder / "draft.pdf", TextLayers(pdf)
     try:
         for index, known in enumerate(pages):
             if known == EMPTY:
                 repaint.apply(pdf, pdf.pages[index], Change(emptied=True), spool.put)
             elif isinstance(known, Path):
-                _apply(pdf, index, known, spool)
+                _apply(pdf, index, known, spool, texts)
         pdf.remove_unreferenced_resources()  # pages may share a list of pictures that names the old ones
         pdf.save(
             draft,
@@ -113,17 +114,19 @@ def _copy(path: Path) -> pikepdf.Pdf:
     return mend.opened(path, source.pdf)[0]
 
 
-def _apply(pdf: pikepdf.Pdf, index: int, file: Path, spool: Spool) -> None:
+def _apply(pdf: pikepdf.Pdf, index: int, file: Path, spool: Spool, texts: TextLayers) -> None:
     with file.open("rb") as stream:
         change: Change = wire.read(stream)
     file.unlink()
     page = _new_page(pdf, change.points) if change.points else pdf.pages[index]
     repaint.apply(pdf, page, change, spool.put)
+    if change.lines and not _has_text(page):
+        texts.add(page, change.lines)
 
 
-def _save(change: Change, file: Path, losses: tuple[str, ...] = ()) -> tuple[str, ...]:
+def _save(change: Change, sheet: Sheet, file: Path, losses: tuple[str, ...] = ()) -> tuple[str, ...]:
     with file.open("wb") as stream:
-        wire.write(stream, change)
+        wire.write(stream, replace(change, lines=sheet.lines))
     return losses
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 
-from dehw.commands.erase import batch
+from dehw.commands.erase import batch, ocr
 from dehw.commands.erase.boxes import Boxes
 from dehw.commands.erase.plan import Job
 from dehw.commands.erase.pools import Done, Failed, Ready
@@ -27,10 +27,11 @@ class Worker:
         self.boxes = Boxes(args.keep, args.only)
         self.erase_page = batch.with_eraser(eraser, self.boxes, **options)
         self.scan = Scan(eraser, args.paper) if args.scan else None
+        self.read = ocr.recogniser() if args.ocr else None
 
     def erase_all(self, jobs: Sequence[Job], progress: Progress) -> Iterator[list[Outcome]]:
         """Erase documents one after the other, see batch.erase_all."""
-        return batch.erase_all(self.erase_page, jobs, progress, self.boxes, self.scan)
+        return batch.erase_all(self.erase_page, jobs, progress, self.boxes, self.scan, self.read)
 
     def erase(self, job: Job, on_pages: Callable[[int], None]) -> Done:
         """Erase one document. on_pages: is told how many more pages of it are finished."""

@@ -1,12 +1,13 @@
 // What the visitor does, and what is shown of it. All state that matters lies on the server: `visit` is its last answer.
 
 import { keep, kept, language, say, speak, switchLanguage } from "./words.js";
-import { Stage } from "./stage.js";
+import { frame, Stage } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
 const SOON = 500; // ms between two questions while something runs
 const LATER = 60_000; // ms otherwise: the server keeps the files of pages that it hears of
 const drafts = new Map(); // by a page's key: its sensitivity and strokes as they stand here, until they are asked for
+const questions = new Map(); // by a page's key and version: boxes that were found or drawn, and whether they are chosen
 const local = []; // problems that the server does not know
 const chosen = new Map(); // by a file's name: the address of its picture here, shown until the server has one
 
@@ -16,7 +17,7 @@ let sending = null; // share of the upload that is done
 let timer = 0;
 let scan = kept("scan") !== "off"; // of photos that are chosen from now on
 
-const stage = new Stage({ drawn: () => change({ strokes: [...stage.strokes] }), touched: () => setMode("compare") });
+const stage = new Stage({ drawn: () => change({ strokes: [...stage.strokes] }), touched: () => setMode("compare"), boxed });
 
 // -- the server ---------------------------------------------------------------------------------------------
 
@@ -132,6 +133,39 @@ async function clear() {
   poll();
 }
 
+const TAP = 0.015; // share of the page's sides that a finger may move in a tap
+
+function questionsOf(each) {
+  const name = `${each.key} ${each.version}`;
+  if (!questions.has(name)) questions.set(name, each.questions.map((box) => ({ box, chosen: false })));
+  return questions.get(name);
+}
+
+/** A tap chooses a question, or leaves it out again; a box that is drawn is one. */
+function boxed([left, top, right, bottom]) {
+  const all = questionsOf(page());
+  if (right - left > TAP && bottom - top > TAP) all.push({ box: [left, top, right, bottom], chosen: true });
+  else for (const each of all.filter(({ box }) => box[0] <= left && left <= box[2] && box[1] <= top && top <= box[3]).slice(-1)) each.chosen = !each.chosen;
+  render();
+}
+
+const collected = () => visit.pages.flatMap((each) => questionsOf(each).filter(({ chosen }) => chosen).sort((one, other) => one.box[1] - other.box[1]).map(({ box }) => ({ page: each.key, box })));
+
+async function getQuestions() {
+  await forget();
+  if (await ask("POST", "visit/questions", { questions: collected() }) !== undefined) save("visit/questions.pdf");
+}
+
+function renderQuestions() {
+  $("collect").textContent = stage.mode === "collect" ? say("done") : say("collect");
+  $("collect").setAttribute("aria-pressed", stage.mode === "collect");
+  $("boxes").replaceChildren(...questionsOf(page()).map(({ box, chosen }) => {
+    const mark = Object.assign(element("i", ""), { className: chosen ? "chosen" : "" });
+    frame(mark, box);
+    return mark;
+  }));
+}
+
 function undo() {
   const { strokes } = draft();
   if (strokes.length) change({ strokes: strokes.slice(0, -1) });
@@ -175,7 +209,8 @@ function render() {
   }
   renderSummary(shown);
   renderPages();
-  if (stage.mode !== "compare") previewMask(shown, sensitivity);
+  renderQuestions();
+  if (stage.mode === "brush" || stage.mode === "preview") previewMask(shown, sensitivity);
 }
 
 function renderProblems() {
@@ -199,6 +234,10 @@ function big() {
   if (visit.run?.share !== undefined) return { text: say("running", { ...visit.run, percent: percent(visit.run.share) }), share: visit.run.share };
   if (sending !== null) return { text: say("uploading", { percent: percent(sending) }), share: sending };
   if (visit.run) return { text: visit.run.ahead ? say("ahead", visit.run) : say("opening") };
+  if (stage.mode === "collect") {
+    const count = collected().length;
+    return count ? { text: say("getQuestions", { count }), act: getQuestions } : { text: say("pick") };
+  }
   if (isChanged()) return { text: say("again"), act: again };
   if (visit.zip) return { text: say("getAll"), act: getAll };
   if (file()?.done) return { text: say("get"), act: getFile };
@@ -279,6 +318,7 @@ $("clear").onclick = clear;
 $("forget").onclick = async () => { await forget(); render(); };
 $("undo").onclick = undo;
 $("brush").onclick = () => setMode(stage.mode === "brush" ? "compare" : "brush");
+$("collect").onclick = () => setMode(stage.mode === "collect" ? "compare" : "collect");
 $("width").oninput = () => { stage.width = Number($("width").value); };
 $("sensitivity").oninput = () => {
   change({ sensitivity: Number($("sensitivity").value) });

@@ -4,10 +4,20 @@ const $ = (id) => document.getElementById(id);
 const COLOURS = ["#000", "#00963c", "#2850ff"]; // by what a stroke says: rub out, keep, erase
 const LONGEST = 5000; // points of a stroke that the server takes
 
+/** The box of two corners: left, top, right, bottom. */
+const boxOf = ([x0, y0], [x1, y1]) => [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
+
+/** Lay an element over a box of the page. */
+export function frame(element, [left, top, right, bottom]) {
+  const [x, y, width, height] = [left, top, right - left, bottom - top].map((share) => `${share * 100}%`);
+  Object.assign(element.style, { left: x, top: y, width, height });
+}
+
 export class Stage {
-  /** drawn: called when a stroke was finished. touched: called when a preview is clicked away. */
-  constructor({ drawn, touched }) {
-    Object.assign(this, { drawn, touched, strokes: [], says: 1, width: 0.02, view: { x: 0, y: 0, scale: 1 } });
+  /** drawn: called when a stroke was finished. touched: called when a preview is clicked away.
+      boxed: called with two corners of a box, in shares of the page's sides; those of a tap are equal, or nearly so. */
+  constructor({ drawn, touched, boxed }) {
+    Object.assign(this, { drawn, touched, boxed, strokes: [], says: 1, width: 0.02, view: { x: 0, y: 0, scale: 1 } });
     this.fingers = new Map();
     this.stage = $("stage");
     this.split(0.5);
@@ -73,14 +83,24 @@ export class Stage {
     return places.map((place) => Math.round(place * 1e5) / 1e5);
   }
 
+  /** A pointer's place in shares of the page's width and height, within the page. */
+  share(event) {
+    const box = $("sheet").getBoundingClientRect();
+    const places = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+    return places.map((place) => Math.min(1, Math.max(0, place)));
+  }
+
   down(event) {
     if (event.button > 0) return;
     this.stage.setPointerCapture(event.pointerId);
     this.fingers.set(event.pointerId, event);
     if (this.fingers.size > 1) { // the second finger of a pinch: the first one has drawn nothing
       if (this.line) this.strokes.pop();
-      this.line = null;
+      this.line = this.corner = null;
+      $("band").hidden = true;
       this.paint();
+    } else if (this.mode === "collect") {
+      this.corner = this.share(event);
     } else if (this.mode === "brush") {
       this.line = { says: this.says, width: this.width / this.view.scale, points: [this.spot(event)] };
       this.strokes.push(this.line);
@@ -97,6 +117,9 @@ export class Stage {
       this.line.points.push(this.spot(event));
       this.line.points.length = Math.min(this.line.points.length, LONGEST);
       this.paint();
+    } else if (this.corner) {
+      $("band").hidden = false;
+      frame($("band"), boxOf(this.corner, this.share(event)));
     } else if (this.mode === "compare") this.split(this.spot(event)[0]);
     this.fingers.set(event.pointerId, event);
   }
@@ -104,7 +127,9 @@ export class Stage {
   up(event) {
     this.fingers.delete(event.pointerId);
     if (this.line) this.drawn();
-    this.line = null;
+    if (this.corner) this.boxed(boxOf(this.corner, this.share(event)));
+    this.line = this.corner = null;
+    $("band").hidden = true;
   }
 
   pinch(event) {
