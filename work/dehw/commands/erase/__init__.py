@@ -80,14 +80,14 @@ def _outcomes(args: argparse.Namespace, jobs: "Sequence[Job]", shown: "Progress"
     from dehw.commands.erase.pools import erase_all
     from dehw.commands.erase.pools.cluster import Cluster
     from dehw.commands.erase.pools.processes import Processes
-    from dehw.commands.erase.pools.worker import Worker
+    from dehw.commands.erase.pools.worker import EraserWorker
 
     size = min(args.jobs or 1, len(jobs))
     if args.ray:
         return erase_all(Cluster(args, jobs), jobs, shown)
     if size > 1:
         return erase_all(Processes(args, size), jobs, shown)
-    return Worker(args, shown.note).erase_all(jobs, shown)
+    return EraserWorker(args, shown.note).erase_all(jobs, shown)
 
 
 def _jobs(args: argparse.Namespace, places: "Places", found: "Sequence[InputFile]") -> "tuple[list[Job], list[Job]]":

@@ -56,7 +56,7 @@ class Asked(BaseModel):
     scan: bool | None = None
 
 
-class Question(BaseModel):
+class QuestionPlace(BaseModel):
     """A box of a page, which is named as in its addresses, in shares of the page's width and height."""
 
     page: Annotated[str, Field(pattern=r"^\d{1,9}-\d{1,9}$")]
@@ -66,7 +66,7 @@ class Question(BaseModel):
 class Collected(BaseModel):
     """The questions for the sheets, in order."""
 
-    questions: Annotated[list[Question], Field(min_length=1, max_length=MOST_QUESTIONS)]
+    questions: Annotated[list[QuestionPlace], Field(min_length=1, max_length=MOST_QUESTIONS)]
 
 
 class AskedOfAll(BaseModel):

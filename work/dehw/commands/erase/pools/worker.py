@@ -17,7 +17,7 @@ from dehw.eraser import Eraser
 from dehw.errors import DehwError
 
 
-class Worker:
+class EraserWorker:
     """Holds one Eraser. args: of `dehw erase`. tell: is told what runs the networks, and why."""
 
     def __init__(self, args: argparse.Namespace, tell: Callable[[str], None]):
@@ -40,12 +40,12 @@ class Worker:
         return Done(outcomes, progress.messages)
 
 
-def start(args: argparse.Namespace, processors: int) -> tuple[Worker | None, Ready | Failed]:
+def start(args: argparse.Namespace, processors: int) -> tuple[EraserWorker | None, Ready | Failed]:
     """A worker that uses so many processors, and what its pool is told of that."""
     notes: list[str] = []
     machine.use_processors(processors)
     try:
-        return Worker(args, notes.append), Ready(notes)
+        return EraserWorker(args, notes.append), Ready(notes)
     except (DehwError, MemoryError) as error:
         return None, Failed(error)
 
