@@ -1,6 +1,7 @@
 """`--slow` runs the tests marked slow too; without it they are left out."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from erasers import constant, dark, eraser_with
 
 from dehw.eraser import Eraser
 from dehw.files.worker import client
+
+# A shell ignores Ctrl-C for what runs in its background: tests that send it need it, and so do the programs they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Being imported, OpenVINO and ONNX Runtime would report it over the network, the latter again and again by a thread.
 sys.modules["openvino_telemetry"] = None
