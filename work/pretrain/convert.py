@@ -1,7 +1,7 @@
 """Turn pre-trained PyTorch weights into Paddle ones, and check that both networks say the same.
 
-    python work/pretrain/convert.py segformer_b0 output/pretrain/segformer_b0.pt \\
-        work/dehw/engine/shipped/lite_segformer.pdparams --crops DIR [--facts facts.json]
+    python work/pretrain/convert.py ppocr_small output/pretrain/ppocr_small.pt \\
+        work/dehw/engine/shipped/lite_segmenter.pdparams --crops DIR [--facts facts.json]
 
 Of several files the mean of their weights is taken; one named twice counts twice. A .pdparams file may be among them;
 where a .pt file holds a mean of weights of its own, that is taken. The float32 networks must agree within 1e-4 on real
@@ -26,17 +26,16 @@ from dehw import models  # noqa: E402
 from dehw.config import NetworkConfig  # noqa: E402
 from dehw.engine import weights  # noqa: E402
 from pretrain.pages import Pages  # noqa: E402
-from pretrain.states import assign, load, paddle_state  # noqa: E402
+from pretrain.states import assign, load, paddle_state, settled  # noqa: E402
 from pretrain.train import NETWORKS  # noqa: E402
 
 ARGUMENTS = {
-    "segformer_b0": {"embedding_dim": 128},
     "erasenet": {"width": 0.25, "spectral_norm": False},
     "ppocr_small": {},
 }
 TOLERANCE = 1e-4
 DTYPES = ("int8", "float16")
-STORED = {"segformer_b0": "int8", "erasenet": "int8", "ppocr_small": "float16"}  # unless --dtype says otherwise
+STORED = {"erasenet": "int8", "ppocr_small": "float16"}  # unless --dtype says otherwise
 
 
 def mean_weights(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
@@ -96,7 +95,7 @@ def main() -> None:
     torch.set_num_threads(1)
     network = NETWORKS[args.network].build().eval()
     states = [checkpoint(path, network) for path in args.source]
-    network.load_state_dict(mean_weights([state.get("ema", state["network"]) for state in states]))
+    network.load_state_dict(mean_weights([settled(state) for state in states]))
     crops = Pages([(args.crops, 1.0)], 512, seed=1).batch(2)[:, :3].contiguous()
     wanted = answers(network, crops)
     config = NetworkConfig(type=args.network, weights=args.target.name, args=ARGUMENTS[args.network])
@@ -108,7 +107,7 @@ def main() -> None:
             f"{args.source[0]}: the two networks differ by {exact:.2e}, more than {TOLERANCE}; nothing was written"
         )
     last = max(states, key=lambda state: state["step"])
-    facts = {"steps": last["step"], "hours": round(last["seconds"] / 3600, 2)}
+    facts = {"steps": last["step"], "hours": round(last.get("seconds", 0) / 3600, 2)}
     facts |= json.loads(args.facts.read_text()) if args.facts else {}
     moved = ", ".join(f"{dtype} within {far:.1e}" for dtype, far in rounding(layer, crops, wanted).items())
     dtype = args.dtype or STORED[args.network]
