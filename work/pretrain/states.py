@@ -36,11 +36,6 @@ def assign(network: nn.Module, state: dict[str, np.ndarray]) -> None:
     network.load_state_dict(network.state_dict() | filled)
 
 
-def settled(state: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The weights to take of a checkpoint: their mean where it holds one, else those of its last step."""
-    return state["ema"] if "ema" in state else state["network"]
-
-
 def load(path: Path) -> dict[str, Any]:
     """What torch.save wrote to a file: tensors, numbers and text, and nothing that is run.
 
@@ -54,6 +49,11 @@ def load(path: Path) -> dict[str, Any]:
     if not _is_finite(state):
         raise WeightsError(f"{path}: holds numbers that are not finite; take the checkpoint of an earlier step.")
     return state
+
+
+def settled(state: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The weights that a checkpoint gives away: their mean over steps where it keeps one; some keep nothing else."""
+    return state["ema"] if "ema" in state else state["network"]
 
 
 def _is_finite(value: Any) -> bool:
