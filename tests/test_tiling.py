@@ -61,7 +61,7 @@ def test_reading_beyond_the_page_mirrors_it(length, start):
     # numpy's own padding: reflect-101, back and forth on small pages
     page = np.random.default_rng(1).integers(0, 256, (length, length + 2), np.uint8)
     padded = np.pad(page, ((9, 60), (9, 60)), mode="reflect")
-    tile = Tile(start, start, 25, (slice(0, 0), slice(0, 0)))
+    tile = Tile(start, start, (25, 25), (slice(0, 0), slice(0, 0)))
     expected = padded[start + 9 : start + 34, start + 9 : start + 34]
     np.testing.assert_array_equal(read_tile(page, tile), expected)
 
@@ -119,21 +119,29 @@ def test_batches_keep_order_and_lose_nothing():
 
 
 @pytest.mark.parametrize(
-    "length, size, stride, starts",
+    "length, size, stride, side, starts",
     [
-        (64, 64, 48, [0]),
-        (65, 64, 48, [0, 1]),
-        (112, 64, 48, [0, 48]),
-        (113, 64, 48, [0, 24, 49]),  # 24.5 is rounded to the even number
-        (200, 64, 48, [0, 45, 91, 136]),
-        (40, 64, 48, [-12]),
+        (64, 64, 48, 64, [0]),
+        (40, 64, 48, 64, [-12]),
+        (65, 64, 48, 64, [0, 1]),
+        (112, 64, 48, 64, [0, 48]),
+        (113, 64, 48, 64, [0, 24, 49]),  # 24.5 is rounded to the even number
+        (200, 64, 48, 64, [0, 45, 91, 136]),
+        (1000, 1024, 960, 1024, [-12]),
+        (300, 1024, 960, 384, [-42]),
+        (1024, 1024, 960, 1024, [0]),
+        (1025, 1024, 960, 640, [0, 385]),
+        (1600, 1024, 960, 896, [0, 704]),
+        (1985, 1024, 960, 768, [0, 608, 1217]),  # 608.5
     ],
 )
-def test_windows_are_spread_evenly_and_no_more_of_them_than_the_stride_asks_for(length, size, stride, starts):
-    down = spread(length, 64, size, stride)
-    assert [tile.top for tile in down] == starts and {tile.left for tile in down} == {0}
-    assert [tile.left for tile in spread(64, length, size, stride)] == starts
-    assert len(starts) == len({tile.top for tile in tiles(length, 64, size, stride)})
+def test_windows_are_as_few_as_the_stride_allows_and_then_as_small(length, size, stride, side, starts):
+    down, across = spread(length, 50, size, stride), spread(50, length, size, stride)
+    assert [tile.top for tile in down] == [tile.left for tile in across] == starts
+    assert {tile.size[0] for tile in down} == {tile.size[1] for tile in across} == {side}
+    assert len(starts) == len({tile.top for tile in tiles(length, 50, size, stride)})
+    for one, next_one in itertools.pairwise(starts):
+        assert one + side - next_one >= size - stride
 
 
 @pytest.mark.parametrize("height, width", [(64, 64), (5, 7), (40, 150), (113, 200), (65, 300)])

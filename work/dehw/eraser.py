@@ -150,11 +150,10 @@ class Eraser:
             pipeline = load_pipeline(pipeline)
         segment = [pipeline.segment.network] if pipeline.segment and "segment" in parts else []
         erase = pipeline.erase.networks if "erase" in parts else []
-        folder = Path(weights) if weights else None
+        folder, side = Path(weights) if weights else None, pipeline.erase.tile
         paths = [find(network, folder, pipeline) for network in [*segment, *erase]]  # all, before any loads
-        sides = [pipeline.segment.window] if pipeline.segment and segment else []
-        sides += [pipeline.erase.tile for _ in erase]
-        built, taken = build_all(list(zip([*segment, *erase], paths, sides)), pick.engine(engine, device))
+        sizes = [*(None for _ in segment), *((side, side) for _ in erase)]
+        built, taken = build_all(list(zip([*segment, *erase], paths, sizes)), pick.engine(engine, device))
         segmenter = built.pop(0) if segment else None
         generators = [(net, config.weight) for net, config in zip(built, erase)]
         return cls(pipeline, segmenter, generators, taken.device, str(taken), pick.reader(pipeline, folder, taken))

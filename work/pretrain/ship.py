@@ -26,14 +26,14 @@ from dehw.files.atomic import atomic_path, sha256, write_json  # noqa: E402
 from dehw.files.pickles import read_state  # noqa: E402
 
 
-def ship(network: NetworkConfig, path: Path, side: int) -> Path:
-    """Write the ONNX of the weights at `path` beside them, for tiles of `side` px, and its line in the manifest."""
+def ship(network: NetworkConfig, path: Path, size: export.Size | None) -> Path:
+    """Write the ONNX of the weights at `path` beside them, for tiles of a size or any, and its line in the manifest."""
     with paddle.utils.unique_name.guard():  # names are counted from 0
-        model, _ = export.export(load(network, path), (side, side))
+        model, _ = export.export(load(network, path), size)
     target = path.with_suffix(".onnx")
     with atomic_path(target) as temporary:
         temporary.write_bytes(narrow(model, read_state(path)))
-    facts = {"sha256": sha256(target), **export.made_of(network, path, (side, side)), "opset": export.OPSET}
+    facts = {"sha256": sha256(target), **export.made_of(network, path, size), "opset": export.OPSET}
     write_json(path.parent / weights.MANIFEST, {"networks": weights.manifest(path.parent) | {target.name: facts}})
     return target
 
@@ -82,8 +82,8 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, metavar="DIR", help="folder of weights, in place of the shipped ones")
     args = parser.parse_args()
     pipeline = load_pipeline(args.pipeline)
-    for network, side in export.tiles(pipeline):
-        target = ship(network, weights.find(network, args.weights, pipeline), side)
+    for network, size in export.tiles(pipeline):
+        target = ship(network, weights.find(network, args.weights, pipeline), size)
         print(f"{target}: {target.stat().st_size / 2**20:.1f} MiB")
 
 

@@ -203,13 +203,13 @@ def weight_files(pipeline: str | Pipeline, folder: str | Path | None = None) -> 
     except DehwError as error:
         yield Finding("pipeline", False, str(error), "name another --pipeline", error.exit_code)
         return
-    for network, side in export.tiles(settings):
+    for network, size in export.tiles(settings):
         try:
             path = weights.find(network, Path(folder) if folder else None, settings)
             weights.check(path)
             known = weights.manifest(path.parent).get(path.name, {}).get("sha256")
             checked = f"checksum right, {known[:12]}" if known else "no checksum to compare with"
-            onnx = "with its ONNX" if export.beside(network, path, (side, side)) else "no ONNX, so Paddle is needed"
+            onnx = "with its ONNX" if export.beside(network, path, size) else "no ONNX, so Paddle is needed"
             yield Finding("weights", True, f"{path}, {path.stat().st_size / MIB:.1f} MiB, {checked}, {onnx}")
         except (DehwError, OSError) as error:
             remedy = "restore the file, or train it as its pipeline says"

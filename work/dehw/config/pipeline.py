@@ -49,8 +49,8 @@ class Segment:
     """Finding the handwriting: windows of `window` px, `stride` px apart, averaged over `views`.
 
     `average`: whether windows and views are averaged as probabilities, or as logits as PaddleSeg 2.8 does it.
-    `blend`: the fewest windows that `stride` allows are spread evenly and fade into each other; without, they are laid
-    as PaddleSeg does, and each counts the same everywhere.
+    `blend`: the fewest windows that `stride` allows are made as small as will do, spread evenly, and fade into each
+    other; without, they are laid as PaddleSeg does, and each counts the same everywhere.
     `codes`: whether the network is asked about QR codes too; where not, they are print, see qr.find.
     """
 

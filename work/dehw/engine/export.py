@@ -47,26 +47,27 @@ README = """# Networks of the pipeline {name}, as ONNX of opset {opset}
 |---|---|---|---|---|
 {rows}
 
-All are float32, and N is any. `tile` is RGB in [0, 1], nothing subtracted: the networks normalise it themselves.
-`mask` is 1 where there is handwriting, else 0; a network without that input finds the handwriting itself. How a page
-is cut into tiles and put together again: configs/pipelines/{name}.yml and work/dehw/eraser.py.
+All are float32; N is any, and so are H and W, multiples of 32. `tile` is RGB in [0, 1], nothing subtracted: the
+networks normalise it themselves. `mask` is 1 where there is handwriting, else 0; a network without that input finds the
+handwriting itself. How a page is cut into tiles and put together again: configs/pipelines/{name}.yml and
+work/dehw/eraser.py.
 """
 DIGITS = 16  # of a checksum in a file's name
 CHANNELS = {"tile": 3, "mask": 1}  # what a network's `infer` may take, in this order
 
 
-def export(layer: nn.Layer, size: Size) -> tuple[bytes, list[str]]:
+def export(layer: nn.Layer, size: Size | None) -> tuple[bytes, list[str]]:
     """A layer's `infer` as an ONNX model of any N and one tile size, and the names of the inputs it has.
 
-    An input that the network does not look at is left out: EraseNet has no mask. Raises DeviceError, which
-    names the package to install where it is that.
+    size: None for tiles of any size, which segmenters can be asked for. An input that the network does not look at is
+    left out: EraseNet has no mask. Raises DeviceError, which names the package to install where it is that.
     """
     import paddle
     from paddle.static import InputSpec
 
     _require_exporter(paddle.__version__)
     names = list(inspect.signature(layer.infer).parameters)
-    specs = [InputSpec([None, CHANNELS[name], *size], "float32", name) for name in names]
+    specs = [InputSpec([None, CHANNELS[name], *(size or (None, None))], "float32", name) for name in names]
     before = paddle.device.get_device()
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -81,8 +82,8 @@ def export(layer: nn.Layer, size: Size) -> tuple[bytes, list[str]]:
             paddle.set_device(before)
 
 
-def onnx_file(network: NetworkConfig, path: str | Path, size: Size) -> Path | bytes:
-    """A network's ONNX for tiles of a size: the file beside its weights at `path`, else the user's cache's.
+def onnx_file(network: NetworkConfig, path: str | Path, size: Size | None) -> Path | bytes:
+    """A network's ONNX for tiles of a size, or of any: the file beside its weights at `path`, else the user's cache's.
 
     Raises ConfigError, DeviceError, WeightsError.
     """
@@ -90,7 +91,7 @@ def onnx_file(network: NetworkConfig, path: str | Path, size: Size) -> Path | by
     return beside(network, path, size) or cached(network, path, size)
 
 
-def beside(network: NetworkConfig, path: str | Path, size: Size) -> Path | None:
+def beside(network: NetworkConfig, path: str | Path, size: Size | None) -> Path | None:
     """The ONNX file beside a network's weights, if the manifest says that it is made of these for this size.
 
     Raises WeightsError where it is damaged.
@@ -104,13 +105,13 @@ def beside(network: NetworkConfig, path: str | Path, size: Size) -> Path | None:
     return file
 
 
-def made_of(network: NetworkConfig, path: str | Path, size: Size) -> dict[str, Any]:
-    """What a manifest says of a network's ONNX file: the weights' checksum, the settings, the tiles' size."""
-    checksum = sha256(path) if Path(path).is_file() else None
-    return {"weights": checksum, "type": network.type, "args": completed(network, path).args, "size": list(size)}
+def made_of(network: NetworkConfig, path: str | Path, size: Size | None) -> dict[str, Any]:
+    """What a manifest says of a network's ONNX file: the weights' checksum, the settings, the tiles' size or null."""
+    checksum, sides = sha256(path) if Path(path).is_file() else None, size and list(size)
+    return {"weights": checksum, "type": network.type, "args": completed(network, path).args, "size": sides}
 
 
-def cached(network: NetworkConfig, path: str | Path, size: Size) -> Path | bytes:
+def cached(network: NetworkConfig, path: str | Path, size: Size | None) -> Path | bytes:
     """A network's ONNX from the user's cache, exported into it first if need be.
 
     What is cached is found by the checksum of the weights at `path`, the network's settings, the tile size and
@@ -118,7 +119,8 @@ def cached(network: NetworkConfig, path: str | Path, size: Size) -> Path | bytes
     given. Raises ConfigError, DeviceError, WeightsError.
     """
     path = Path(path)
-    folder, name = cache_folder(), f"{path.stem}-{size[0]}x{size[1]}-{_key(network, path, size)}"
+    sides = f"{size[0]}x{size[1]}" if size else "any"
+    folder, name = cache_folder(), f"{path.stem}-{sides}-{_key(network, path, size)}"
     if file := _whole(folder, name):
         return file
     model, _ = export(load(network, path), size)
@@ -152,25 +154,27 @@ def export_pipeline(pipeline: Pipeline, weights: str | Path | None, output: Path
     jobs = tiles(pipeline)
     paths = [find(network, weights, pipeline) for network, _ in jobs]  # all, before any is exported
     rows = []
-    for (network, side), path in zip(jobs, paths):
-        model, names = export(load(network, path), (side, side))
+    for (network, size), path in zip(jobs, paths):
+        model, names = export(load(network, path), size)
         with atomic_path(output / f"{path.stem}.onnx") as temporary:
             temporary.write_bytes(model)
-        inputs = ", ".join(f"`{name}` (N, {CHANNELS[name]}, {side}, {side})" for name in names)
-        gives = f"(N, 3, {side}, {side}), the tile erased, not clipped"
+        sides = f"{size[0]}, {size[1]}" if size else "H, W"
+        inputs = ", ".join(f"`{name}` (N, {CHANNELS[name]}, {sides})" for name in names)
+        gives = f"(N, 3, {sides}), the tile erased, not clipped"
         if network not in pipeline.erase.networks:
             what = "lines of text" if network is pipeline.lines else "handwriting"
-            gives = f"(N, 1, {side}, {side}), the probability of {what}"
+            gives = f"(N, 1, {sides}), the probability of {what}"
         rows.append(f"| `{path.stem}.onnx` | {network.type} | {inputs} | {gives} | `{sha256(path)}` |")
     with atomic_path(output / "README.md") as temporary:
         temporary.write_text(README.format(name=pipeline.name, opset=OPSET, rows="\n".join(rows)), encoding="utf-8")
 
 
-def tiles(pipeline: Pipeline) -> list[tuple[NetworkConfig, int]]:
-    """A pipeline's networks, the segmenter first, the finder of lines last, each with the side of its tiles in px."""
-    segment = [(pipeline.segment.network, pipeline.segment.window)] if pipeline.segment else []
-    erase = [(network, pipeline.erase.tile) for network in pipeline.erase.networks]
-    return [*segment, *erase, *([(pipeline.lines, layout.SIDE)] if pipeline.lines else [])]
+def tiles(pipeline: Pipeline) -> list[tuple[NetworkConfig, Size | None]]:
+    """A pipeline's networks, the segmenter first, the finder of lines last, each with the size of its tiles, if one."""
+    side, segment, lines = pipeline.erase.tile, pipeline.segment, pipeline.lines
+    erase: list[tuple[NetworkConfig, Size | None]] = [(network, (side, side)) for network in pipeline.erase.networks]
+    first: list[tuple[NetworkConfig, Size | None]] = [(segment.network, None)] if segment else []
+    return [*first, *erase, *([(lines, (layout.SIDE, layout.SIDE))] if lines else [])]
 
 
 def cache_folder() -> Path:
@@ -258,7 +262,7 @@ def _save_static(layer: nn.Layer, specs: list[Any], path: str) -> list[str]:
     return [spec.name for spec in specs]
 
 
-def _key(network: NetworkConfig, path: Path, size: Size) -> str:
+def _key(network: NetworkConfig, path: Path, size: Size | None) -> str:
     """What the ONNX of a network depends on, as 16 hexadecimal digits."""
     sources = sorted([*(Path(__file__).parents[1] / "models").glob("*.py"), Path(__file__)])
     facts = made_of(network, path, size) | {"code": [sha256(source) for source in sources]}

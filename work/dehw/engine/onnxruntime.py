@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import util
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -21,7 +22,7 @@ UNUSED_PROVIDERS = ("AzureExecutionProvider", "TensorrtExecutionProvider")
 class OnnxNetwork:
     """A network run by ONNX Runtime, on the best of the execution providers given.
 
-    source: gives the ONNX for a size; it is opened for each size of tile when that is first met. Inputs and outputs
+    source: gives the ONNX for a size of tile; what it gives is opened when that is first met. Inputs and outputs
     are float32 (N, C, H, W). On a CPU `at_once` threads may call it side by side; with `alone`, one.
     """
 
@@ -29,28 +30,32 @@ class OnnxNetwork:
         self.source = source
         self.providers = providers
         self.at_once = parallel.side_by_side() if providers == [CPU] and not alone else 1
-        self.sessions: dict[Size, Any] = {}
+        self.sessions: dict[Path | bytes, Any] = {}
         self.opening = Lock()
 
-    def prepare(self, size: Size) -> None:
-        """Open the network for tiles of this size. Raises DeviceError, and what the source raises."""
+    def prepare(self, size: Size) -> Any:
+        """Open the network for tiles of this size, unless it is; returns its session.
+
+        Raises DeviceError, and what the source raises.
+        """
         with self.opening:
-            if size in self.sessions:
-                return
-            onnxruntime = _onnxruntime()
-            options = onnxruntime.SessionOptions()
-            options.log_severity_level = 3  # errors; the warnings are of initializers that nothing needs
-            if self.at_once > 1 or machine.shared_processors():
-                options.intra_op_num_threads = max(1, machine.processors() // self.at_once)
             exported = self.source(size)
-            with engine_errors(exported):
-                model = exported if isinstance(exported, bytes) else str(exported)
-                self.sessions[size] = onnxruntime.InferenceSession(model, options, providers=self.providers)
+            if exported not in self.sessions:
+                self.sessions[exported] = self._open(exported)
+            return self.sessions[exported]
+
+    def _open(self, exported: Path | bytes) -> Any:
+        onnxruntime = _onnxruntime()
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors; the warnings are of initializers that nothing needs
+        if self.at_once > 1 or machine.shared_processors():
+            options.intra_op_num_threads = max(1, machine.processors() // self.at_once)
+        with engine_errors(exported):
+            model = exported if isinstance(exported, bytes) else str(exported)
+            return onnxruntime.InferenceSession(model, options, providers=self.providers)
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
-        size = (inputs[0].shape[2], inputs[0].shape[3])
-        self.prepare(size)
-        session = self.sessions[size]
+        session = self.prepare((inputs[0].shape[2], inputs[0].shape[3]))
         return session.run(None, {port.name: each for port, each in zip(session.get_inputs(), inputs)})[0]
 
 

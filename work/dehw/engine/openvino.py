@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections import OrderedDict
 from importlib import util
 from queue import SimpleQueue
 from threading import Lock
@@ -15,9 +16,11 @@ from dehw.engine import machine, parallel
 from dehw.engine.export import Size, Source, engine_errors
 from dehw.errors import DeviceError
 
+KEPT = 2  # sizes of tile: each holds some 100 MB, and the pages of a document mostly take one or two
+
 
 class OpenVinoNetwork:
-    """A network run by OpenVINO on the CPU, compiled for each size of tile when it is first met.
+    """A network run by OpenVINO on the CPU, compiled for each size of tile when it is met, the last KEPT sizes kept.
 
     source: gives the ONNX for a size. precision: "bf16" or "f32", of the arithmetic; inputs and outputs are
     float32 (N, C, H, W). `at_once` threads may call it side by side: a core for each tile takes a quarter less of
@@ -32,14 +35,18 @@ class OpenVinoNetwork:
         self.settings = {"INFERENCE_PRECISION_HINT": precision, "NUM_STREAMS": self.at_once}
         if share := machine.shared_processors():
             self.settings["INFERENCE_NUM_THREADS"] = share
-        self.requests: dict[Size, SimpleQueue] = {}
+        self.requests: OrderedDict[Size, SimpleQueue] = OrderedDict()
         self.compiling = Lock()
 
-    def prepare(self, size: Size) -> None:
-        """Compile the network for tiles of this size. Raises DeviceError, and what the source raises."""
+    def prepare(self, size: Size) -> SimpleQueue:
+        """Compile the network for tiles of this size, unless it is; returns its requests, as many as run at once.
+
+        Raises DeviceError, and what the source raises.
+        """
         with self.compiling:
             if size in self.requests:
-                return
+                self.requests.move_to_end(size)
+                return self.requests[size]
             exported = self.source(size)
             requests: SimpleQueue = SimpleQueue()
             with engine_errors(exported):
@@ -50,6 +57,9 @@ class OpenVinoNetwork:
                     requests.put(compiled.create_infer_request())
                 self._first(compiled)
             self.requests[size] = requests
+            if len(self.requests) > KEPT:
+                self.requests.popitem(last=False)
+            return requests
 
     @staticmethod
     def _first(compiled: Any) -> None:
@@ -58,15 +68,14 @@ class OpenVinoNetwork:
         compiled.create_infer_request().infer([np.zeros(port.shape, np.float32) for port in compiled.inputs])
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
-        size = (inputs[0].shape[2], inputs[0].shape[3])
-        self.prepare(size)
-        request = self.requests[size].get()
+        requests = self.prepare((inputs[0].shape[2], inputs[0].shape[3]))
+        request = requests.get()
         try:
             taken = inputs[: len(request.model_inputs)]
             tiles = [[each[n : n + 1] for each in taken] for n in range(len(inputs[0]))]
             return np.concatenate([request.infer(tile, share_inputs=True)[0] for tile in tiles])
         finally:
-            self.requests[size].put(request)
+            requests.put(request)
 
 
 def installed() -> bool:

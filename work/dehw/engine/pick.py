@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from dehw.config import NetworkConfig, Pipeline
 from dehw.engine import DEVICES, ENGINES, export, onnxruntime, openvino, paddle, weights
+from dehw.engine.export import Size
 from dehw.errors import DeviceError
 from dehw.page import layout
 from dehw.page.layout import Reader
@@ -92,14 +93,16 @@ def _onnxruntime(device: str, why: str) -> Engine:
     return Engine("onnxruntime", "cpu" if found == [onnxruntime.CPU] else "gpu", f"{why}; {', '.join(found)}")
 
 
-def build_all(networks: Sequence[tuple[NetworkConfig, Path, int]], engine: Engine) -> tuple[list[Network], Engine]:
-    """The networks of one engine, each from (its settings, its weights, the side of its tiles in pixels).
+def build_all(
+    networks: Sequence[tuple[NetworkConfig, Path, Size | None]], engine: Engine
+) -> tuple[list[Network], Engine]:
+    """The networks of one engine, each from (its settings, its weights, the size of its tiles, see build).
 
     Returns them and their engine: Paddle, with a warning, where one that `auto` took fails. Raises ConfigError,
     DeviceError, WeightsError.
     """
     try:
-        return [build(network, path, engine.device, engine.name, side) for network, path, side in networks], engine
+        return [build(network, path, engine.device, engine.name, size) for network, path, size in networks], engine
     except DeviceError as error:
         if not engine.fallback:
             raise
@@ -120,7 +123,8 @@ def reader(pipeline: Pipeline, folder: Path | None, engine: Engine) -> Reader | 
         own = folder is not None and (folder / network.weights).is_file()
         return weights.find(network, folder if own else None, pipeline)
 
-    lines = build(pipeline.lines, find(pipeline.lines), engine.device, engine.name, layout.SIDE, alone=True)
+    square = layout.SIDE, layout.SIDE
+    lines = build(pipeline.lines, find(pipeline.lines), engine.device, engine.name, square, alone=True)
     runtime = engine.name if engine.name != "paddle" else _onnx_runtime()
     if pipeline.direction is None or runtime is None:
         return Reader(lines)
@@ -140,18 +144,22 @@ def build(
     path: str | Path,
     device: str = "cpu",
     engine: str = "paddle",
-    side: int = 512,
+    size: Size | None = None,
     alone: bool = False,
 ) -> Network:
-    """A network ready to run tiles of `side` x `side` pixels, with the weights at `path`.
+    """A network ready to run tiles of a size, with the weights at `path`.
 
-    Tiles of other sizes take the engines that compile a moment when they first come. alone: tiles come one at a time,
-    so that all cores share each. Raises ConfigError, DeviceError, WeightsError.
+    size: (height, width) of the tiles in pixels; None for any, which only segmenters take: engines that compile then do
+    so when a size first comes. alone: tiles come one at a time, so that all cores share each. Raises ConfigError,
+    DeviceError, WeightsError.
     """
     if engine == "paddle":
         return paddle.PaddleNetwork(paddle.load(network, path), device)
-    built = _compiled(partial(export.onnx_file, network, path), device, engine, alone)
-    built.prepare((side, side))
+    if size is None:
+        exported = export.onnx_file(network, path, None)
+        return _compiled(lambda size: exported, device, engine, alone)
+    built = _compiled(cache(partial(export.onnx_file, network, path)), device, engine, alone)
+    built.prepare(size)
     return built
 
 

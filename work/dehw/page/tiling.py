@@ -1,4 +1,4 @@
-"""Square windows over a page of any size: where they lie, what they read, how their answers are joined."""
+"""Windows over a page of any size: where they lie, what they read, how their answers are joined."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -10,18 +10,20 @@ import numpy as np
 
 Item = TypeVar("Item")
 
+STEP = 128  # px; windows that spread() lays grow by it: networks halve their sides, and engines compile each size
+
 
 @dataclass(frozen=True)
 class Tile:
-    """A square window of a page.
+    """A window of a page.
 
-    top, left: the corner in page coordinates; it may lie outside the page, which is then mirrored. size: side
-    in pixels. keep: the page's rows and columns that this tile answers for.
+    top, left: the corner in page coordinates; it may lie outside the page, which is then mirrored. size: (height,
+    width) in pixels. keep: the page's rows and columns that this tile answers for.
     """
 
     top: int
     left: int
-    size: int
+    size: tuple[int, int]
     keep: tuple[slice, slice]
 
     @property
@@ -51,7 +53,7 @@ def tiles(height: int, width: int, size: int, stride: int, margin: int = 0) -> l
     if stride > size - 2 * margin:
         raise ValueError(f"stride {stride} leaves gaps: tiles of {size} keep {size - 2 * margin} pixels")
     rows, columns = (_lay(length, size, stride, margin) for length in (height, width))
-    return [Tile(top, left, size, (down, across)) for (top, down), (left, across) in product(rows, columns)]
+    return [Tile(top, left, (size, size), (down, across)) for (top, down), (left, across) in product(rows, columns)]
 
 
 def _lay(length: int, size: int, stride: int, margin: int) -> list[tuple[int, slice]]:
@@ -76,11 +78,11 @@ def _lay(length: int, size: int, stride: int, margin: int) -> list[tuple[int, sl
 def read_tile(page: np.ndarray, tile: Tile) -> np.ndarray:
     """Copy a tile out of a page, mirrored beyond the page's edges.
 
-    page: (H, W) or (H, W, C), any dtype. Returns (size, size) or (size, size, C), same dtype. The mirror does
+    page: (H, W) or (H, W, C), any dtype. Returns them at the tile's size, same dtype. The mirror does
     not repeat the edge (reflect-101) and goes back and forth as often as a small page needs.
     """
-    rows = _mirror(tile.top, tile.size, page.shape[0])
-    columns = _mirror(tile.left, tile.size, page.shape[1])
+    rows = _mirror(tile.top, tile.size[0], page.shape[0])
+    columns = _mirror(tile.left, tile.size[1], page.shape[1])
     return page.take(rows, axis=0).take(columns, axis=1)
 
 
@@ -101,21 +103,24 @@ def batches(items: Iterable[Item], n: int) -> Iterator[list[Item]]:
 
 
 def spread(height: int, width: int, size: int, stride: int) -> list[Tile]:
-    """Cover a page with the fewest square windows no more than `stride` pixels apart, evenly spread, row by row.
+    """Cover a page with the fewest windows of sides up to `size`, as small as will do and evenly spread, row by row.
 
-    Each keeps all of the page it sees; Blend joins them. A side no longer than a window gets one, as in tiles().
+    All are of one size and overlap by size - stride at least; each keeps all of the page it sees, and Blend joins them.
+    Where a side is longer than the page, the page lies in its middle, mirrored. All arguments are pixels.
     """
-    rows, columns = (_spread(length, size, stride) for length in (height, width))
-    return [Tile(top, left, size, (down, across)) for (top, down), (left, across) in product(rows, columns)]
+    (tall, rows), (wide, columns) = (_spread(length, size, size - stride) for length in (height, width))
+    return [Tile(top, left, (tall, wide), (down, across)) for (top, down), (left, across) in product(rows, columns)]
 
 
-def _spread(length: int, size: int, stride: int) -> list[tuple[int, slice]]:
-    """Spread windows along one axis: the start and the kept pixels of each."""
-    if length <= size:
-        return _lay(length, size, stride, 0)
-    gaps = math.ceil((length - size) / stride)
-    starts = [round(n * (length - size) / gaps) for n in range(gaps + 1)]
-    return [(start, slice(start, start + size)) for start in starts]
+def _spread(length: int, size: int, overlap: int) -> tuple[int, list[tuple[int, slice]]]:
+    """Spread windows along one axis: their side, and the start and the kept pixels of each."""
+    count = max(1, math.ceil((length - overlap) / (size - overlap)))
+    step = math.gcd(size, STEP)
+    side = math.ceil((length + (count - 1) * overlap) / count / step) * step
+    if count == 1:
+        return side, _lay(length, side, side, 0)
+    starts = [round(n * (length - side) / (count - 1)) for n in range(count)]
+    return side, [(start, slice(start, start + side)) for start in starts]
 
 
 class Blend:
@@ -131,12 +136,12 @@ class Blend:
     def __init__(self, height: int, width: int, windows: Iterable[Tile]):
         windows = list(windows)
         self._sum = np.zeros((height, width), np.float32)
-        self._down = self._weights(height, {(w.top, w.size): (w.keep[0], w.inner[0]) for w in windows})
-        self._across = self._weights(width, {(w.left, w.size): (w.keep[1], w.inner[1]) for w in windows})
+        self._down = self._weights(height, {(w.top, w.size[0]): (w.keep[0], w.inner[0]) for w in windows})
+        self._across = self._weights(width, {(w.left, w.size[1]): (w.keep[1], w.inner[1]) for w in windows})
 
     def add(self, tile: Tile, values: np.ndarray) -> None:
-        """Add what a window says of the pixels it keeps; values: (size, size), float."""
-        weight = self._down[tile.top, tile.size][:, None] * self._across[tile.left, tile.size]
+        """Add what a window says of the pixels it keeps; values: of its size, float."""
+        weight = self._down[tile.top, tile.size[0]][:, None] * self._across[tile.left, tile.size[1]]
         self._sum[tile.keep] += values[tile.inner] * weight
 
     def result(self) -> np.ndarray:
@@ -164,7 +169,7 @@ class Average:
         self._count = np.zeros((height, width), np.uint16)
 
     def add(self, tile: Tile, values: np.ndarray) -> None:
-        """Add what a tile says of the pixels it keeps; values: (size, size), float."""
+        """Add what a tile says of the pixels it keeps; values: of its size, float."""
         self._sum[tile.keep] += values[tile.inner]
         self._count[tile.keep] += 1
 
