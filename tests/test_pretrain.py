@@ -261,6 +261,9 @@ def test_a_training_goes_on_from_its_checkpoint_and_starts_from_a_trunk(folder, 
     assert second["optimizer"]["state"][0]["step"] == 4
     other = run("other", "--steps", "1", "--peak", "0", "--start", str(tmp_path / "run/ppocr_small.pt"))
     assert torch.equal(other["network"]["head.conv4.weight"], second["ema"]["head.conv4.weight"])
+    torch.save({"ema": second["ema"], "step": 4}, tmp_path / "mean.pt")  # as the repository keeps them: nothing else
+    mean = run("mean", "--steps", "1", "--peak", "0", "--start", str(tmp_path / "mean.pt"))
+    assert torch.equal(mean["network"]["head.conv4.weight"], second["ema"]["head.conv4.weight"])
 
 
 def test_a_mean_of_weights_follows_them_slowly():

@@ -26,7 +26,7 @@ from dehw import models  # noqa: E402
 from dehw.config import NetworkConfig  # noqa: E402
 from dehw.engine import weights  # noqa: E402
 from pretrain.pages import Pages  # noqa: E402
-from pretrain.states import assign, load, paddle_state  # noqa: E402
+from pretrain.states import assign, load, paddle_state, settled  # noqa: E402
 from pretrain.train import NETWORKS  # noqa: E402
 
 ARGUMENTS = {
@@ -96,7 +96,7 @@ def main() -> None:
     torch.set_num_threads(1)
     network = NETWORKS[args.network].build().eval()
     states = [checkpoint(path, network) for path in args.source]
-    network.load_state_dict(mean_weights([state.get("ema", state["network"]) for state in states]))
+    network.load_state_dict(mean_weights([settled(state) for state in states]))
     crops = Pages([(args.crops, 1.0)], 512, seed=1).batch(2)[:, :3].contiguous()
     wanted = answers(network, crops)
     config = NetworkConfig(type=args.network, weights=args.target.name, args=ARGUMENTS[args.network])
@@ -108,7 +108,7 @@ def main() -> None:
             f"{args.source[0]}: the two networks differ by {exact:.2e}, more than {TOLERANCE}; nothing was written"
         )
     last = max(states, key=lambda state: state["step"])
-    facts = {"steps": last["step"], "hours": round(last["seconds"] / 3600, 2)}
+    facts = {"steps": last["step"], "hours": round(last.get("seconds", 0) / 3600, 2)}
     facts |= json.loads(args.facts.read_text()) if args.facts else {}
     moved = ", ".join(f"{dtype} within {far:.1e}" for dtype, far in rounding(layer, crops, wanted).items())
     dtype = args.dtype or STORED[args.network]

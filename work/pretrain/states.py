@@ -58,6 +58,11 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
+def settled(state: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The weights that a checkpoint gives away: their mean over steps where it keeps one, and some keep nothing else."""
+    return state["ema"] if "ema" in state else state["network"]
+
+
 def _is_finite(value: Any) -> bool:
     if torch.is_tensor(value):
         return bool(torch.isfinite(value).all())

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from dehw.engine import weights  # noqa: E402
 from dehw.train.terms import MULTISCALE_WEIGHTS  # noqa: E402
 from pretrain.pages import Pages, stream  # noqa: E402
-from pretrain.states import assign, load  # noqa: E402
+from pretrain.states import assign, load, settled  # noqa: E402
 from pretrain.twins.erasenet import EraseNet  # noqa: E402
 from pretrain.twins.ppocr import PPOCRMask  # noqa: E402
 from pretrain.twins.segformer import SegFormer  # noqa: E402
@@ -185,8 +185,7 @@ def begin(network: nn.Module, path: Path, start: Path | None) -> dict:
         network.load_state_dict(state["network"])
         return state
     if start and start.suffix == ".pt":
-        state = load(start)
-        network.load_state_dict(state.get("ema", state["network"]))
+        network.load_state_dict(settled(load(start)))
     elif start:
         arrays = weights.read(start)
         whole = not hasattr(network, "trunk") or any(name.startswith("trunk.") for name in arrays)
