@@ -4,7 +4,8 @@ python -m tools.torture --inputs DIR --seed N --count M      M cases, shared amo
 python -m tools.torture --full                               2,000 mutations, as docs/reliability.md has them
 
 A failure is a traceback, more than its time or memory, a changed input, a left-over file or a lost neighbour. The
-files of a failure are kept in --keep, and its line says which. Exit status 1 where there was one. POSIX only.
+files of a failure are kept in --keep, and its line says which. Exit status 1 where there was one. Time is that of the
+processor, and DEHW_PAGE_SECONDS is 5. POSIX only.
 """
 
 from __future__ import annotations
