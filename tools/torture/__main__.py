@@ -21,7 +21,7 @@ from pathlib import Path
 from tools.torture import cases, trial, web
 
 SHARES = {"images": 0.3, "PDFs": 0.25, "zips": 0.15, "configs": 0.15, "weights": 0.15}  # of --count
-BATCH = {"images": 20, "PDFs": 10, "zips": 50, "configs": 50, "weights": 50}  # files a process
+BATCH = {"images": 20, "PDFs": 20, "zips": 50, "configs": 50, "weights": 50}  # files a process
 KILLS, REQUESTS = 0.005, 0.1  # further cases, as shares of --count
 FULL = 2000
 
