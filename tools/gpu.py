@@ -5,9 +5,9 @@ python -m tools.gpu --pages MADE=0.5 REAL=0.5 --minutes 20            the traini
 python -m tools.gpu --device cpu --pipelines lite --tile 64 --repeats 1    a rehearsal
 
 Prints tables, and which figure belongs into which file. Each runtime has a process of its own; one that is not
-installed, or fails, is named. ONNX Runtime (onnxruntime-gpu) and PyTorch compute in float32, Paddle in half precision
-on a GPU, as `dehw erase` does. Times include the way into the GPU's memory and back. Networks without weights get
-random ones, which needs Paddle. Needs the repository, with work/ on PYTHONPATH.
+installed, or fails, is named. ONNX Runtime (onnxruntime-gpu) and PyTorch compute in float32, by TF32 where the GPU has
+it, Paddle in half precision, as `dehw erase` does. Times include the way into the GPU's memory and back. Networks
+without weights get random ones, which needs Paddle. Needs the repository, with work/ on PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _twin(network: NetworkConfig) -> Any:
     args = network.args
     if network.type == "erasenet" and args.get("refinement", "dilated") == "dilated":
         return EraseNet(args.get("width", 1.0))
-    twins = {"ppocr_small": PPOCRMask, "ppocr_tiny_lines": partial(PPOCRDetector, "tiny")}
+    twins: dict[str, Callable[[], Any]] = {"ppocr_small": PPOCRMask, "ppocr_tiny_lines": partial(PPOCRDetector, "tiny")}
     if network.type not in twins:
         raise DeviceError("there is no twin of this network in work/pretrain/twins.")
     return twins[network.type]()
@@ -195,14 +195,12 @@ def print_times(found: dict[str, Job], args: argparse.Namespace) -> None:
         print(f"\nNot measured: {'all' if len(names) == len(found) else ', '.join(names)} by {why}")
 
 
-def print_training(steps: int, seconds: float, gigabytes: float, iters: int) -> None:
+def print_training(iters: int, steps: int, seconds: float, gigabytes: float) -> None:
     """Print the training's figures, and where they belong."""
     config = f"configs/{TRAINED}.yml"
     print(f"\n{steps} steps of {seconds / steps:.3f} s: {iters * seconds / steps / 3600:.1f} h, {gigabytes:.1f} GB")
-    print(
-        f"\n- docs/training.md, Hours and memory, row `{TRAINED}.yml`: hours, memory, hardware; measured over {steps}"
-    )
-    print("  steps of the PyTorch twin. Rows of other networks: iters x the seconds of a step by python -m tools.steps")
+    print(f"\n- docs/training.md, Hours and memory, row `{TRAINED}.yml`: hours, memory, hardware, and from where:")
+    print(f"  {steps} steps of the PyTorch twin. Rows of other networks: iters x what python -m tools.steps says")
     print(f"- {config}, the header's line `Hours, memory`: the same")
     for path in sorted(PIPELINES.glob("*.yml")):
         segment = load_pipeline(path.stem).segment
@@ -232,7 +230,8 @@ def main() -> None:
         if args.pages:
             recipe = yaml.safe_load((CONFIGS / f"{TRAINED}.yml").read_text(encoding="utf-8"))
             try:
-                print_training(*apart(train, args.pages, args.minutes, recipe, folder), recipe["iters"])
+                done = apart(train, args.pages, args.minutes, recipe, folder)
+                print_training(recipe["iters"], *done)
             except ImportError as error:
                 print(f"\nNot trained: {error}; install PyTorch.")
 
