@@ -100,17 +100,6 @@ def test_blots_ink_their_share_of_the_tiles(tmp_path, share, inked):
     assert Bench(tiny(), tmp_path / "out", share).page(tmp_path / "page.png").passes[1] == inked
 
 
-def test_blots_say_where_further_looks_look(tmp_path):
-    """A first look of 2 windows over a page of 100x150 px, a second of up to 12; the page's own ink counts not."""
-    write_image(tmp_path / "page.png", np.full((100, 150, 3), 20, np.uint8))
-    passes = {}
-    for share in (0.0, 1 / 12, 1.0):
-        eraser = tiny()
-        eraser.pipeline.segment.scales, eraser.pipeline.segment.blend = [0.5, 1.0], True
-        passes[share] = Bench(eraser, tmp_path / "out", share).page(tmp_path / "page.png").passes[0]
-    assert passes[0.0] == 2 < passes[1 / 12] < passes[1.0] == 2 + 12
-
-
 def test_blots_lie_right_on_a_page_that_is_scaled(monkeypatch):
     monkeypatch.setattr(Layout, "factor", lambda self, target: 0.5)
     page = np.full((200, 300, 3), 200, np.uint8)

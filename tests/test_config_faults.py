@@ -15,7 +15,7 @@ from dehw.train.erase import EraseTraining
 from dehw.train.segconfig import read_config
 
 ERASE = "erase: {networks: [{type: erasenet, weights: lite_erasenet.pdparams}]}\n"
-SEGMENT = "segment: {network: {type: segformer_b0, weights: lite_segformer.pdparams}, %s}\n" + ERASE
+SEGMENT = "segment: {network: {type: ppocr_small, weights: lite_segmenter.pdparams}, %s}\n" + ERASE
 LAUGHS = "[" + ", ".join(f"&{name} [{', '.join([before] * 10)}]" for name, before in
                          zip("abcdefghij", ["x", *(f"*{each}" for each in "abcdefghi")])) + "]"  # fmt: skip
 ODD = {
@@ -30,7 +30,7 @@ ODD = {
     "a number to base 60": SEGMENT % f"window: {':'.join(['59'] * 100_000)}",
     "an infinite window": SEGMENT % "window: .inf",
     "an infinite stride": SEGMENT % "stride: -.inf",
-    "no number": SEGMENT % "scales: [.nan]",
+    "no number": "line_height: .nan\n" + ERASE,
     "an infinite tile": ERASE.replace("]}", "], tile: .inf}"),
     "a huge tile": ERASE.replace("]}", "], tile: 1000000000000}"),
     "a huge number of networks": ERASE.replace("[{", "&n [{").replace("]}", "], views: [" + "identity, " * 5000 + "]}"),

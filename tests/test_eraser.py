@@ -187,67 +187,6 @@ def test_blended_windows_hide_what_a_network_does_at_their_borders():
     assert worst[False, 4] == pytest.approx(0.5) and worst[True, 3] > 0.75
 
 
-def at_scales(scales, skip, segmenter, **changes):
-    pipeline = tiny(stride=TILE, batch=1)
-    for name, value in {"scales": scales, "skip": skip, "blend": True, **changes}.items():
-        setattr(pipeline.segment, name, value)
-    return eraser_with(segmenter=segmenter, pipeline=pipeline)
-
-
-def test_a_page_is_looked_at_at_several_scales_and_the_last_look_counts():
-    """A bar of 6 px, which the network takes for ink only where it sees it 12 px thick; sides are all of the window."""
-    page = np.full((96, 200, 3), 255, np.uint8)
-    page[40:46] = 0
-    sides, looks = [], []
-
-    def thick(tiles):
-        sides.append(tiles.shape[2:])
-        dark_rows = (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)
-        rows = dark_rows.sum(2, keepdims=True).max()
-        looks.append(rows)
-        return np.maximum(dark_rows * np.float32(rows >= 12), 0.01)
-
-    for scales, wanted in [([1.0], 0.01), ([2.0], 1), ([1.0, 2.0], 1), ([1.0, 2.0, 0.5], 0.01)]:
-        prob = prob_by(at_scales(scales, 0.0, thick), page)
-        assert prob.shape == (96, 200) and prob.dtype == np.float32
-        np.testing.assert_allclose(prob[41:45], wanted, atol=1e-6)
-        np.testing.assert_allclose(prob[[0, 20, 70, 95]], 0.01, atol=1e-6)
-    assert set(sides) == {(TILE, TILE)} and {3, 6, 12} <= set(looks)
-
-
-@pytest.mark.parametrize("changes", [{}, {"blend": False}, {"average": "logit"}])
-def test_further_looks_answer_where_the_ones_before_saw_something(changes):
-    """Two of the four windows side by side hold ink: the second look sees there alone, and its answer holds there."""
-    page = np.full((64, 256, 3), 255, np.uint8)
-    page[10:20, 70:120] = 0
-    calls = []
-
-    def second(tiles):
-        """0.9 for ink and 0.1 for paper in the four windows of the first look; 0.6 and 0.7 then."""
-        calls.append(len(tiles))
-        ink, paper = (0.9, 0.1) if len(calls) <= 4 else (0.6, 0.7)
-        return np.where(dark(tiles) > 0.5, ink, paper).astype(np.float32)
-
-    prob = prob_by(at_scales([1.0, 2.0], 0.2, second, **changes), page)
-    assert len(calls) == 4 + 2
-    np.testing.assert_allclose(prob[12:18, 72:118], 0.6, atol=1e-5)
-    inked = np.zeros(prob.shape, bool)
-    inked[9:21, 69:121] = True  # enlarged ink fades over a pixel
-    np.testing.assert_allclose(prob[~inked], 0.1, atol=1e-5)
-    calls.clear()
-    blank = np.full((64, 256, 3), 255, np.uint8)
-    np.testing.assert_allclose(prob_by(at_scales([1.0, 2.0], 0.2, second, **changes), blank), 0.1, atol=1e-5)
-    assert len(calls) == 4
-
-
-def test_progress_does_not_stand_still_at_a_further_look():
-    page = np.full((64, 256, 3), 255, np.uint8)
-    page[10:20, 70:120] = 0
-    eraser, told = at_scales([1.0, 2.0], 0.05, dark), []
-    prob_by(eraser, page, lambda stage, done, total: told.append(done / total))
-    assert told == [0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0]
-
-
 def test_what_a_network_does_in_the_margin_is_not_seen():
     def wrong_at_the_border(tiles, mask):
         out = np.zeros_like(tiles)

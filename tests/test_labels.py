@@ -6,10 +6,12 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from erasers import dark, eraser_with, tiny
 
 pytest.importorskip("torch")
 
 from dehw.files.images import read_image, write_image  # noqa: E402
+from dehw.page.layout import Layout  # noqa: E402
 from pretrain import labels  # noqa: E402
 
 WORD, ANSWER, RULE = np.s_[40:60, 40:120], np.s_[100:120, 60:90], np.s_[124:126, 20:260]
@@ -146,6 +148,14 @@ def test_judging_tells_pixels_and_pages_apart(page, tmp_path, monkeypatch, capsy
     assert f"taken {print_of_b / (print_of_a + print_of_b):.4f}" in pixels and "taken 0.5000" in mean
     with pytest.raises(SystemExit, match="no .npy pages"):
         labels.judge(SimpleNamespace(pages=tmp_path / "none", weights=None))
+
+
+def test_a_page_is_proposed_at_the_height_of_labels_whatever_the_pipelines_is(page, monkeypatch):
+    monkeypatch.setattr(Layout, "factor", lambda self, target: target / 64)
+    eraser = eraser_with(segmenter=dark, pipeline=tiny(line_height=48))
+    scaled, prob = labels.look(page, eraser)
+    assert scaled.shape == (100, 150, 3) and prob.shape == (100, 150)  # 32 of 64 px
+    assert prob[22:28, 22:58].min() > 0.9 and prob[65:].max() < 0.1  # in the word, and below all that is drawn
 
 
 def test_pages_are_proposed_once(page, tmp_path, monkeypatch):

@@ -18,13 +18,11 @@ from pretrain.states import assign, paddle_state  # noqa: E402
 from pretrain.train import erasing_loss, learning_rate, print_pixels, segmentation_loss, share  # noqa: E402
 from pretrain.twins.erasenet import EraseNet  # noqa: E402
 from pretrain.twins.ppocr import PPOCRDetector, PPOCRMask  # noqa: E402
-from pretrain.twins.segformer import SegFormer, resize  # noqa: E402
 
 
 @pytest.mark.parametrize(
     ("twin", "config"),
     [
-        (lambda: SegFormer("segformer_b0", 32), NetworkConfig("segformer_b0", "", {"embedding_dim": 32})),
         (lambda: EraseNet(0.125), NetworkConfig("erasenet", "", {"width": 0.125, "spectral_norm": False})),
         (PPOCRMask, NetworkConfig("ppocr_small", "")),
     ],
@@ -53,7 +51,7 @@ def test_the_twin_of_the_line_finder_agrees():
 
 
 def test_rounding_is_told_and_leaves_the_network(tmp_path):
-    layer = models.build(NetworkConfig("segformer_b0", "", {"embedding_dim": 16}))
+    layer = models.build(NetworkConfig("ppocr_small", ""))
     crops = torch.rand(1, 3, 64, 64)
     layer.eval()
     import paddle
@@ -68,26 +66,26 @@ def test_paddle_weights_come_back_as_they_were():
     networks = []
     for seed in (0, 1):
         torch.manual_seed(seed)
-        networks.append(SegFormer("segformer_b0", 16).eval())
+        networks.append(PPOCRMask().eval())
     crops = torch.rand(1, 3, 64, 64)
     wanted, other = (answers(network, crops) for network in networks)
     assert np.abs(wanted - other).max() > 1e-3
     assign(networks[1], paddle_state(networks[0]))
     assert np.array_equal(answers(networks[1], crops), wanted)
     incomplete = paddle_state(networks[0])
-    incomplete.pop("linear_pred.weight")
-    with pytest.raises(KeyError, match="linear_pred.weight"):
+    incomplete.pop("head.conv4.weight")
+    with pytest.raises(KeyError, match="head.conv4.weight"):
         assign(networks[1], incomplete)
 
 
 def test_weights_of_paddle_have_a_part_in_a_mean(tmp_path):
-    config = NetworkConfig(type="segformer_b0", weights="w.pdparams", args={"embedding_dim": 16})
-    layer, network = models.build(config), SegFormer("segformer_b0", 16)
+    config = NetworkConfig(type="ppocr_small", weights="w.pdparams")
+    layer, network = models.build(config), PPOCRMask()
     weights.save(layer, tmp_path / "w.pdparams", "float32", type=config.type, args=config.args)
     state = checkpoint(tmp_path / "w.pdparams", network)["network"]
-    wanted = layer.linear_pred.weight.numpy()
-    torch.nn.init.zeros_(network.linear_pred.weight)  # the state is a copy
-    assert np.allclose(state["linear_pred.weight"].numpy(), wanted)
+    wanted = layer.head.conv4.weight.numpy()
+    torch.nn.init.zeros_(network.head.conv4.weight)  # the state is a copy
+    assert np.allclose(state["head.conv4.weight"].numpy(), wanted)
 
 
 def test_a_checkpoint_named_twice_counts_twice_in_the_mean():
@@ -95,12 +93,6 @@ def test_a_checkpoint_named_twice_counts_twice_in_the_mean():
     mean = mean_weights([early, early, late])
     assert mean["w"].tolist() == [5.0, 10.0] and mean["w"].dtype == torch.float32
     assert mean["steps"] == 8 and mean["steps"].dtype == torch.int64
-
-
-def test_resize_is_bilinear_interpolation():
-    x = torch.rand(2, 3, 5, 7)
-    expected = torch.nn.functional.interpolate(x, (20, 13), mode="bilinear", align_corners=False)
-    assert torch.allclose(resize(x, 20, 13), expected, atol=1e-6)
 
 
 @pytest.fixture
@@ -187,7 +179,7 @@ def test_losses_fall_on_a_few_steps(folder):
     torch.manual_seed(0)
     batch = Pages([(folder, 1.0)], 64, seed=0, inked=1.0).batch(2)
     for network, loss_of in (
-        (SegFormer("segformer_b0", 16), segmentation_loss),
+        (PPOCRMask(), segmentation_loss),
         (EraseNet(0.125), erasing_loss),
     ):
         optimizer = torch.optim.Adam(network.parameters(), 2e-3)
@@ -234,15 +226,15 @@ def test_a_step_in_bfloat16_moves_float32_weights_and_the_network_with_them():
 
 
 def test_the_optimizer_moves_the_networks_own_weights_without_half():
-    network = SegFormer("segformer_b0", 16)
+    network = torch.nn.Conv2d(3, 2, 3)
     master = train.Master(network, half=False)
     assert len(master.groups()) == 1
     optimizer = torch.optim.AdamW(master.weights.values(), lr=1e-3)
-    before = network.linear_pred.weight.detach().clone()
+    before = network.weight.detach().clone()
     network(torch.rand(1, 3, 64, 64)).square().mean().backward()
     master.step(optimizer)
-    assert not torch.equal(network.linear_pred.weight, before)
-    assert torch.equal(network.linear_pred.weight, master.weights["linear_pred.weight"])
+    assert not torch.equal(network.weight, before)
+    assert torch.equal(network.weight, master.weights["weight"])
 
 
 def test_a_training_goes_on_from_its_checkpoint_and_starts_from_a_trunk(folder, tmp_path, monkeypatch):

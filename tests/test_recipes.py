@@ -340,8 +340,6 @@ def test_what_the_first_seed_did_is_on_in_its_pipeline():
         assert min(found.mixup, found.distractors, found.handwriting) > 0
         assert found == Recipes(mixup=found.mixup, distractors=found.distractors, handwriting=found.handwriting)
     assert crops.clean_gt == 5
-    small, _ = seg.read_config(str(ROOT / "configs/segformer_b0.yml"))
-    assert Recipes(**small.dic["train_dataset"]["recipes"]) == Recipes()
     config, _ = seg.read_config(str(ROOT / "configs/segformer_b2.yml"), ["train_dataset.recipes.marks=0.3"])
     assert config.dic["train_dataset"]["recipes"]["marks"] == 0.3
 

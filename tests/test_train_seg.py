@@ -303,7 +303,7 @@ def test_losses_have_the_shape_paddleseg_logs(tmp_path):
     np.testing.assert_allclose(value.numpy()[0], 2 * float(loss["types"][0](logits, label)), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["segformer_b2", "segformer_b0", "smoke/segformer"])
+@pytest.mark.parametrize("name", ["segformer_b2", "smoke/segformer"])
 def test_the_configurations_are_their_pipelines_segmenters(name):
     config, run = seg.read_config(str(CONFIGS / f"{name}.yml"))
     network = load_pipeline(run.pipeline).segment.network

@@ -44,10 +44,6 @@ def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
         changed["all views mirrored"] = replace(
             pipeline, segment=replace(segment, views=FLIPS), erase=replace(erase, views=FLIPS)
         )
-    if segment and len(segment.scales) > 1:
-        changed["one pass, at the first scale"] = replace(pipeline, segment=replace(segment, scales=segment.scales[:1]))
-        changed["one pass, at the last scale"] = replace(pipeline, segment=replace(segment, scales=segment.scales[-1:]))
-        changed["the last pass answers for all of the page"] = replace(pipeline, segment=replace(segment, skip=0))
     if pipeline.mask.spare:
         unspared = replace(pipeline, mask=replace(pipeline.mask, spare=0))
         changed["letters that the mask reaches into are not spared"] = unspared

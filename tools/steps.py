@@ -45,12 +45,18 @@ def main() -> None:
     print(f"{args.batch} crops of {args.crops} px a step, {args.steps} steps, {paddle.get_device()}, {load_average}\n")
     print("| configuration | s a step | " + " | ".join(f"{part}, %" for part in PARTS) + " |")
     print("|---" * (len(PARTS) + 2) + "|", flush=True)
-    for path in args.configs or sorted((ROOT / "configs").glob("*.yml")):
-        is_segmenter = "train_dataset" in path.read_text(encoding="utf-8") or "segformer" in path.stem
+    for path in args.configs or trainings():
+        is_segmenter = "train_dataset" in path.read_text(encoding="utf-8")
         seconds = measure(segmenter_steps if is_segmenter else generator_steps, path, args)
         total = sum(seconds.values())
         shares = " | ".join(f"{100 * seconds[part] / total:.0f}" for part in PARTS)
         print(f"| {path.name} | {total:.2f} | {shares} |", flush=True)
+
+
+def trainings() -> list[Path]:
+    """The configurations that train a pipeline's network."""
+    found = sorted((ROOT / "configs").glob("*.yml"))
+    return [path for path in found if "\npipeline:" in path.read_text(encoding="utf-8")]
 
 
 def measure(steps: Callable[..., Iterator[None]], path: Path, args: argparse.Namespace) -> dict[str, float]:
@@ -102,8 +108,8 @@ def generator_steps(path: Path, args: argparse.Namespace, part: Part) -> Iterato
 
 def segmenter_steps(path: Path, args: argparse.Namespace, part: Part) -> Iterator[None]:
     """Steps as PaddleSeg's trainer makes them."""
-    opts = [f"train_dataset.size={args.crops}", "model.backbone.pretrained=null", "val_count=1"]
-    opts.append("train_dataset.recipes={}")
+    block = "model.backbone" if "backbone:" in path.read_text(encoding="utf-8") else "model"
+    opts = [f"train_dataset.size={args.crops}", f"{block}.pretrained=null", "val_count=1", "train_dataset.recipes={}"]
     config, run = seg.read_config(str(path), [*opts, f"batch_size={args.batch}"])
     builder = seg.build(config, run, load_pipeline(run.pipeline), [args.data])
     model, optimizer = builder.model, builder.optimizer

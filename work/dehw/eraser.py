@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dehw.config import Pipeline, Segment, load_pipeline
+from dehw.config import Pipeline, load_pipeline
 from dehw.engine import parallel, pick
 from dehw.engine.pick import Network, build_all
 from dehw.engine.weights import find
@@ -242,50 +242,32 @@ class Eraser:
         """Probability of handwriting at each pixel of `prepared.scaled`.
 
         Returns (h, w) float32 in [0, 1]: the mean over overlapping windows and views (seed 000), taken of
-        probabilities or of logits, as the pipeline says. Of several scales, each answers anew for the pixels that
-        those before found likelier than `skip`: a coarse look, which sees more of the page about a stroke, tells
-        handwriting from print, and a fine one how far each stroke goes.
+        probabilities or of logits, as the pipeline says.
         """
         settings, scaled = self.pipeline.segment, prepared.scaled
         progress("segment", 0, 1)
         if settings is None:
             return np.ones(scaled.shape[:2], np.float32)
-        prob = self._look(settings, scaled, 0, None, progress)
-        for number in range(1, len(settings.scales)):
-            _renew(prob, self._look(settings, scaled, number, prob, progress), settings.skip)
-        if not settings.codes and self.pipeline.line_height is not None:
-            prob[qr.find(scaled, prepared.dark, self.pipeline.line_height)] = 0
-        return prob
-
-    def _look(
-        self, settings: Segment, page: np.ndarray, number: int, seen: np.ndarray | None, progress: OnProgress
-    ) -> np.ndarray:
-        """Probability of handwriting at each pixel of a page, the mean over windows and views at one scale.
-
-        page: (h, w, 3) uint8 RGB; number: which of `scales`; seen: (h, w) float32, what looks before saw, None for the
-        first. Returns (h, w) float32 in [0, 1], which means nothing where seen is not above `skip`.
-        """
-        factor, looks = settings.scales[number], len(settings.scales)
-        views = [VIEWS[name] for name in settings.views]
-        forth, back = MEANS[settings.average]
-        height, width = page.shape[:2]
-        side, stride = (max(1, round(length / factor)) for length in (settings.window, settings.stride))
-        windows = (tiling.spread if settings.blend else tiling.tiles)(height, width, side, stride)
+        height, width = scaled.shape[:2]
+        views, (forth, back) = [VIEWS[name] for name in settings.views], MEANS[settings.average]
+        lay = tiling.spread if settings.blend else tiling.tiles
+        windows = lay(height, width, settings.window, settings.stride)
         joined = tiling.Blend(height, width, windows) if settings.blend else tiling.Average(height, width)
-        if seen is not None:
-            windows = [window for window in windows if seen[window.keep].max() > settings.skip]
         segmenter = self._needed(self.segmenter)
         asked = segmenter if forth is _same else lambda tiles: forth(segmenter(tiles))
 
         def ask(batch: Sequence[tiling.Tile]) -> Iterable[np.ndarray]:
-            return np.asarray(average(asked, views, _cut_page(page, batch, settings.window)))
+            return np.asarray(average(asked, views, _cut_page(scaled, batch)))
 
         def tell(done: int) -> None:
-            progress("segment", number * len(windows) + done, looks * len(windows))
+            progress("segment", done, len(windows))
 
         for window, answer in self._each(windows, settings.batch, ask, [segmenter], tell):
-            joined.add(window, cv2.resize(answer[0], (side, side), interpolation=cv2.INTER_AREA))
-        return back(joined.result())
+            joined.add(window, answer[0])
+        prob = back(joined.result())
+        if not settings.codes and self.pipeline.line_height is not None:
+            prob[qr.find(scaled, prepared.dark, self.pipeline.line_height)] = 0
+        return prob
 
     def mask(self, prob: np.ndarray, prepared: Prepared, sensitivity: float = BALANCED) -> np.ndarray:
         """Handwriting, (H, W) bool at the page's size: where prob reaches the threshold, dilated, print spared.
@@ -353,7 +335,7 @@ class Eraser:
         generated = page.copy()
 
         def paint(batch: Sequence[tiling.Tile]) -> Iterable[np.ndarray]:
-            parts, holes = _cut_page(page, batch, settings.tile), _cut(mask, batch, settings.tile)
+            parts, holes = _cut_page(page, batch), _cut(mask, batch)
             pixels = fuse(self.generators, views, parts, holes)
             return [_to_page(values, tile) for tile, values in zip(batch, pixels)]
 
@@ -387,7 +369,7 @@ class Eraser:
     ) -> Iterator[tuple[tiling.Tile, np.ndarray]]:
         """Each tile with its answer; work gives those of a batch of `size`. Tells how many are done.
 
-        On a CPU tiles go one by one, which is faster there (0.6 s for 0.9 s a window of SegFormer-B0 in Paddle) and
+        On a CPU tiles go one by one, which is faster there (0.6 s for 0.9 s a window of a SegFormer-B0 in Paddle) and
         keeps the largest networks below 1 GiB; networks that run `at_once` several are given so many, by threads.
         """
         threads = min((getattr(network, "at_once", 1) for network in networks), default=1)
@@ -407,12 +389,6 @@ class Eraser:
 def turn(image: np.ndarray, turns: int) -> np.ndarray:
     """An image after so many quarter turns to the left, (H, W[, C]); itself after none."""
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
-
-
-def _renew(prob: np.ndarray, seen: np.ndarray, above: float) -> None:
-    """Put what a further look saw, (h, w), where prob is above a number; row by row, for the memory's sake."""
-    for old, new in zip(prob, seen):
-        np.copyto(old, new, where=old > above)
 
 
 def _to_size(prob: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray, float]:
@@ -453,15 +429,15 @@ SURE = np.float32(2.0**-23)  # a probability nearer to 0 or 1 counts as this far
 MEANS = {"probability": (_same, _same), "logit": (_logit, _prob)}  # to what is averaged, and back
 
 
-def _cut(image: np.ndarray, batch: Sequence[tiling.Tile], side: int) -> np.ndarray:
-    """Cut tiles out of an image, brought to one side: (H, W[, C]) -> (N, C, side, side) float32, values as they are."""
-    tiles = np.stack([np.atleast_3d(_resize(tiling.read_tile(image, tile), (side, side))) for tile in batch])
+def _cut(image: np.ndarray, batch: Sequence[tiling.Tile]) -> np.ndarray:
+    """Cut tiles of one size out of an image: (H, W[, C]) -> (N, C, S, S) float32, values as they are."""
+    tiles = np.stack([np.atleast_3d(tiling.read_tile(image, tile)) for tile in batch])
     return np.ascontiguousarray(tiles.transpose(0, 3, 1, 2), np.float32)  # (N, S, S, C) -> (N, C, S, S)
 
 
-def _cut_page(page: np.ndarray, batch: Sequence[tiling.Tile], side: int) -> np.ndarray:
-    """Cut tiles out of a page, brought to one side: (H, W, 3) uint8 -> (N, 3, side, side) float32 in [0, 1]."""
-    tiles = _cut(page, batch, side)
+def _cut_page(page: np.ndarray, batch: Sequence[tiling.Tile]) -> np.ndarray:
+    """Cut tiles of one size out of a page: (H, W, 3) uint8 -> (N, 3, S, S) float32 in [0, 1]."""
+    tiles = _cut(page, batch)
     return np.divide(tiles, 255, out=tiles)
 
 

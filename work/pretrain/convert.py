@@ -1,7 +1,7 @@
 """Turn pre-trained PyTorch weights into Paddle ones, and check that both networks say the same.
 
-    python work/pretrain/convert.py segformer_b0 output/pretrain/segformer_b0.pt \\
-        work/dehw/engine/shipped/lite_segformer.pdparams --crops DIR [--facts facts.json]
+    python work/pretrain/convert.py ppocr_small output/pretrain/ppocr_small.pt \\
+        work/dehw/engine/shipped/lite_segmenter.pdparams --crops DIR [--facts facts.json]
 
 Of several files the mean of their weights is taken; one named twice counts twice. A .pdparams file may be among them;
 where a .pt file holds a mean of weights of its own, that is taken. The float32 networks must agree within 1e-4 on real
@@ -30,13 +30,12 @@ from pretrain.states import assign, load, paddle_state, settled  # noqa: E402
 from pretrain.train import NETWORKS  # noqa: E402
 
 ARGUMENTS = {
-    "segformer_b0": {"embedding_dim": 128},
     "erasenet": {"width": 0.25, "spectral_norm": False},
     "ppocr_small": {},
 }
 TOLERANCE = 1e-4
 DTYPES = ("int8", "float16")
-STORED = {"segformer_b0": "int8", "erasenet": "int8", "ppocr_small": "float16"}  # unless --dtype says otherwise
+STORED = {"erasenet": "int8", "ppocr_small": "float16"}  # unless --dtype says otherwise
 
 
 def mean_weights(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -28,8 +28,8 @@ from dehw.eraser import Eraser  # noqa: E402
 from dehw.files.images import opened  # noqa: E402
 from dehw.page.layout import measure  # noqa: E402
 
-LITE_HEIGHT = 20  # px; print of made-up pages, whose lines then have the line_height of configs/pipelines/lite.yml
-LINE_HEIGHT = 32  # px; that line height, which these networks work at
+PRINT_HEIGHT = 20  # px; print of made-up pages, whose lines are then LINE_HEIGHT high
+LINE_HEIGHT = 32  # px; crops zoom about it, up to the line_height of configs/pipelines/lite.yml and beyond
 
 
 def read(path: Path) -> np.ndarray:
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument(
         "--ink", type=Path, nargs="*", default=[], help="folders of strokes or pieces, see `dehw synth`"
     )
-    parser.add_argument("--height", type=int, default=LITE_HEIGHT, help="pages: px of their print")
+    parser.add_argument("--height", type=int, default=PRINT_HEIGHT, help="pages: px of their print")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=600)
     args = parser.parse_args()

@@ -31,7 +31,7 @@ from dehw.files.images import read_image, write_image  # noqa: E402
 from dehw.page import layout, masks, printed  # noqa: E402
 from pretrain.corpus import LINE_HEIGHT, save  # noqa: E402
 
-HEIGHTS = (27, 35)  # px; the networks look at lines this high, and their mean counts
+HEIGHTS = (34, 44)  # px; the network sees lines this high, about lite's line_height, and the mean counts
 SHEET, OVERLAP, GRID = (1000, 1250), 40, 100  # px: height and width of a sheet, what neighbours share, its grid
 NO, YES = 0.2, 0.75  # probabilities: below the first it is no handwriting, above the second it is
 INSIDE = 0.7  # share of a component that lies in a box it belongs to; of others only the part within counts
@@ -40,12 +40,15 @@ FAINT = 12  # grey levels darker than its box that a faint stroke is: not learnt
 
 def look(page: np.ndarray, eraser: Eraser) -> tuple[np.ndarray, np.ndarray]:
     """A page (H, W, 3) uint8 at LINE_HEIGHT, and the probability of handwriting there, float32 in [0, 1]."""
-    prepared = eraser.prepare(page)
-    scaled, probs = turn(prepared.scaled, -prepared.turns), []
-    for height in HEIGHTS:
+
+    def at(height: float) -> Eraser:
         pipeline = replace(eraser.pipeline, line_height=height)
-        at = Eraser(pipeline, eraser.segmenter, [], eraser.device, reader=eraser.reader)
-        prob = turn(at.segment(at.prepare(page)), -prepared.turns)
+        return Eraser(pipeline, eraser.segmenter, [], eraser.device, reader=eraser.reader)
+
+    prepared = at(LINE_HEIGHT).prepare(page)
+    scaled, probs = turn(prepared.scaled, -prepared.turns), []
+    for seen in map(at, HEIGHTS):
+        prob = turn(seen.segment(seen.prepare(page)), -prepared.turns)
         probs.append(cv2.resize(prob, scaled.shape[1::-1], interpolation=cv2.INTER_AREA))
     return scaled, np.mean(probs, axis=0)
 

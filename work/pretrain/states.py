@@ -1,4 +1,4 @@
-"""One network's arrays under PyTorch's names and under Paddle's, which has linear weights transposed."""
+"""One network's arrays under PyTorch's names and under Paddle's."""
 
 from __future__ import annotations
 
@@ -15,22 +15,16 @@ RENAMED = {"running_mean": "_mean", "running_var": "_variance"}
 COUNTER = "num_batches_tracked"  # of a batch norm, which Paddle has not
 
 
-def _layouts(network: nn.Module) -> dict[str, tuple[str, bool]]:
-    """Of each array: its PyTorch name -> its Paddle name, and whether Paddle has it transposed."""
-    linear = {f"{name}.weight" for name, module in network.named_modules() if isinstance(module, nn.Linear)}
-    layouts = {}
-    for name in network.state_dict():
-        stem, _, last = name.rpartition(".")
-        if last != COUNTER:
-            layouts[name] = f"{stem}.{RENAMED.get(last, last)}", name in linear
-    return layouts
+def _names(network: nn.Module) -> dict[str, str]:
+    """Of each array: its PyTorch name -> its Paddle name."""
+    parts = {name: name.rpartition(".") for name in network.state_dict()}
+    return {name: f"{stem}.{RENAMED.get(last, last)}" for name, (stem, _, last) in parts.items() if last != COUNTER}
 
 
 def paddle_state(network: nn.Module) -> dict[str, np.ndarray]:
-    """A PyTorch network's arrays under Paddle's names and in its layouts, float32."""
+    """A PyTorch network's arrays under Paddle's names, float32. The twins have no linear layers, which differ."""
     state = network.state_dict()
-    arrays = {name: (state[own].float().numpy(), turned) for own, (name, turned) in _layouts(network).items()}
-    return {name: array.T.copy() if turned else array for name, (array, turned) in arrays.items()}
+    return {name: state[own].float().numpy() for own, name in _names(network).items()}
 
 
 def assign(network: nn.Module, state: dict[str, np.ndarray]) -> None:
@@ -38,8 +32,7 @@ def assign(network: nn.Module, state: dict[str, np.ndarray]) -> None:
 
     Raises KeyError for an array that is missing, RuntimeError for one of another shape.
     """
-    arrays = {own: (np.asarray(state[name]), turned) for own, (name, turned) in _layouts(network).items()}
-    filled = {own: torch.tensor(array.T if turned else array).float() for own, (array, turned) in arrays.items()}
+    filled = {own: torch.tensor(np.asarray(state[name])).float() for own, name in _names(network).items()}
     network.load_state_dict(network.state_dict() | filled)
 
 
@@ -59,7 +52,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def settled(state: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The weights that a checkpoint gives away: their mean over steps where it keeps one, and some keep nothing else."""
+    """The weights that a checkpoint gives away: their mean over steps where it keeps one; some keep nothing else."""
     return state["ema"] if "ema" in state else state["network"]
 
 

@@ -1,10 +1,10 @@
-"""Pre-train one network of the lite pipelines on made-up and real pages, on a CPU or a GPU.
+"""Pre-train one network of the pipeline lite on made-up and real pages, on a CPU or a GPU.
 
-    python work/pretrain/train.py segformer_b0 --pages MADE=0.7 PAIRS=0.3 --minutes 90 --output FOLDER
+    python work/pretrain/train.py erasenet --pages MADE=0.7 PAIRS=0.3 --minutes 90 --output FOLDER
     python work/pretrain/train.py ppocr_small --pages MADE=0.5 REAL=0.5 --steps 5000 --hold 3600 --output FOLDER
 
 Run again with the same output folder to go on where it stopped; `--start` begins with other weights than the network's
-own start, such as work/dehw/engine/shipped/lite_segformer.pdparams. `convert.py` turns the result into Paddle weights.
+own start, such as work/pretrain/checkpoints/ppocr_small.pt. `convert.py` turns the result into Paddle weights.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from pretrain.pages import Pages, stream  # noqa: E402
 from pretrain.states import assign, load, settled  # noqa: E402
 from pretrain.twins.erasenet import EraseNet  # noqa: E402
 from pretrain.twins.ppocr import PPOCRMask  # noqa: E402
-from pretrain.twins.segformer import SegFormer  # noqa: E402
 
 PRINT_WEIGHT = 2.0  # a lost letter is worse than a stroke left
 TRUNK_SHARE = 0.5  # of the learning rate, for a trunk that a text detector lends
@@ -111,7 +110,6 @@ class Recipe(NamedTuple):
     crop: int = 320  # px
     warmup: int = 300  # steps
     every: int = 200  # steps between checkpoints
-    channels_last: bool = True
     half: bool = False  # weights and gradients in bfloat16, not the products alone
     constant: bool = False  # the rate stays at its peak unless --steps ends it; else it falls over the minutes
     mean: float = 0.0  # decay of the mean of weights (EMA) kept beside them; 0 for none
@@ -119,10 +117,6 @@ class Recipe(NamedTuple):
 
 
 NETWORKS = {
-    # measured: EraseNet is a third faster with channels last, SegFormer slower
-    "segformer_b0": Recipe(
-        lambda: SegFormer("segformer_b0", embedding_dim=128), segmentation_loss, 6e-4, channels_last=False
-    ),
     "erasenet": Recipe(lambda: EraseNet(width=0.25), erasing_loss, 1e-3),
     "ppocr_small": Recipe(
         PPOCRMask, segmentation_loss, 8e-4, batch=6, crop=448, warmup=200, every=100, half=True, constant=True,
@@ -243,7 +237,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     path = args.output / f"{args.network}.pt"
     state = begin(network, path, args.start or recipe.start)
-    network.to(device, memory_format=torch.channels_last if recipe.channels_last else torch.preserve_format)
+    network.to(device, memory_format=torch.channels_last)
     master = Master(network, recipe.half and halved)
     groups = master.groups()
     optimizer = torch.optim.AdamW([{"params": part} for _, part in groups], lr=recipe.peak, weight_decay=0.01)

@@ -51,8 +51,6 @@ class Segment:
     `average`: whether windows and views are averaged as probabilities, or as logits as PaddleSeg 2.8 does it.
     `blend`: the fewest windows that `stride` allows are spread evenly and fade into each other; without, they are laid
     as PaddleSeg does, and each counts the same everywhere.
-    `scales`: how many times as large a page is looked at, one look after another. Each further look answers anew for
-    the pixels that those before found likelier than `skip`; windows without any are left out.
     `codes`: whether the network is asked about QR codes too; where not, they are print, see qr.find.
     """
 
@@ -62,10 +60,6 @@ class Segment:
     views: Views = field(default_factory=lambda: ["identity"])
     average: Literal["probability", "logit"] = "probability"
     blend: bool = False
-    scales: Annotated[list[Annotated[float, Field(gt=0, le=4)]], Field(min_length=1, max_length=8)] = field(
-        default_factory=lambda: [1.0]
-    )
-    skip: BelowOne = 0.0
     codes: bool = True
     batch: Batch = 4
 
