@@ -48,6 +48,7 @@ for path in map(pathlib.Path, sys.argv[-2:]):
         ("path.with_name('.dehw-1.png').write_bytes(b'')", "left over: .dehw-1.png"),
         ("import tempfile; tempfile.mkstemp()", "left over: tmp"),
         ("import time; time.sleep(60)", "time"),
+        ("sum(range(10**8))", "time"),
         ("bytes(300_000_000).count(1)", "memory"),
         ("'neighbour' in path.name and sys.exit()", "lost neighbour"),
     ],
@@ -59,7 +60,7 @@ def test_each_fault_is_seen(tmp_path, monkeypatch, act, fault):
         "run",
         lambda command, *rest: run([sys.executable, "-c", READER.format(act=act), *command[-2:]], *rest),
     )
-    limits = trial.Limits(start=6 if fault == "time" else 60, seconds=0, megabytes=200)
+    limits = trial.Limits(start=1 if fault == "time" else 60, seconds=0, megabytes=200)
     found = trial.try_files("configs", [("yml", b"")], tmp_path / "a", limits)
     assert any(each.startswith(fault) for each in found), found
 

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from dehw.config import PIPELINES
+from dehw.engine.weights import MANIFEST, SHIPPED
 
 SIZE = (240, 160)  # of a page: one window of the networks
 ODD_NUMBERS = (b"0", b"-1", b"1e9", b"4294967295", b"99999999999999999999", b"0.0000001", b"9" * 5000)
@@ -107,6 +108,7 @@ def _weights() -> Iterator[tuple[str, bytes]]:
     for protocol in (2, 4):
         for content in (state, tensors, training, {**state, "StructuredToParameterName@@": {}}):
             yield "pdparams", pickle.dumps(content, protocol)
+    yield "json", (SHIPPED / MANIFEST).read_bytes()
 
 
 GOOD: dict[str, Callable[[], Iterator[tuple[str, bytes]]]] = {
@@ -121,7 +123,7 @@ SUFFIXES = {
     "PDFs": ["pdf"],
     "zips": ["zip"],
     "configs": ["yml", "yaml"],
-    "weights": ["pdparams", "pdopt", "pdckpt"],
+    "weights": ["pdparams", "pdopt", "pdckpt", "json"],
 }
 
 

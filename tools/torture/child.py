@@ -23,7 +23,16 @@ def _unpacked(path: Path) -> None:
             assert not left, f"left over: {left}"
 
 
-READERS: dict[str, Callable[[Path], object]] = {"zips": _unpacked, "configs": load_pipeline, "weights": weights.read}
+def _weights(path: Path) -> None:
+    if path.suffix != ".json":
+        weights.read(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / weights.MANIFEST).write_bytes(path.read_bytes())
+        weights.manifest(folder)
+
+
+READERS: dict[str, Callable[[Path], object]] = {"zips": _unpacked, "configs": load_pipeline, "weights": _weights}
 
 
 def main() -> None:

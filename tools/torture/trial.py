@@ -19,12 +19,14 @@ from PIL import Image
 from tools.torture import cases
 
 NEIGHBOUR = "neighbour"  # the stem of a good file beside the hostile ones
+PAGE_SECONDS = "5"  # DEHW_PAGE_SECONDS: files that draw for ever are many
+BUSY = 5  # times as long by the clock as of the processor, before a process is killed: others may use the machine
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """seconds: to start, and for each file. megabytes: of memory."""
+    """start, seconds: of the processor, to start and for each file. megabytes: of memory."""
 
     start: float = 60
     seconds: float = 20
@@ -43,18 +45,22 @@ class Run:
 
 
 def run(command: Sequence[str], folder: Path, patience: float, kill_after: float | None = None) -> Run:
-    """Run a command and wait; kill it after its patience, or earlier where that is the test."""
+    """Run a command and wait; kill it after its patience, or earlier where that is the test.
+
+    patience: seconds of the processor, its children's that ended included; BUSY times as many of the clock.
+    """
     out, err = folder / "stdout", folder / "stderr"
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "work")]), "TMPDIR": str(folder / "tmp")}
+    env["DEHW_PAGE_SECONDS"] = PAGE_SECONDS
     (folder / "tmp").mkdir(exist_ok=True)
     started = time.monotonic()
     with out.open("wb") as first, err.open("wb") as second:
         process = subprocess.Popen(command, cwd=folder, stdout=first, stderr=second, env=env, start_new_session=True)
-        timer = threading.Timer(kill_after or patience, os.killpg, (process.pid, signal.SIGKILL))
+        timer = threading.Timer(kill_after or BUSY * patience, os.killpg, (process.pid, signal.SIGKILL))
         timer.start()
         _, status, used = os.wait4(process.pid, 0)
         timer.cancel()
-    late = kill_after is None and time.monotonic() - started >= patience
+    late = used.ru_utime + used.ru_stime > patience or time.monotonic() - started >= BUSY * patience
     printed, told = (path.read_text(encoding="utf-8", errors="replace") for path in (out, err))
     return Run(os.waitstatus_to_exitcode(status), printed, told, used.ru_maxrss / 1024, late)
 

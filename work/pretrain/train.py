@@ -14,7 +14,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -198,7 +198,7 @@ def save(path: Path, **state) -> None:
     os.replace(path.with_suffix(".part"), path)
 
 
-def arguments() -> argparse.Namespace:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument(
@@ -218,14 +218,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--start", type=Path, help="a .pdparams or .pt file to begin with, of the network or its trunk")
     parser.add_argument("--peak", type=float, help="the highest learning rate; default: the network's own")
     parser.add_argument("--output", type=Path, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.steps is not None and not 0 <= args.hold < args.steps:
         parser.error("--hold must lie below --steps")
     return args
 
 
-def main() -> None:
-    args = arguments()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = arguments(argv)
     recipe = NETWORKS[args.network]
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)

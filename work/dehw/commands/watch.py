@@ -1,7 +1,6 @@
 """`dehw watch`: a folder is looked at again and again, and what comes into it is erased into another one."""
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -125,13 +124,11 @@ class Watched:
 
 def _read(record: Path) -> dict[str, Stamp]:
     """What was done; nothing where there is no record. Raises InputError for a damaged one."""
-    try:
-        kept = json.loads(record.read_text(encoding="utf-8"))
+
+    def stamps(kept: dict[str, tuple[int, int]]) -> dict[str, Stamp]:
         return {str(name): (int(size), int(changed)) for name, (size, changed) in kept.items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{record} cannot be read ({error}); remove it, and all is erased once more.") from error
+
+    return atomic.read_json(record, stamps, "remove it, and all is erased once more")
 
 
 def _write(record: Path, done: dict[str, Stamp]) -> None:

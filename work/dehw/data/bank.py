@@ -22,7 +22,7 @@ from dehw.data.mask_files import NOTED_EVERY, in_threads, state
 from dehw.data.materials import PRINT_HEIGHT, REACH, cut_pieces, cut_scan, paper_under
 from dehw.data.pairs import Pair, mask_homes
 from dehw.errors import InputError, PageError
-from dehw.files.atomic import write_json
+from dehw.files.atomic import read_json, write_json
 from dehw.files.find import find_pages
 from dehw.files.images import read_image, write_image
 from dehw.page import layout, masks
@@ -44,16 +44,16 @@ class Origin:
 class Bank:
     """The pieces of these sources in a folder, as PLACE_NUMBER.png.
 
-    how: whatever else the pieces depend on, as plain data; where it changes, all are cut again.
+    how: whatever else the pieces depend on, as plain data; where it changes, all are cut again. Raises InputError where
+    the folder's index is damaged.
     """
 
     def __init__(self, folder: Path, sources: Sequence[Origin], how: Mapping[str, Any]) -> None:
         self.folder, self.index = folder, folder / INDEX
         self.how = json.loads(json.dumps({"version": dehw.__version__, **how}))
         self.sources = {source.place.as_posix(): source for source in sources}
-        known = json.loads(self.index.read_text(encoding="utf-8")) if self.index.is_file() else {}
-        self.is_of_another_kind = known.get("how", self.how) != self.how
-        pages = known.get("pages", {})
+        how, pages = read_json(self.index, _noted, "remove it to have all pieces cut again")
+        self.is_of_another_kind = how is not None and how != self.how
         self.gone = sorted(pages.keys() - self.sources.keys())
         same = {} if self.is_of_another_kind else pages
         self.pages = {
@@ -116,6 +116,12 @@ class Bank:
 
     def _note(self) -> None:
         write_json(self.index, {"how": self.how, "pages": self.pages})
+
+
+def _noted(index: dict[str, Any]) -> tuple[Any, dict[str, dict[str, Any]]]:
+    """What an index says of how pieces were cut, None if nothing, and of each page."""
+    pages = index.get("pages", {}).items()
+    return index.get("how"), {name: {"files": page["files"], "pieces": int(page["pieces"])} for name, page in pages}
 
 
 def handwriting(

@@ -1,6 +1,5 @@
 """Handwriting masks of page pairs, as files: what compute_mask.py writes, and what training keeps up to date."""
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from typing import TypeVar
 
 from dehw.data.pairs import dataset_pairs, mask_homes
 from dehw.errors import InputError, PageError
-from dehw.files.atomic import write_json
+from dehw.files.atomic import read_json, write_json
 from dehw.files.images import read_image, write_image, write_mask
 from dehw.page import masks
 
@@ -83,14 +82,14 @@ class Renewal:
     """The masks of one dataset that are missing, or older than the state of their pairs.
 
     folder: the dataset; pairs that bring a mask or a label are left out. target: where find_pairs looks for the masks
-    of the others.
+    of the others. Raises InputError where the index there is damaged.
     """
 
     def __init__(self, folder: Path, target: Path) -> None:
         self.index = target / INDEX
         pairs = [pair for pair in dataset_pairs(folder)[0] if not (pair.mask or pair.label)]
         self.states = {pair.stem: state(pair.image, pair.gt) for pair in pairs}
-        known = json.loads(self.index.read_text(encoding="utf-8")) if self.index.is_file() else {}
+        known = read_json(self.index, lambda index: dict(index.items()), "remove it to have these masks made again")
         self.done = {stem: state for stem, state in known.items() if self.states.get(stem) == state}
         tasks = [MaskTask(pair.image, pair.gt, target / f"{pair.stem}.png") for pair in pairs]
         self.tasks = [task for task in tasks if task.mask.stem not in self.done or not task.mask.is_file()]

@@ -9,9 +9,14 @@ import shutil
 import time
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TypeVar
+
+from dehw.errors import InputError
+
+Read = TypeVar("Read")
 
 DAY = 24 * 3600  # seconds after which a temporary file of another machine's process counts as left
 QUERY, NO_SUCH_PROCESS = 0x1000, 87  # Windows: PROCESS_QUERY_LIMITED_INFORMATION, ERROR_INVALID_PARAMETER
@@ -96,6 +101,18 @@ def sha256(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def read_json(path: Path, take: Callable[[Any], Read], remedy: str) -> Read:
+    """What `take` makes of a JSON file that this program wrote earlier; of {} where there is none.
+
+    remedy: what to do about a damaged file. Raises InputError where it cannot be read, or `take` finds something else
+    in it than was written.
+    """
+    try:
+        return take(json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {})
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({error!r}); {remedy}.") from error
 
 
 def write_json(path: str | Path, value: object) -> None:

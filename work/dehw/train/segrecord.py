@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2  # noqa: F401  before Paddle: Paddle 2.6 crashes when OpenCV is imported after it
 import paddle
 
 from dehw.engine import weights
 from dehw.errors import ConfigError, DehwError, InputError, WeightsError
-from dehw.files.atomic import atomic_path, write_json
+from dehw.files.atomic import atomic_path, read_json, write_json
 from dehw.train import ranks
 
 log = logging.getLogger(__name__)
@@ -27,16 +27,8 @@ class SegRecord:
     def __init__(self, folder: Path):
         self.folder = folder
         self.best_model = folder / "best_model" / "model.pdparams"
-        path, known = folder / "training.json", {}
-        try:
-            if path.is_file():
-                known = json.loads(path.read_text(encoding="utf-8"))
-            self.scores = {int(step): float(score) for step, score in known.get("scores", {}).items()}
-            self.best, self.seconds = float(known.get("best", -1.0)), float(known.get("seconds", 0.0))
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise InputError(
-                f"{path} is damaged ({error!r}); remove it to have the checkpoints scored again."
-            ) from error
+        path, remedy = folder / "training.json", "remove it to have the checkpoints scored again"
+        self.scores, self.best, self.seconds = read_json(path, _reached, remedy)
 
     def add(self, iteration: int, score: float, model: paddle.nn.Layer) -> None:
         """Note a checkpoint's score, and keep the model if none before was better; rank 0 writes them."""
@@ -53,6 +45,11 @@ class SegRecord:
     def forget_after(self, iteration: int) -> None:
         """Have the checkpoints after `iteration` scored again when they are reached again."""
         self.scores = {step: score for step, score in self.scores.items() if step <= iteration}
+
+
+def _reached(known: dict[str, Any]) -> tuple[dict[int, float], float, float]:
+    scores = {int(step): float(score) for step, score in known.get("scores", {}).items()}
+    return scores, float(known.get("best", -1.0)), float(known.get("seconds", 0.0))
 
 
 def newest(folder: Path, model: paddle.nn.Layer) -> Path | None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -35,6 +35,8 @@ MOST_STROKES, MOST_POINTS = 2_000, 5_000
 MOST_QUESTIONS = 500
 Share = Annotated[float, Field(ge=0, le=1)]
 Place = Annotated[float, Field(ge=-20, le=20)]
+
+router = APIRouter(include_in_schema=False)
 
 
 class AskedStroke(BaseModel):
@@ -94,7 +96,7 @@ def build(sessions: Sessions, hosts: Collection[str], frames: Collection[str], r
     app.state.sessions, app.state.framed = sessions, bool(frames)
     app.add_exception_handler(DehwError, _refused)
     app.add_exception_handler(ClientDisconnect, _left)
-    _add_routes(app)
+    app.include_router(router)
     app.include_router(api.router)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app
@@ -121,8 +123,14 @@ def _session(request: Request) -> Session:
     return session
 
 
-def _open_page(session: Annotated[Session, Depends(_session)], number: int, index: int) -> OpenPage:
+Visited = Annotated[Session, Depends(_session)]
+
+
+def _open_page(session: Visited, number: int, index: int) -> OpenPage:
     return session.page(number, index)
+
+
+Opened = Annotated[OpenPage, Depends(_open_page)]
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -135,89 +143,94 @@ async def _left(request: Request, error: Exception) -> Response:
     return Response(status_code=400)  # nobody reads it
 
 
-def _add_routes(app: FastAPI) -> None:
-    hidden = {"include_in_schema": False}
+@router.get("/")
+def index(request: Request) -> Response:
+    response = FileResponse(PAGE / "index.html", headers={"cache-control": "no-cache"})
+    if not KEY.fullmatch(request.cookies.get(COOKIE, "")):
+        response.headers["set-cookie"] = _cookie(request)
+    return response
 
-    @app.get("/", **hidden)
-    def index(request: Request) -> Response:
-        response = FileResponse(PAGE / "index.html", headers={"cache-control": "no-cache"})
-        if not KEY.fullmatch(request.cookies.get(COOKIE, "")):
-            response.headers["set-cookie"] = _cookie(request)
-        return response
 
-    @app.get("/visit", **hidden)
-    def visit(request: Request) -> state.Json:
-        key, sessions = request.cookies.get(COOKIE, ""), _sessions(request)
-        shown = state.of(sessions.find(key), language(request))
-        return {**shown, "max_megabytes": sessions.limits.megabytes}
+@router.get("/visit")
+def visit(request: Request) -> state.Json:
+    key, sessions = request.cookies.get(COOKIE, ""), _sessions(request)
+    shown = state.of(sessions.find(key), language(request))
+    return {**shown, "max_megabytes": sessions.limits.megabytes}
 
-    @app.delete("/visit", **hidden)
-    def clear(request: Request) -> None:
-        _sessions(request).end(_key(request))
 
-    @app.delete("/visit/problems", **hidden)
-    def forget(session: Annotated[Session, Depends(_session)]) -> None:
-        session.problems.clear()
+@router.delete("/visit")
+def clear(request: Request) -> None:
+    _sessions(request).end(_key(request))
 
-    @app.put("/visit/files", **hidden)
-    async def put(request: Request, name: Annotated[str, Query(max_length=1000)], scan: bool = False) -> None:
-        key, sessions = _key(request), _sessions(request)
-        session = await run_in_threadpool(sessions.of, key)
-        session.scan = PHOTOS if scan else ()
-        await receive(request, session, name)
 
-    @app.post("/visit/sample", **hidden)
-    def sample(request: Request, scan: bool = False) -> None:
-        session = _sessions(request).of(_key(request))
-        session.scan = PHOTOS if scan else ()
-        with session.receiving(SAMPLE.name) as file:
-            file.write(SAMPLE.read_bytes())
-        session.start()
+@router.delete("/visit/problems")
+def forget(session: Visited) -> None:
+    session.problems.clear()
 
-    @app.post("/visit/pages/{number}-{index}", **hidden)
-    def ask(
-        asked: Asked,
-        session: Annotated[Session, Depends(_session)],
-        page: Annotated[OpenPage, Depends(_open_page)],
-        number: int,
-    ) -> None:
-        page.ask(asked.sensitivity, [stroke.read() for stroke in asked.strokes])
-        if asked.scan is not None:
-            session.document(number).ask_scan(asked.scan)
-        session.start()
 
-    @app.post("/visit/pages", **hidden)
-    def ask_all(asked: AskedOfAll, session: Annotated[Session, Depends(_session)]) -> None:
-        for page in session.pages:
-            page.ask(asked.sensitivity, page.asked.strokes)
-        session.start()
+@router.put("/visit/files")
+async def put(request: Request, name: Annotated[str, Query(max_length=1000)], scan: bool = False) -> None:
+    key, sessions = _key(request), _sessions(request)
+    session = await run_in_threadpool(sessions.of, key)
+    session.scan = PHOTOS if scan else ()
+    await receive(request, session, name)
 
-    @app.get("/visit/pages/{number}-{index}/mask.png", **hidden)
-    def mask(request: Request, page: Annotated[OpenPage, Depends(_open_page)], sensitivity: Share) -> Response:
-        return Response(_there(lambda: page.preview(_sessions(request).eraser, sensitivity)), media_type="image/png")
 
-    @app.get("/visit/pages/{number}-{index}/{what}.jpg", **hidden)
-    def picture(page: Annotated[OpenPage, Depends(_open_page)], what: str) -> Response:
-        if what not in PICTURES:
-            raise Gone("there is no such picture. Load the page again.")
-        return Response(_there(page.picture(what).read_bytes), media_type="image/jpeg")
+@router.post("/visit/sample")
+def sample(request: Request, scan: bool = False) -> None:
+    session = _sessions(request).of(_key(request))
+    session.scan = PHOTOS if scan else ()
+    with session.receiving(SAMPLE.name) as file:
+        file.write(SAMPLE.read_bytes())
+    session.start()
 
-    @app.post("/visit/questions", **hidden)
-    def collect(asked: Collected, session: Annotated[Session, Depends(_session)]) -> None:
-        session.collect([(session.page(*map(int, each.page.split("-"))), each.box) for each in asked.questions])
 
-    @app.get("/visit/questions.pdf", **hidden)
-    def download_questions(session: Annotated[Session, Depends(_session)]) -> Response:
-        return _file(session.collected)
+@router.post("/visit/pages/{number}-{index}")
+def ask(asked: Asked, session: Visited, page: Opened, number: int) -> None:
+    page.ask(asked.sensitivity, [stroke.read() for stroke in asked.strokes])
+    if asked.scan is not None:
+        session.document(number).ask_scan(asked.scan)
+    session.start()
 
-    @app.get("/visit/files/{number}", **hidden)
-    def download(session: Annotated[Session, Depends(_session)], number: int) -> Response:
-        targets = [each.job.target for each in session.documents if each.number == number]
-        return _file(targets[0] if targets else None)
 
-    @app.get("/visit/files.zip", **hidden)
-    def download_all(session: Annotated[Session, Depends(_session)]) -> Response:
-        return _file(session.zip)
+@router.post("/visit/pages")
+def ask_all(asked: AskedOfAll, session: Visited) -> None:
+    for page in session.pages:
+        page.ask(asked.sensitivity, page.asked.strokes)
+    session.start()
+
+
+@router.get("/visit/pages/{number}-{index}/mask.png")
+def mask(request: Request, page: Opened, sensitivity: Share) -> Response:
+    return Response(_there(lambda: page.preview(_sessions(request).eraser, sensitivity)), media_type="image/png")
+
+
+@router.get("/visit/pages/{number}-{index}/{what}.jpg")
+def picture(page: Opened, what: str) -> Response:
+    if what not in PICTURES:
+        raise Gone("there is no such picture. Load the page again.")
+    return Response(_there(page.picture(what).read_bytes), media_type="image/jpeg")
+
+
+@router.post("/visit/questions")
+def collect(asked: Collected, session: Visited) -> None:
+    session.collect([(session.page(*map(int, each.page.split("-"))), each.box) for each in asked.questions])
+
+
+@router.get("/visit/questions.pdf")
+def download_questions(session: Visited) -> Response:
+    return _file(session.collected)
+
+
+@router.get("/visit/files/{number}")
+def download(session: Visited, number: int) -> Response:
+    targets = [each.job.target for each in session.documents if each.number == number]
+    return _file(targets[0] if targets else None)
+
+
+@router.get("/visit/files.zip")
+def download_all(session: Visited) -> Response:
+    return _file(session.zip)
 
 
 def _there(read: Callable[[], bytes]) -> bytes:
