@@ -1,4 +1,4 @@
-"""Printed drawings: figures of geometry, plots, graphs, bar codes, pictures and circuits."""
+"""Printed drawings: figures of geometry, plots, graphs, bar codes, pictures, circuits, shapes to count and cells."""
 
 from __future__ import annotations
 
@@ -118,6 +118,57 @@ def nodes(rng: np.random.Generator, at: Place) -> int:
     return at.size
 
 
+def counters(rng: np.random.Generator, at: Place) -> int:
+    """Rows of coloured balls, bricks, kites and tents, as in tasks on counting."""
+    step = max(8, int(at.em * rng.uniform(1.2, 2.2)))
+    rows, columns = int(rng.integers(1, 4)), max(2, at.size // step)
+    colours = [tuple(int(c) for c in rng.integers(60, 256, 3)) for _ in range(4)]
+    outline = at.ink if rng.random() < 0.6 else None
+    if rng.random() < 0.5:
+        box = [at.x - step // 2, at.y - step // 4, at.x + columns * step, at.y + rows * step]
+        at.pen.rectangle(box, fill=tuple(int(c) for c in rng.integers(235, 256, 3)), outline=at.ink, width=at.line)
+    for row in range(rows):
+        for column in range(columns):
+            x, y, kind = at.x + column * step, at.y + row * step, int(rng.integers(4))
+            side, fill = int(step * 0.7), colours[kind]
+            if kind == 0:
+                at.pen.ellipse([x, y, x + side, y + side], fill=fill, outline=outline, width=at.line)
+            else:
+                corners = [
+                    [(0, 0), (1, 0), (1, 1), (0, 1)],
+                    [(0.5, 0), (1, 0.5), (0.5, 1), (0, 0.5)],
+                    [(0.5, 0), (1, 1), (0, 1)],
+                ]
+                points = [(x + int(a * side), y + int(b * side)) for a, b in corners[kind - 1]]
+                at.pen.polygon(points, fill=fill, outline=outline)
+    return rows * step
+
+
+def cell(rng: np.random.Generator, at: Place) -> int:
+    """A body within a wall, with round parts in it, and lines from these to rules for their names."""
+    width, height = at.size, int(at.size * rng.uniform(0.5, 0.8))
+    grey = (int(rng.integers(120, 190)),) * 3
+    ink = at.ink if rng.random() < 0.5 else grey
+    round_wall = rng.random() < 0.4
+    for inset in (0, max(2, at.em // 4)):
+        box = [at.x + inset, at.y + inset, at.x + width - inset, at.y + height - inset]
+        if round_wall:
+            at.pen.ellipse(box, outline=ink, width=at.line)
+        else:
+            at.pen.rounded_rectangle(box, radius=at.em, outline=ink, width=at.line)
+    for _ in range(int(rng.integers(3, 8))):
+        wide = int(rng.uniform(0.06, 0.35) * width)
+        tall = max(3, int(wide * rng.uniform(0.4, 1)))
+        x, y = (int(v) for v in rng.uniform(0.15, 0.6, 2) * (width, height))
+        fill = None if rng.random() < 0.5 else (int(rng.integers(200, 240)),) * 3
+        at.pen.ellipse([at.x + x, at.y + y, at.x + x + wide, at.y + y + tall], fill=fill, outline=ink, width=at.line)
+        if rng.random() < 0.6:
+            end = at.x + width + int(at.em * rng.uniform(1, 3)), at.y + int(rng.uniform(0, 1) * height)
+            at.pen.line([at.x + x + wide // 2, at.y + y + tall // 2, *end], fill=ink, width=max(1, at.line - 1))
+            at.pen.line([*end, end[0] + 4 * at.em, end[1]], fill=ink, width=at.line)
+    return height
+
+
 # Each draws at a place, and returns how many px high it became.
 DRAWINGS: tuple[Callable[[np.random.Generator, Place], int], ...] = (
     polygon,
@@ -129,6 +180,8 @@ DRAWINGS: tuple[Callable[[np.random.Generator, Place], int], ...] = (
     code,
     circuit,
     nodes,
+    counters,
+    cell,
 )
 
 

@@ -232,7 +232,7 @@ class Typesetter:
 
     def figure(self) -> None:
         """A drawing with small print about it."""
-        size = int(self.size * self.rng.uniform(5, 11))
+        size = int(self.size * self.rng.uniform(5, 16))
         x = int(self.rng.integers(self.left, max(self.left + 1, self.right - size)))
         ink = (int(self.rng.integers(0, 70)),) * 3 if self.rng.random() < 0.75 else self.colour()
         draw = DRAWINGS[self.rng.integers(len(DRAWINGS))]
