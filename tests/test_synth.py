@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fontTools import subset
 from fontTools.ttLib import TTFont
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from dehw.data.materials import InkBank, cut_ink, load_families
 from dehw.data.synth.camera.photo import photograph
@@ -16,7 +16,7 @@ from dehw.data.synth.ink import pen
 from dehw.data.synth.ink.writer import Pen
 from dehw.data.synth.mix import load_mix
 from dehw.data.synth.pages import make_page
-from dehw.data.synth.printed.drawings import qr_code
+from dehw.data.synth.printed.drawings import DRAWINGS, Place, qr_code
 from dehw.data.synth.printed.fonts import system_fonts
 from dehw.data.synth.printed.kinds import KINDS
 from dehw.data.synth.printed.typeset import Typesetter
@@ -241,3 +241,14 @@ def test_camera_moves_image_gt_and_mask_together():
 def test_pencil_is_paler_than_ink():
     rng = np.random.default_rng(0)
     assert Pen.random(rng, "pencil").colour.mean() > Pen.random(rng, "black").colour.mean()
+
+
+@pytest.mark.parametrize("draw", DRAWINGS, ids=lambda draw: draw.__name__)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_drawing_is_as_high_as_it_says_and_begins_where_it_is_put(draw, seed):
+    rng, em = np.random.default_rng(seed), 16
+    image = Image.new("RGB", (700, 700), (255,) * 3)
+    points = [(250 + int(a), 250 + int(b)) for a, b in rng.integers(0, 160, (4, 2))]
+    height = draw(rng, Place(image, ImageDraw.Draw(image), 250, 250, 160, 2, em, (20,) * 3, points))
+    rows = np.flatnonzero((np.asarray(image) < 255).any(axis=(1, 2)))
+    assert len(rows) and rows[0] >= 250 - em and rows[-1] <= 250 + height + em
