@@ -210,6 +210,10 @@ def _add_routes(app: FastAPI) -> None:
     def download_questions(session: Annotated[Session, Depends(_session)]) -> Response:
         return _file(session.collected)
 
+    @app.get("/visit/sheets.pdf", **hidden)
+    def download_sheets(session: Annotated[Session, Depends(_session)]) -> Response:
+        return _file(session.sheets())
+
     @app.get("/visit/files/{number}", **hidden)
     def download(session: Annotated[Session, Depends(_session)], number: int) -> Response:
         targets = [each.job.target for each in session.documents if each.number == number]
