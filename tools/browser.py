@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 PHONE, DESK = (390, 844), (1440, 900)  # (width, height) of the window
-PATIENCE = 120_000  # ms until a page is erased
+PATIENCE = 300_000  # ms until a page is erased
 
 
 @contextmanager
