@@ -164,6 +164,17 @@ def test_a_page_is_turned_round_where_its_lines_agree(share, turns):
     assert found.turns == turns
 
 
+def test_a_single_line_says_more_than_bubbles():
+    """The bubbles of an answer sheet look upside down, and are asked only where no line is longer than they are."""
+    bubbles = [((x, y), (40, 21), 0) for x in range(100, 900, 100) for y in (800, 900)]
+    odds = lambda pieces: np.eye(2)[(pieces.min((1, 2, 3)) >= 0).astype(int)]  # noqa: E731
+    page = BLANK.copy()
+    page[295:305, 180:780:20] = 0  # the line is written on
+    reader = lambda boxes: Reader(marking(*boxes).lines, odds)  # noqa: E731
+    assert measure(page, reader([LEVEL[0], *bubbles])).turns == 0
+    assert measure(page, reader(bubbles)).turns == 2
+
+
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_the_shipped_networks_bring_sample_pages_upright(shipped, turns):
     page = np.ascontiguousarray(np.rot90(read_image(SAMPLES[turns]), turns))

@@ -9,6 +9,7 @@ from PIL import Image
 
 from dehw.data.synth.camera.pose import posed
 from dehw.errors import InputError
+from dehw.page.layout import Reader
 from dehw.page.scan import baselines, papers
 from dehw.page.scan.find import Quad, completed, find
 from dehw.page.scan.straighten import straighten
@@ -139,6 +140,17 @@ def test_lines_tell_how_a_page_is_bent():
         np.testing.assert_allclose(found - found.mean(), true - true.mean(), atol=0.6)
     assert baselines.fit(lines[:3], (800, 600), True, True) is None
     assert baselines.fit([line - (0, 1) * low(*line.T)[:, None] for line in lines], (800, 600), False, False) is None
+
+
+def test_a_page_that_needs_no_turn_is_read_once():
+    asked = []
+
+    def lines(tile):
+        asked.append(tile.copy())
+        return np.zeros((1, 1, *tile.shape[2:]), np.float32)
+
+    straighten(photo_of(sheet(), pose_of()), Reader(lines))
+    assert len(asked) == 2 and not np.array_equal(*asked), "the photo, and the page"
 
 
 def test_paper_becomes_white_and_print_and_figures_keep_their_colours():

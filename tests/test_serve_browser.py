@@ -4,6 +4,7 @@ Each test runs in the windows and languages it names: a phone's and a desk's, En
 """
 
 import io
+import re
 import shutil
 import time
 import zipfile
@@ -312,6 +313,97 @@ def test_the_brush_keeps_and_erases_and_takes_back(tab, tmp_path):
     assert tab.is_disabled("#undo"), "strokes survive a refresh"
 
 
+def test_files_that_the_network_loses_are_sent_again_by_the_big_button(tab, tmp_path):
+    choose(tab, save(tmp_path / "one.png"))
+    done(tab, "one.png")
+    tab.context.set_offline(True)
+    choose(tab, save(tmp_path / "two.png"), save(tmp_path / "three.png"))
+    tab.wait_for_function("() => document.querySelector('#big').innerText === 'Send again (2)'")
+    assert "does not answer" in tab.inner_text("#problems")
+    tab.context.set_offline(False)
+    tab.wait_for_selector("#problems", state="hidden")
+    tab.click("#big")
+    done(tab, "two.png")
+    assert tab.locator("#pages img").count() == 3
+
+
+@BOTH
+def test_a_server_that_was_restarted_has_the_pages_chosen_again(browser, window, tmp_path):
+    app = serve.build(slow_eraser(0.01))
+    with serve.Background(app) as first:
+        visits = visit(first.url, browser, *window)
+        tab = next(visits)
+        choose(tab, save(tmp_path / "exam.png"))
+        done(tab, "exam.png")
+    tab.click("#more summary")
+    tab.click("#every")
+    tab.wait_for_selector("#problems", state="visible")
+    with serve.Background(serve.build(slow_eraser(0.01)), port=int(first.url.rstrip("/").rpartition(":")[2])):
+        tab.wait_for_selector("#empty", state="visible")
+        said = "服务器上已没有这些页面" if window[1] == "zh-CN" else "not on the server any more"
+        assert tab.locator("#problems li").count() == 1 and said in tab.inner_text("#problems")
+        choose(tab, tmp_path / "exam.png")
+        done(tab, "exam.png")
+        next(visits, None)
+
+
+def test_pages_that_come_later_do_not_take_the_stage_from_the_brush(tab, tmp_path):
+    choose(tab, save(tmp_path / "one.png"))
+    done(tab, "one.png")
+    tab.click("#brush")
+    choose(tab, save(tmp_path / "two.png"), save(tmp_path / "three.png"))
+    tab.wait_for_function("() => document.querySelectorAll('#pages img').length === 3")
+    assert tab.locator("#pages [aria-pressed=true]").inner_text() == "1"
+    tab.click("#brush")
+    assert tab.inner_text("#summary").startswith("one.png")
+
+
+@BOTH
+def test_names_are_told_to_screen_readers_and_long_ones_are_shortened(tab, window, tmp_path):
+    is_chinese = window[1] == "zh-CN"
+    long = "高二年级数学阶段练习" * 6 + ".png"
+    choose(tab, save(tmp_path / long), save(tmp_path / "two.png"))
+    name = done(tab, long[:20] + "…" + long[-10:]).split("：" if is_chinese else ": ")[0]
+    assert tab.get_by_alt_text(f"{name}，擦除后" if is_chinese else f"{name}, erased").count() == 1
+    tab.wait_for_function("() => document.querySelectorAll('#pages img').length === 2")
+    assert tab.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert tab.title() == ("dehw – 擦除试卷上的手写笔迹" if is_chinese else "dehw – Erases handwriting from exam pages")
+    nameless = """() => [...document.querySelectorAll('button, input:not([type=file]), img')].filter((each) => {
+        const label = each.ariaLabel || each.alt || each.innerText || each.labels?.[0]?.innerText;
+        return each.checkVisibility() && !label && !each.closest('button > *, button');
+    }).map((each) => each.outerHTML)"""
+    assert [each for each in tab.evaluate(nameless) if 'id="mask"' not in each] == []
+
+
+@BOTH
+def test_words_stand_out_by_day_and_by_night(tab, tmp_path):
+    """By 4.5 to 1, as WCAG 2.1 asks, for text and what is behind it."""
+    choose(tab, save(tmp_path / "exam.png"))
+    done(tab, "exam.png")
+    tab.click("#more summary")
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        for selector in ("header span", "#hold", "#summary", "#more summary", "#more .small", "#big", "#language"):
+            assert contrast(tab, selector) >= 4.5, (scheme, selector)
+
+
+def contrast(tab, selector):
+    """The contrast of an element's text by what it is painted on, as WCAG 2.1 defines it."""
+    colours = tab.locator(selector).first.evaluate(
+        """(element) => {
+            const ground = (each) => {
+                const colour = getComputedStyle(each).backgroundColor;
+                return colour === "rgba(0, 0, 0, 0)" && each.parentElement ? ground(each.parentElement) : colour;
+            };
+            return [getComputedStyle(element).color, ground(element)];
+        }"""
+    )
+    shares = [np.array([int(each) for each in re.findall(r"\d+", colour)[:3]]) / 255 for colour in colours]
+    linear = [np.where(each <= 0.04045, each / 12.92, ((each + 0.055) / 1.055) ** 2.4) for each in shares]
+    dark, light = sorted(each @ (0.2126, 0.7152, 0.0722) + 0.05 for each in linear)
+    return light / dark
+
+
 def test_a_pinch_zooms_and_draws_nothing(server, browser, tmp_path):
     for tab in visit(server.url, browser, PHONE):
         choose(tab, save(tmp_path / "exam.png"))
@@ -351,13 +443,14 @@ def test_moving_the_sensitivity_shows_the_mask_at_once_and_runs_nothing(tab, ser
 
 
 @BOTH
-def test_a_pdf_and_pictures_come_as_one_zip(tab, window, tmp_path):
+def test_a_pdf_and_pictures_come_as_one_pdf_or_as_a_zip(tab, window, tmp_path):
     scans = [Image.fromarray(page(paper)) for paper in (230, 200)]
     scans[0].save(tmp_path / "exam.pdf", save_all=True, append_images=scans[1:])
     choose(tab, tmp_path / "exam.pdf", save(tmp_path / "a.jpg"))
     tab.wait_for_function("() => document.querySelectorAll('#pages img').length === 3")
     tab.wait_for_selector("#big:not(:disabled)")
-    with zipfile.ZipFile(download(tab).path()) as archive:
+    tab.click("#more summary")
+    with zipfile.ZipFile(download(tab, "#zip").path()) as archive:
         assert sorted(archive.namelist()) == ["a.clean.jpg", "exam.clean.pdf"]
         archive.extract("exam.clean.pdf", tmp_path)
     with documents.open_document(tmp_path / "exam.clean.pdf") as document:
@@ -367,6 +460,10 @@ def test_a_pdf_and_pictures_come_as_one_zip(tab, window, tmp_path):
     done(tab, "exam.pdf 第 2 页" if window[1] == "zh-CN" else "exam.pdf, page 2")
     assert 190 < np.median(shown(tab, "before")[..., 0]) < 210
     assert download(tab, "#download").suggested_filename == "exam.clean.pdf", "this file alone"
+    with documents.open_document(download(tab).path()) as document:
+        assert (document.kind, document.count) == ("PDF", 3)
+        height, width = document.read(2).image.shape[:2]
+        assert height / width == pytest.approx(297 / 210, rel=0.01), "pictures are put on A4"
 
 
 @BOTH
@@ -420,27 +517,31 @@ def test_questions_are_chosen_by_a_tap_or_a_box_and_come_as_a_pdf(tab, server, w
     monkeypatch.setattr(opened, "_questions", lambda eraser, image: [(0.1, 0.1, 0.6, 0.2), (0.1, 0.3, 0.6, 0.4)])
     choose(tab, save(tmp_path / "exam.png"))
     done(tab, "exam.png")
-    assert not tab.is_visible("#boxes i")
+    assert not tab.is_visible("#boxes button")
     tab.click("#collect")
-    assert tab.locator("#boxes i").count() == 2 and tab.is_disabled("#big")
+    assert tab.locator("#boxes button").count() == 2 and tab.is_disabled("#big")
     for x, y in ((0.3, 0.35), (0.3, 0.15), (0.3, 0.35)):  # chosen, chosen, and left out again
         tab.mouse.click(*place(tab, x, y))
-    assert tab.locator("#boxes .chosen").count() == 1
+    assert tab.locator("#boxes [aria-pressed=true]").count() == 1
     tab.mouse.move(*place(tab, 0.2, 0.6))
     tab.mouse.down()
     tab.mouse.move(*place(tab, 0.5, 0.7))
     assert tab.is_visible("#band")
     tab.mouse.move(*place(tab, 0.8, 0.9))
     tab.mouse.up()
-    assert tab.locator("#boxes .chosen").count() == 2 and not tab.is_visible("#band")
+    assert tab.locator("#boxes [aria-pressed=true]").count() == 2 and not tab.is_visible("#band")
     assert "2" in tab.inner_text("#big")
+    for _ in range(2):  # the keyboard does it, too
+        tab.locator("#boxes button").first.focus()
+        tab.keyboard.press("Enter")
+    assert tab.locator("#boxes [aria-pressed=true]").count() == 2
     with tab.expect_download() as saved:
         tab.click("#big")
     saved.value.save_as(tmp_path / "questions.pdf")
     with documents.open_document(tmp_path / "questions.pdf") as document:
         assert document.count == 1
     tab.click("#collect")
-    assert not tab.is_visible("#boxes i") and tab.is_visible("#hold")
+    assert not tab.is_visible("#boxes button") and tab.is_visible("#hold")
 
 
 def place(tab, x, y):

@@ -11,11 +11,11 @@ from PIL import Image
 
 from dehw.config import load_pipeline
 from dehw.files.images import read_image
-from tools import pictures
+from tools import browser, pictures
 from tools.ablation import variants
 
 ROOT = Path(__file__).resolve().parents[1]
-HAS_BROWSER = any(map(shutil.which, pictures.BROWSERS))
+HAS_BROWSER = any(map(shutil.which, browser.NAMES))
 
 
 @pytest.mark.parametrize("name", ["lite", "erasenet", "full", "seed001"])

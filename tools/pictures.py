@@ -3,21 +3,21 @@
 python -m tools.pictures                    all of them
 python -m tools.pictures serve failures     some
 
-before-after, failures: parts of sample pages. growth: what `dehw bench --scale` draws. serve: the web page in English
-and on a phone, serve.zh-CN: in Chinese; they need a Chromium (Debian's package `chromium`) and playwright from
-requirements/dev.txt.
+photo-sheet: a photo of a sample page, and the sheet made of it. before-after, failures: parts of sample pages. growth:
+what `dehw bench --scale` draws. serve: the web page in English and on a phone, serve.zh-CN: in Chinese; they need a
+Chromium (Debian's package `chromium`) and playwright from requirements/dev.txt.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -28,6 +28,8 @@ from dehw.eraser import Eraser
 from dehw.errors import ExitCode, InputError
 from dehw.files import panels
 from dehw.files.images import read_image, write_image
+from tools import browser
+from tools.scans import shot
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "data" / "sample" / "images"
@@ -35,10 +37,8 @@ Parts = Mapping[str, tuple[float, float]]  # of pages, the rows to show as share
 BEFORE_AFTER: Parts = {"dehw_sample_06": (0.03, 0.42), "dehw_sample_08": (0.04, 0.47)}
 FAILURES: Parts = {"dehw_sample_05": (0.28, 0.66), "dehw_sample_07": (0.17, 0.4)}
 WIDTH = 1400  # px of a picture of parts, and of the web page
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
-WINDOWS = ((1440, 900), (390, 844))  # (width, height): a desk, a phone
-PATIENCE = 120_000  # ms until the page is erased
+DESK_PAGE, DESK_SEED, MEGAPIXELS = "dehw_sample_08", 5, 6.0  # of the photo of a desk
+SHEET_HEIGHT, FRAME = 900, 0.02  # px of the picture, and of the sheet's height, what is left free about it
 
 
 def before_after(path: Path) -> None:
@@ -68,42 +68,41 @@ def growth(path: Path) -> None:
         raise InputError("`dehw bench --scale` failed, see above; nothing was drawn.")
 
 
+def photo_to_sheet(path: Path) -> None:
+    """A photo of a sample page on a desk, beside the sheet that `dehw erase --scan` makes of it."""
+    photo = shot(
+        np.random.default_rng(DESK_SEED), read_image(SAMPLES / f"{DESK_PAGE}.jpg"), "pattern", MEGAPIXELS
+    ).image
+    sheet = np.asarray(Eraser.load()(photo, scan=True).page)
+    framed = cv2.copyMakeBorder(sheet, *[round(FRAME * len(sheet))] * 4, cv2.BORDER_CONSTANT, value=(panels.GREY,) * 3)
+    pair = [
+        cv2.resize(each, (round(SHEET_HEIGHT / len(each) * each.shape[1]), SHEET_HEIGHT), interpolation=cv2.INTER_AREA)
+        for each in (photo, framed)
+    ]
+    write_image(path, np.hstack(pair), jpeg_quality=85)
+
+
 def screenshot(path: Path, locale: str) -> None:
     """The web page with its sample erased, on a desk and on a phone. Raises InputError where there is no browser."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not browser:
-        raise InputError(f"no browser to take the picture with ({', '.join(BROWSERS)}): apt install chromium.")
     with serve.Background(serve.build()) as server:
-        shots = [photograph(server.url, browser, size, locale) for size in WINDOWS]
+        shots = [photograph(server.url, size, locale) for size in (browser.DESK, browser.PHONE)]
     height = max(len(shot) for shot in shots)
     edges = [((0, height - len(shot)), (panels.GAP * bool(place), 0), (0, 0)) for place, shot in enumerate(shots)]
     padded = [np.pad(shot, edge, constant_values=panels.GREY) for shot, edge in zip(shots, edges)]
     write_image(path, panels.contact_sheet([np.hstack(padded)], width=WIDTH), jpeg_quality=75)
 
 
-def photograph(url: str, browser: str, size: tuple[int, int], locale: str) -> np.ndarray:
+def photograph(url: str, size: tuple[int, int], locale: str) -> np.ndarray:
     """Open the web page at `url` in a window of (width, height) and try its sample: the window, (H, W, 3) uint8."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError as error:
-        raise InputError("the browser is driven by playwright: pip install -r requirements/dev.txt.") from error
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=browser, args=list(FLAGS))
-        width, height = size
-        tab = opened.new_page(viewport={"width": width, "height": height}, locale=locale)
-        tab.set_default_timeout(PATIENCE)
-        tab.goto(url)
+    with browser.opened(url, size, locale) as tab:
         tab.click("#sample")
-        tab.wait_for_selector("#big:not(:disabled)")  # else its click is still on its way
-        tab.wait_for_function("() => document.querySelector('#after').naturalWidth")
-        tab.wait_for_selector("#big:not(:disabled)")
-        shot = tab.screenshot()
-        opened.close()
-    with Image.open(io.BytesIO(shot)) as picture:
-        return np.array(picture.convert("RGB"))
+        browser.wait_for_result(tab)
+        with Image.open(io.BytesIO(tab.screenshot())) as picture:
+            return np.array(picture.convert("RGB"))
 
 
 PICTURES: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "photo-sheet": ("photo-sheet.jpg", photo_to_sheet),
     "before-after": ("before-after.jpg", before_after),
     "failures": ("failures.jpg", failures),
     "growth": ("growth.png", growth),

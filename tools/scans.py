@@ -71,13 +71,16 @@ class Score(NamedTuple):
 def photograph(number: int, sources: Sources, megapixels: float = 3) -> Photo:
     """The photo of a number, 3 by 4 or 4 by 3."""
     rng = np.random.default_rng([number, 24])
-    page = sheet(rng, sources)
+    return shot(rng, sheet(rng, sources), DESKS[number % len(DESKS)], megapixels)
+
+
+def shot(rng: np.random.Generator, page: np.ndarray, name: str, megapixels: float) -> Photo:
+    """A photo of a page, (H, W, 3) uint8, on a desk, one of DESKS."""
     short = round((megapixels * 750_000) ** 0.5)
     long, ratio = round(short / 0.75), page.shape[0] / page.shape[1]
     size = (long, short) if ratio > 1 else (short, long)
     turn, lean = rng.uniform(-1, 1, 2) * (TURN, LEAN)
     pose = posed(rng, size, ratio, turn, lean, rng.uniform(0, CURL))
-    name = DESKS[number % len(DESKS)]
     return Photo(taken(rng, page, pose, desk(rng, name, *size)), page, pose, name)
 
 

@@ -99,7 +99,8 @@ def measure(page: np.ndarray, reader: Reader) -> Layout:
     if np.count_nonzero(counted) < ENOUGH:
         counted[:] = True
     level = lines[counted & (angle <= 45)]
-    turned = _turned_share(page, level, reader.direction)
+    words = level[level[:, 2] >= LONG * level[:, 3]]  # one line says more than all the bubbles of an answer sheet
+    turned = _turned_share(page, words if len(words) else level, reader.direction)
     turns = int(sideways) + 2 * (turned > 0.5 if sideways else turned >= AGREED)
     tilt = _quantile(level[:, 4], level[:, 2], 0.5) if len(level) else 0.0
     own = _turned_back(lines, page.shape[0]) if sideways else lines

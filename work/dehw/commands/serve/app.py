@@ -222,6 +222,11 @@ def download_questions(session: Visited) -> Response:
     return _file(session.collected)
 
 
+@router.get("/visit/sheets.pdf")
+def download_sheets(session: Visited) -> Response:
+    return _file(session.sheets())
+
+
 @router.get("/visit/files/{number}")
 def download(session: Visited, number: int) -> Response:
     targets = [each.job.target for each in session.documents if each.number == number]

@@ -9,6 +9,8 @@ TABLE = r"""
     无法读取 {1}：超过 {2} 百万像素。请降低扫描分辨率，或裁成几张。
 (.+) cannot be read: not an image, or damaged\. .*
     无法读取 {1}：不是图片，或文件已损坏。请用看图软件打开后另存一份再试。
+(.+) cannot be read: (?:image file is truncated|unrecognized data stream|broken data stream).*
+    无法读取 {1}：文件不完整。请重新保存、重新发送或重新拍摄。
 (.+) cannot be read: it is an animation of (\d+) pictures; .*
     无法读取 {1}：这是含 {2} 帧的动画。请把每一帧另存为单独的文件。
 (.+) cannot be read: it holds (\d+) pages; .*

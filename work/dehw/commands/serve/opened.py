@@ -93,8 +93,8 @@ class OpenPage:
         clean = eraser.erase(prepared, mask, progress)
         np.copyto(clean, image, where=(drawn == KEEP)[..., None])  # without `cmp` more than the mask changes
         self.confidence = eraser.confidence(prob, prepared, mask, drawn != KEEP)
-        self.questions = _questions(eraser, clean)
         self._save(image, clean, mask, scan)
+        self.questions = _questions(eraser, clean)
         self.done = asked
         return Erased(clean, mask, time.perf_counter() - started, self.confidence)
 
@@ -131,15 +131,15 @@ class OpenPage:
         return self.folder / f"{what}{'-of-photo' * scan}.npy"
 
     def _save(self, image: np.ndarray, clean: np.ndarray, mask: np.ndarray, scan: bool) -> None:
-        """Keep a result, and pictures of it for the browser."""
-        images.write_image(self.folder / "clean.png", clean)
-        images.write_mask(self.folder / "mask.png", mask)
+        """Keep a result, and pictures of it for the browser, which come first: people wait for them."""
         after = shrink(clean, SHOWN)
         if scan:
             finish(after := after.copy())
         for what, shown in (("before", shrink(image, SHOWN)), ("after", after), ("small", shrink(after, SMALL))):
             images.write_image(self.picture(what), shown, jpeg_quality=90)
         self.version += 1  # now they are there
+        images.write_image(self.folder / "clean.png", clean)
+        images.write_mask(self.folder / "mask.png", mask)
 
     def picture(self, what: str) -> Path:
         """The file of a picture for the browser, a key of PICTURES; it is there once the page was erased."""

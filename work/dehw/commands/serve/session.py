@@ -33,11 +33,12 @@ from dehw.eraser import Erased, Eraser, OnProgress
 from dehw.errors import DehwError, PageError
 from dehw.files import find, images
 from dehw.files.atomic import atomic_path
-from dehw.files.documents import new_document
+from dehw.files.documents import new_document, open_document
 from dehw.files.images import Metadata
 from dehw.files.sheet import DPI, Sheet
 from dehw.page import questions
 from dehw.page.masks import BALANCED
+from dehw.page.scan import papers
 
 try:
     import fcntl
@@ -266,6 +267,20 @@ class Session:
                 writer.add(Sheet(sheet, Metadata(dpi=(DPI, DPI))))
             writer.finish()
 
+    def sheets(self) -> Path:
+        """All erased pages in one PDF: pictures on A4, and PDFs as they are. Raises Full, Gone and PageError."""
+        import pikepdf
+
+        self.check_room()
+        with contextlib.ExitStack() as stack, atomic_path(self.folder / "dehw.pdf") as temporary:
+            whole = stack.enter_context(pikepdf.new())
+            for target in self.targets:
+                if target.suffix.lower() != ".pdf":
+                    target = _as_pdf(target, Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder))))
+                whole.pages.extend(stack.enter_context(pikepdf.open(target)).pages)
+            whole.save(temporary)
+        return self.folder / "dehw.pdf"
+
     def _bundle(self) -> None:
         """Write all erased documents into one zip; those of equal names get numbers."""
         names = set()
@@ -390,6 +405,17 @@ class _Shown(Progress):
     def _show(self) -> None:
         page = min(self.whole + 1, self.total)
         self.show({**self.at, "share": self.done / self.total, "page": page, "pages": self.total})
+
+
+def _as_pdf(picture: Path, folder: Path) -> Path:
+    """A PDF in a folder with the pages of a picture, each on A4."""
+    made = folder / "sheets.pdf"
+    with open_document(picture) as document, new_document(made, "PDF", None) as writer:
+        for index in range(document.count):
+            page, dpi = papers.on_paper(document.read(index).image, "a4")
+            writer.add(Sheet(page, Metadata(dpi=(dpi, dpi))))
+        writer.finish()
+    return made
 
 
 def safe_name(name: str) -> str:

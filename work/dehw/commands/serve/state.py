@@ -1,5 +1,6 @@
 """What the page in the browser is told of a visit, as JSON."""
 
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -8,6 +9,9 @@ from dehw.commands.serve.opened import OpenDocument, OpenPage
 from dehw.commands.serve.session import Session
 
 Json = dict[str, Any]
+BESIDE = re.compile(
+    r"[;；] ?(look at this page|请检查这一页).*", re.DOTALL
+)  # the page is looked at, and shows its options
 
 
 def of(session: Session | None, language: str) -> Json:
@@ -43,7 +47,7 @@ def _outcome(page: OpenPage, language: str) -> Json:
     done = page.outcome
     if done is None or page.is_due:
         return {"status": "waiting"}
-    notes = [translated(warning, language) for warning in done.warnings]
+    notes = [BESIDE.sub("", translated(warning, language)) for warning in done.warnings]
     return {"status": done.status, "share": done.share, "seconds": done.seconds, "notes": notes}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dehw.page import layout
-from dehw.page.layout import Reader
+from dehw.page.layout import Read, Reader
 from dehw.page.scan import baselines, find, trace, warp
 from dehw.page.scan.trace import Outline
 from dehw.page.scan.warp import Warp
@@ -41,10 +41,23 @@ def straighten(photo: np.ndarray, reader: Reader | None = None) -> Straightened:
     outline = _outline(photo, text)
     flat = warp.laid(outline, photo.shape)
     if reader is not None:
-        turns = layout.measure(flat.smaller(layout.SIDE)(photo), reader).turns
+        read = _remembering(reader.lines)  # a page that needs no turn is read once
+        turns = layout.measure(flat.smaller(layout.SIDE)(photo), Reader(read, reader.direction)).turns
         top, bottom = (outline.seen[(side + turns) % 4] for side in (0, 2))
-        flat = baselines.levelled(flat.turned(turns), photo, reader.lines, top, bottom)
+        flat = baselines.levelled(flat.turned(turns), photo, read, top, bottom)
     return Straightened(flat(photo), flat, outline if any(outline.seen) else None)
+
+
+def _remembering(read: Read) -> Read:
+    """The same network, which does not run where it is asked what it was asked before."""
+    last: list[np.ndarray] = []
+
+    def answer(page: np.ndarray) -> np.ndarray:
+        if not last or not np.array_equal(last[0], page):
+            last[:] = page, read(page)
+        return last[1]
+
+    return answer
 
 
 def _outline(photo: np.ndarray, text: np.ndarray) -> Outline:

@@ -4,7 +4,8 @@ import { keep, kept, language, say, speak, switchLanguage } from "./words.js";
 import { frame, Stage } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
-const SOON = 500; // ms between two questions while something runs
+const SOON = 250; // ms between two questions while something runs
+const RETRY = 2_000; // ms while the server does not answer
 const LATER = 60_000; // ms otherwise: the server keeps the files of pages that it hears of
 const drafts = new Map(); // by a page's key: its sensitivity and strokes as they stand here, until they are asked for
 const questions = new Map(); // by a page's key and version: boxes that were found or drawn, and whether they are chosen
@@ -14,6 +15,8 @@ const chosen = new Map(); // by a file's name: the address of its picture here, 
 let visit = { pages: [], documents: [], problems: [], run: null };
 let key = null; // of the page that is shown
 let sending = null; // share of the upload that is done
+let unsent = []; // files that the server did not get, though it would take them
+let isFollowing = false; // show the first page that comes: it was just chosen
 let timer = 0;
 let scan = kept("scan") !== "off"; // of photos that are chosen from now on
 
@@ -43,12 +46,16 @@ async function poll() {
     local.splice(0, local.length, ...local.filter((problem) => problem !== say("offline")));
     const known = new Set(visit.pages.map((page) => page.key));
     visit = answer;
+    if (known.size && !visit.pages.length) complain(say("gone"));
     const fresh = visit.pages.find((page) => !known.has(page.key));
-    if (!page() || (fresh && known.size)) key = (fresh ?? visit.pages[0])?.key ?? null;
+    if (!page() || (fresh && isFollowing && stage.mode === "compare")) {
+      key = (fresh ?? visit.pages[0])?.key ?? null;
+      isFollowing = false;
+    }
     render();
   }
   clearTimeout(timer);
-  timer = setTimeout(poll, visit.run || sending !== null ? SOON : LATER);
+  timer = setTimeout(poll, !answer ? RETRY : visit.run || sending !== null ? SOON : LATER);
 }
 
 /** Send files one after the other; the server begins with the first while the next are on their way. */
@@ -60,9 +67,12 @@ async function send(files) {
   for (const { name } of files.filter((file) => file.size > most)) complain(say("large", { name, megabytes: visit.max_megabytes }));
   const total = kept.reduce((sum, file) => sum + file.size, 0) || 1;
   let sent = 0;
+  isFollowing = true;
+  unsent = [...kept];
   for (const file of kept) {
     if (/jpeg|png|webp/.test(file.type)) chosen.set(file.name, URL.createObjectURL(file));
-    await upload(file, (bytes) => { sending = (sent + bytes) / total; render(); });
+    if (!await upload(file, (bytes) => { sending = (sent + bytes) / total; render(); })) break;
+    unsent.shift();
     sent += file.size;
     poll();
   }
@@ -70,6 +80,7 @@ async function send(files) {
   poll();
 }
 
+/** Send a file; whether that is over, and not to be tried again. */
 function upload(file, progress) {
   progress(0);
   return new Promise((done) => {
@@ -80,9 +91,9 @@ function upload(file, progress) {
     request.upload.onprogress = (event) => progress(event.loaded);
     request.onload = () => {
       if (request.status >= 300) complain(request.response?.error ?? say("wrong", { status: request.status }));
-      done();
+      done(request.status !== 503); // too many wait
     };
-    request.onerror = () => { complain(say("offline")); done(); };
+    request.onerror = () => { complain(say("offline")); done(false); };
     request.send(file);
   });
 }
@@ -128,6 +139,7 @@ async function every() {
 async function clear() {
   await forget();
   await ask("DELETE", "visit");
+  visit.pages = unsent = [];
   drafts.clear();
   setMode("compare");
   poll();
@@ -136,6 +148,7 @@ async function clear() {
 const TAP = 0.015; // share of the page's sides that a finger may move in a tap
 
 function questionsOf(each) {
+  if (each.status === "waiting") return []; // they are sought last
   const name = `${each.key} ${each.version}`;
   if (!questions.has(name)) questions.set(name, each.questions.map((box) => ({ box, chosen: false })));
   return questions.get(name);
@@ -159,11 +172,14 @@ async function getQuestions() {
 function renderQuestions() {
   $("collect").textContent = stage.mode === "collect" ? say("done") : say("collect");
   $("collect").setAttribute("aria-pressed", stage.mode === "collect");
-  $("boxes").replaceChildren(...questionsOf(page()).map(({ box, chosen }) => {
-    const mark = Object.assign(element("i", ""), { className: chosen ? "chosen" : "" });
+  const all = questionsOf(page());
+  while ($("boxes").childElementCount > all.length) $("boxes").lastChild.remove();
+  for (const [index, { box, chosen }] of all.entries()) { // marks stay where they are, and the keyboard with them
+    const mark = $("boxes").children[index] ?? $("boxes").appendChild(Object.assign(element("button", ""), { type: "button" }));
+    mark.setAttribute("aria-label", say("question", { number: index + 1 }));
+    mark.setAttribute("aria-pressed", chosen);
     frame(mark, box);
-    return mark;
-  }));
+  }
 }
 
 function undo() {
@@ -188,12 +204,15 @@ function render() {
   const shown = page();
   $("empty").hidden = Boolean(shown);
   $("work").hidden = !shown;
+  $("work").classList.toggle("bare", !shown?.version);
   renderProblems();
   renderFooter();
   if (!shown) return;
   const { sensitivity, strokes } = draft();
   const own = shown.status === "waiting" ? chosen.get(shown.file) ?? null : null;
   stage.show(picture(shown, "before") ?? own, picture(shown, "after") ?? own);
+  $("before").alt = say("before", { name: nameOf(shown) });
+  $("after").alt = say("after", { name: nameOf(shown) });
   if (!stage.line) { // else a stroke is being drawn
     stage.strokes = [...strokes];
     stage.paint();
@@ -226,6 +245,8 @@ function renderFooter() {
   $("big").disabled = !act;
   $("add").hidden = !visit.pages.length;
   $("download").hidden = !file()?.done || (act === getFile);
+  $("pdf").hidden = !visit.documents.some(({ done }) => done);
+  $("zip").hidden = !visit.zip;
 }
 
 /** The one big button: what it says, how far its work is, and what it does, if anything. */
@@ -238,48 +259,60 @@ function big() {
     const count = collected().length;
     return count ? { text: say("getQuestions", { count }), act: getQuestions } : { text: say("pick") };
   }
+  if (unsent.length) return { text: say("resend", { count: unsent.length }), act: () => send(unsent) };
   if (isChanged()) return { text: say("again"), act: again };
-  if (visit.zip) return { text: say("getAll"), act: getAll };
+  if (visit.zip) return { text: say("getAll"), act: getSheets };
   if (file()?.done) return { text: say("get"), act: getFile };
   return { text: say("choose"), act: choose };
 }
 
 const getFile = () => save(`visit/files/${file().number}`);
-const getAll = () => save("visit/files.zip");
+const getSheets = () => save("visit/sheets.pdf");
 const choose = () => $("files").click();
 
+const LONGEST = 40; // letters of a name; of longer ones the middle is left out
+
+function nameOf({ file, count, number }) {
+  const name = file.length > LONGEST ? `${file.slice(0, LONGEST / 2)}…${file.slice(-LONGEST / 4)}` : file;
+  return count > 1 ? say("page", { file: name, number }) : name;
+}
+
+const figures = ({ share = 0, seconds = 0 }) => ({ share: (share * 100).toFixed(1), seconds: seconds.toFixed(1) });
+
 function renderSummary(shown) {
-  const name = shown.count > 1 ? say("page", shown) : shown.file;
-  const share = ((shown.share ?? 0) * 100).toFixed(1);
-  const text = say(shown.status, { name, share, seconds: (shown.seconds ?? 0).toFixed(1) });
+  const name = nameOf(shown);
+  const text = say(shown.status, { name, ...figures(shown) });
   const notes = shown.status === "failed" ? [] : shown.notes ?? [];
-  $("summary").textContent = [text, ...notes].join(" ");
-  $("summary").classList.toggle("doubt", notes.length > 0);
+  if (stage.mode === "brush") $("summary").replaceChildren(say("brushing"));
+  else $("summary").replaceChildren(text, ...notes.map((note) => element("span", note)));
 }
 
 /** Thumbnails; those that are there are kept, so that no picture flickers. */
 function renderPages() {
   $("pages").hidden = visit.pages.length < 2;
   const buttons = new Map([...$("pages").children].map((button) => [button.dataset.key, button]));
-  const wanted = visit.pages.map((each) => {
-    const look = `${each.version} ${each.status} ${language}`;
+  const wanted = visit.pages.map((each, index) => {
+    const look = `${each.version} ${each.status} ${index} ${language}`;
     const old = buttons.get(each.key);
-    const button = old?.dataset.look === look ? old : thumbnail(each, look);
+    const button = old?.dataset.look === look ? old : thumbnail(each, index, look);
     button.setAttribute("aria-pressed", each.key === key);
     return button;
   });
   if (wanted.some((button, index) => $("pages").children[index] !== button) || wanted.length !== buttons.size) {
     $("pages").replaceChildren(...wanted);
   }
+  const current = $("pages").querySelector("[aria-pressed=true]");
+  if (current?.dataset.key !== renderPages.last) current?.scrollIntoView({ block: "nearest", inline: "center" });
+  renderPages.last = current?.dataset.key;
 }
 
-function thumbnail(each, look) {
+function thumbnail(each, index, look) {
   const button = element("button", "");
   const source = picture(each, "small");
   const image = source ? Object.assign(new Image(), { src: source, alt: "" }) : element("i", each.status === "failed" ? "⚠" : "…");
-  const name = each.count > 1 ? say("page", each) : each.file;
-  button.append(image, element("span", each.count > 1 ? `${each.number} / ${each.count}` : each.file));
-  Object.assign(button, { type: "button", title: name, className: each.status === "waiting" ? "wait" : "" });
+  button.append(image, element("span", index + 1));
+  button.setAttribute("aria-label", say(each.status, { ...figures(each), name: nameOf(each) }));
+  Object.assign(button, { type: "button", title: nameOf(each), className: each.status === "waiting" ? "wait" : "" });
   Object.assign(button.dataset, { key: each.key, look });
   return button;
 }
@@ -312,7 +345,10 @@ $("big").onclick = () => big().act?.();
 $("add").onclick = choose;
 $("download").onclick = getFile;
 $("files").onchange = () => { send([...$("files").files]); $("files").value = ""; };
-$("sample").onclick = async () => { await forget(); await ask("POST", `visit/sample?scan=${scan}`); poll(); };
+$("sample").onclick = async () => { isFollowing = true; await forget(); await ask("POST", `visit/sample?scan=${scan}`); poll(); };
+$("pdf").onclick = getSheets;
+$("more").ontoggle = () => $("more").scrollIntoView({ block: "nearest" });
+$("zip").onclick = () => save("visit/files.zip");
 $("every").onclick = every;
 $("clear").onclick = clear;
 $("forget").onclick = async () => { await forget(); render(); };
@@ -333,6 +369,11 @@ for (const box of document.querySelectorAll(".scan")) {
   };
 }
 $("language").onclick = () => { switchLanguage(); speak(); poll(); };
+$("boxes").onclick = ({ target }) => { // by the keyboard; fingers tap the stage
+  const each = questionsOf(page())[[...$("boxes").children].indexOf(target)];
+  if (each) each.chosen = !each.chosen;
+  render();
+};
 $("pages").onclick = (event) => {
   const wanted = event.target.closest("button")?.dataset.key;
   if (!wanted) return;

@@ -16,7 +16,10 @@ export const WORDS = {
     running: "Page {page} of {pages}: {percent} %",
     again: "Erase again",
     get: "Download",
-    getAll: "Download all (zip)",
+    getAll: "Download all (one PDF)",
+    getSheets: "All pages as one PDF (A4)",
+    getZip: "All files (zip)",
+    resend: "Send again ({count})",
     download: "Download this file",
     add: "Add pages",
     hold: "Hold: before",
@@ -32,12 +35,16 @@ export const WORDS = {
     undo: "Undo (Ctrl+Z)",
     slider: "Before and after",
     more: "Sensitivity and more",
-    scan: "Make photos flat and white, as from a scanner",
+    scan: "Turn photos into flat, white scans",
     sensitivity: "Sensitivity",
     measure: "More erases fainter traces, less spares more of the page. Red shows what would go.",
     every: "Erase all pages at this sensitivity",
     clear: "Remove all files",
     forget: "Close",
+    brushing: "Red will go. Paint green what is to stay, blue what is to go too. Two fingers zoom.",
+    before: "{name}, before",
+    after: "{name}, erased",
+    question: "Question {number}",
     erased: "{name}: {share} % of the page erased, in {seconds} s.",
     empty: "{name}: no handwriting found.",
     failed: "{name}: not erased.",
@@ -45,7 +52,8 @@ export const WORDS = {
     nothing: "There is nothing to show of this page yet.",
     page: "{file}, page {number}",
     large: "{name} has more than {megabytes} megabytes, the most that is taken here.",
-    offline: "The server does not answer. Is it still running?",
+    gone: "The pages are not on the server any more. Choose them again.",
+    offline: "The server does not answer. Trying again…",
     wrong: "This did not work ({status}). Load the page again.",
   },
   zh: {
@@ -63,7 +71,10 @@ export const WORDS = {
     running: "第 {page} 页，共 {pages} 页：{percent}%",
     again: "重新擦除",
     get: "下载",
-    getAll: "全部下载（zip）",
+    getAll: "全部下载（一个 PDF）",
+    getSheets: "所有页合成一个 PDF（A4）",
+    getZip: "所有文件（zip）",
+    resend: "重新上传（{count} 个）",
     download: "下载此文件",
     add: "添加页面",
     hold: "按住看原图",
@@ -79,12 +90,16 @@ export const WORDS = {
     undo: "撤销（Ctrl+Z）",
     slider: "前后对比",
     more: "灵敏度等设置",
-    scan: "把照片拉平、变白，像扫描件一样",
+    scan: "把照片变成平整洁白的扫描件",
     sensitivity: "灵敏度",
     measure: "越高擦得越多，越低保留越多。红色为将被擦除的部分。",
     every: "以此灵敏度重新擦除所有页",
     clear: "移除所有文件",
     forget: "关闭",
+    brushing: "红色部分将被擦除。绿色画笔：保留；蓝色画笔：擦除。双指可缩放。",
+    before: "{name}，擦除前",
+    after: "{name}，擦除后",
+    question: "第 {number} 题",
     erased: "{name}：擦除了页面的 {share}%，用时 {seconds} 秒。",
     empty: "{name}：没有发现手写笔迹。",
     failed: "{name}：未能擦除。",
@@ -92,7 +107,8 @@ export const WORDS = {
     nothing: "这一页暂时没有可显示的内容。",
     page: "{file} 第 {number} 页",
     large: "{name} 超过 {megabytes} MB，这里不接收更大的文件。",
-    offline: "服务器没有响应，它还在运行吗？",
+    gone: "服务器上已没有这些页面，请重新选择。",
+    offline: "服务器没有响应，正在重试……",
     wrong: "操作失败（{status}），请重新载入网页。",
   },
 };
@@ -121,10 +137,11 @@ export function say(word, values = {}) {
 /** Put words into every element that names one: data-word for its text, data-label for its title. */
 export function speak() {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+  document.title = `dehw – ${say("slogan")}`;
   for (const element of document.querySelectorAll("[data-word]")) element.textContent = say(element.dataset.word);
   for (const element of document.querySelectorAll("[data-label]")) {
     element.title = say(element.dataset.label);
     element.setAttribute("aria-label", element.title);
   }
-  document.getElementById("language").textContent = say("other");
+  Object.assign(document.getElementById("language"), { textContent: say("other"), lang: language === "zh" ? "en" : "zh-CN" });
 }
