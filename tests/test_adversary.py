@@ -301,7 +301,7 @@ def test_mtrnet_trains_against_its_discriminator(train, tmp_path, workers):
     state = weights.read(tmp_path / "out/tiny/erase/gan/stage1/step_0000002.pdckpt")
     assert state["discriminator"]["model"]["conv1.weight_orig"].shape == (4, 4, 4, 4)  # of the generator's width
     assert state["discriminator"]["scheduler"]["last_lr"] == 0.01 and state["scheduler"]["last_lr"] == 1e-4
-    assert state["config"]["mask"] == {"threshold": 0.4, "dilate": 3, "low": None, "spare": 0.0}
+    assert state["config"]["mask"] == {"threshold": 0.4, "dilate": 3, "spare": 0.0}
     (log,) = (tmp_path / "out/tiny/erase/gan/stage1").glob("log/*/*.log")
     assert "train/discriminator_loss" in LogReader(file_path=str(log)).get_tags()["scalar"]
     train("mtrnet", "stage1.adversary={learning_rate: 0.01}", "stage1.steps=3")

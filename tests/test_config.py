@@ -250,7 +250,7 @@ def test_an_unknown_pipeline_is_told_the_known_ones():
 @pytest.mark.parametrize(
     ("opt", "word"),
     [
-        ("segment.stride=600", "segment.stride"),
+        ("segment.stride=1100", "segment.stride"),
         ("segment.views=[hflp]", "'hflip'"),
         ("erase.views=[]", "erase.views"),
         ("erase.margin=256", "erase.margin"),
@@ -264,7 +264,8 @@ def test_an_unknown_pipeline_is_told_the_known_ones():
         ("segment.batch=0", "segment.batch"),
         ("segment.scales=[1.0]", "scales"),
         ("segment.skip=0", "skip"),
-        ("mask.low=0.9", "mask.low must lie in 0..threshold, got 0.9"),
+        ("segment.codes=true", "codes"),
+        ("mask.low=0.2", "low"),
         ("erase.paper=0", "printed needs paper"),
         ("line_height=null", "printed needs line_height"),
     ],

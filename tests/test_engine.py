@@ -249,7 +249,7 @@ def test_without_paddle_what_needs_it_says_how_to_get_it(tmp_path, installed):
     with pytest.raises(DeviceError, match="device gpu needs Paddle.*pip install 'dehw\\[train\\]'"):
         pick.engine("auto", "gpu")
     with pytest.raises(DeviceError, match="net.pdparams needs Paddle.*pip install 'dehw\\[train\\]'"):
-        pick.build_all([(network, path, 64)], pick.engine())
+        pick.build_all([(network, path, (64, 64))], pick.engine())
 
 
 def test_where_openvino_fails_auto_goes_on_with_paddle_and_says_so(tmp_path, monkeypatch, caplog, installed):
@@ -258,7 +258,7 @@ def test_where_openvino_fails_auto_goes_on_with_paddle_and_says_so(tmp_path, mon
 
     path = tmp_path / "net.pdparams"
     weights.save(EraseNet(0.0625), path)
-    jobs = [(NetworkConfig("erasenet", "net.pdparams", {"width": 0.0625}), path, 64)]
+    jobs = [(NetworkConfig("erasenet", "net.pdparams", {"width": 0.0625}), path, (64, 64))]
     pytest.importorskip("openvino")
     monkeypatch.setattr(pick.export, "cached", refuse)
     installed("openvino", "paddle")
@@ -278,4 +278,4 @@ def test_damaged_weights_are_an_error_on_every_engine(tmp_path, installed):
     for name in ENGINES:
         installed("openvino", "paddle", "paddle2onnx")
         with pytest.raises(WeightsError, match="net.pdparams"):
-            pick.build_all([(NetworkConfig("erasenet", ""), path, 64)], pick.engine(name))
+            pick.build_all([(NetworkConfig("erasenet", ""), path, (64, 64))], pick.engine(name))

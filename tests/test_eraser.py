@@ -414,7 +414,7 @@ def test_spare_takes_print_out_of_the_mask_and_sensitivity_moves_it():
     prob = np.full((240, 240), 0.05, np.float32)
     prob[112:124, 36:124], prob[116:120, 40:120] = 0.45, 0.9
     pipeline = tiny()
-    pipeline.mask, pipeline.line_height = Mask(threshold=0.75, low=0.4, spare=0.5), 32
+    pipeline.mask, pipeline.line_height = Mask(threshold=0.4, spare=0.5), 32
     eraser = eraser_with(identity, pipeline=pipeline)
     foot = (slice(112, 116), slice(60, 70))
     prepared = eraser.prepare(page)

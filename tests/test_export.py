@@ -1,6 +1,7 @@
 """Networks as ONNX: what is exported computes what Paddle did; the cache gives each network its own file."""
 
 import inspect
+import json
 import sys
 import threading
 from pathlib import Path
@@ -129,6 +130,7 @@ def test_the_second_time_nothing_is_exported(exports):
 def test_other_weights_settings_sizes_and_code_have_files_of_their_own(exports, monkeypatch):
     files = {export.cached(NET, "a.pdparams", SIZE)}
     files.add(export.cached(NET, "a.pdparams", (16, 12)))
+    files.add(export.cached(NET, "a.pdparams", None))
     files.add(export.cached(NetworkConfig("erasenet", "a.pdparams", {"width": 0.5}), "a.pdparams", SIZE))
     files.add(export.cached(NetworkConfig("mtrnet", "a.pdparams", {"width": 0.25}), "a.pdparams", SIZE))
     Path("a.pdparams").write_text("trained further")
@@ -137,7 +139,7 @@ def test_other_weights_settings_sizes_and_code_have_files_of_their_own(exports, 
     original = export.sha256
     monkeypatch.setattr(export, "sha256", lambda path: original(path) + "changed" * (Path(path).name == "layers.py"))
     files.add(export.cached(NET, "a.pdparams", SIZE))
-    assert len(files) == len(exports) == 6
+    assert len(files) == len(exports) == 7
 
 
 def test_weights_exchanged_against_their_manifest_are_not_taken_from_the_cache(exports):
@@ -213,12 +215,20 @@ def test_the_file_beside_the_weights_is_taken_and_nothing_exported(beside, expor
 
 def test_what_is_made_of_something_else_is_exported_instead(beside, exports):
     other = NetworkConfig("erasenet", "a.pdparams", {"width": 0.5})
-    for network, size in [(other, SIZE), (NET, (16, 12))]:
+    for network, size in [(other, SIZE), (NET, (16, 12)), (NET, None)]:
         assert export.onnx_file(network, "a.pdparams", size).parent.name == "new"
     Path("a.pdparams").write_text("trained further")
     assert export.onnx_file(NET, "a.pdparams", SIZE).read_text().endswith("trained further (8, 12)")
-    assert len(exports) == 3
+    assert len(exports) == 4
     beside.unlink()
+    assert export.onnx_file(NET, "a.pdparams", SIZE).parent.name == "new"
+
+
+def test_a_file_for_tiles_of_any_size_is_taken_where_they_are_asked_for(beside, exports):
+    listed = json.loads(Path("manifest.json").read_text())
+    listed["networks"]["a.onnx"]["size"] = None
+    write_json("manifest.json", listed)
+    assert export.onnx_file(NET, "a.pdparams", None) == beside and not exports
     assert export.onnx_file(NET, "a.pdparams", SIZE).parent.name == "new"
 
 
@@ -253,16 +263,17 @@ def test_a_pipeline_is_exported_with_a_readme_of_inputs_and_outputs(small, capsy
     assert main.main(["export", str(small), "-o", "out", "--weights", "own"]) == ExitCode.OK
     assert sorted(path.name for path in Path("out").iterdir()) == ["README.md", "e.onnx", "s.onnx"]
     readme = Path("out/README.md").read_text()
-    for stem, side, channels in (("s", 64, 1), ("e", 96, 3)):
+    for stem, sides, channels, met in (("s", "H, W", 1, [(64, 96), (32, 128)]), ("e", "96, 96", 3, [(96, 96)])):
         network = config.load_pipeline(small)
         network = network.segment.network if stem == "s" else network.erase.networks[0]
-        assert f"| `{stem}.onnx` | {network.type} | `tile` (N, 3, {side}, {side}) | (N, {channels}, {side}" in readme
+        assert f"| `{stem}.onnx` | {network.type} | `tile` (N, 3, {sides}) | (N, {channels}, {sides})" in readme
         assert export.sha256(Path(f"own/{stem}.pdparams")) in readme
-        layer, tile = export.load(network, f"own/{stem}.pdparams"), rand(2, 3, side, side)
-        mask = [] if stem == "s" else [paddle.to_tensor(rand(2, 1, side, side))]
-        with paddle.no_grad():
-            expected = layer.infer(paddle.to_tensor(tile), *mask).numpy()
-        np.testing.assert_allclose(run(f"out/{stem}.onnx", tile=tile), expected, atol=1e-5)
+        layer = export.load(network, f"own/{stem}.pdparams")
+        for size in met:
+            tile, mask = rand(2, 3, *size), [] if stem == "s" else [paddle.to_tensor(rand(2, 1, *size))]
+            with paddle.no_grad():
+                expected = layer.infer(paddle.to_tensor(tile), *mask).numpy()
+            np.testing.assert_allclose(run(f"out/{stem}.onnx", tile=tile), expected, atol=1e-5)
     assert main.main(["export", str(small), "-o", "out", "--weights", "own"]) == ExitCode.USAGE
     assert "out is not empty" in capsys.readouterr().err
 

@@ -1,9 +1,7 @@
 """Masks mark handwriting with 1, count differences without overflow, and survive their files."""
 
-import cv2
 import numpy as np
 import pytest
-from skimage import measure
 
 from dehw.errors import InputError
 from dehw.page import masks
@@ -124,22 +122,3 @@ def test_boxes_say_where_a_page_may_be_erased():
 def test_a_box_lies_on_the_page(box):
     with pytest.raises(InputError, match="3 px wide and 2 px high"):
         masks.allowed((2, 3), only=[box])
-
-
-@pytest.mark.parametrize("size", [(1, 1), (7, 5), (60, 80), (2100, 30)])
-def test_hysteresis_keeps_what_hangs_together_with_sure_pixels(size):
-    prob = np.random.default_rng(0).random(size).astype(np.float32)
-    prob = cv2.blur(prob, (3, 3)) if min(size) > 3 else prob
-    for low, high in ((0.45, 0.6), (0.5, 0.5), (0.2, 0.99)):
-        labels = measure.label(prob >= low, connectivity=2)
-        sure = np.setdiff1d(labels[prob >= high], 0)
-        np.testing.assert_array_equal(masks.hysteresis(prob, low, high), np.isin(labels, sure))
-
-
-def test_hysteresis_follows_strokes_round_corners_alone():
-    prob = np.float32([[0.8, 0, 0, 0.5], [0, 0.5, 0, 0.5], [0, 0, 0, 0]])
-    assert masks.hysteresis(prob, 0.4, 0.7).tolist() == [
-        [True, False, False, False],
-        [False, True, False, False],
-        [False] * 4,
-    ]

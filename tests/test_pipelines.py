@@ -150,7 +150,7 @@ def test_a_pipeline_erases_a_page_as_its_file_says(name, tmp_path, monkeypatch):
     with paddle.no_grad():
         if pipeline.segment:
             prob = mean_of_views(layers.pop(0), pipeline.segment.views, tile)[0]
-            pipeline.mask.low, pipeline.mask.spare = None, 0  # these four have tests of their own
+            pipeline.mask.spare = 0  # this and the next two have tests of their own
             pipeline.erase.paper, pipeline.erase.printed = 0, False
             pipeline.mask.threshold = float(np.sort(prob, axis=None)[-10 * TILE] - 1e-5)  # finds some pixels
             kernel = np.ones((max(1, pipeline.mask.dilate),) * 2)

@@ -53,12 +53,8 @@ def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
         unsettled = replace(erase, paper=0, printed=False)
         changed["nor nearly paper made paper"] = replace(pipeline, erase=unsettled)
     if pipeline.line_height:
-        # letters that are spared, what is put back, and where QR codes are, are measured by line heights
-        plain = {
-            "segment": segment and replace(segment, codes=True),
-            "mask": replace(pipeline.mask, spare=0),
-            "erase": replace(erase, printed=False),
-        }
+        # letters that are spared, and what is put back, are measured by line heights
+        plain = {"mask": replace(pipeline.mask, spare=0), "erase": replace(erase, printed=False)}
         changed["pages at their own size"] = replace(pipeline, line_height=None, **plain)
     if len(erase.networks) > 1:
         changed["first generator alone"] = replace(pipeline, erase=replace(erase, networks=erase.networks[:1]))

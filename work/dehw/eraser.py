@@ -18,7 +18,7 @@ from dehw.engine import parallel, pick
 from dehw.engine.pick import Network, build_all
 from dehw.engine.weights import find
 from dehw.errors import InputError
-from dehw.page import confidence, layout, masks, paper, printed, qr, tiling
+from dehw.page import confidence, layout, masks, paper, printed, tiling
 from dehw.page.confidence import Confidence
 from dehw.page.layout import Layout, Reader
 from dehw.page.masks import BALANCED, Box
@@ -263,10 +263,7 @@ class Eraser:
 
         for window, answer in self._each(windows, settings.batch, ask, [segmenter], tell):
             joined.add(window, answer[0])
-        prob = back(joined.result())
-        if not settings.codes and self.pipeline.line_height is not None:
-            prob[qr.find(scaled, prepared.dark, self.pipeline.line_height)] = 0
-        return prob
+        return back(joined.result())
 
     def mask(self, prob: np.ndarray, prepared: Prepared, sensitivity: float = BALANCED) -> np.ndarray:
         """Handwriting, (H, W) bool at the page's size: where prob reaches the threshold, dilated, print spared.
@@ -282,11 +279,7 @@ class Eraser:
         if settings.spare and height:  # first of all, for the memory's sake
             dark = prepared.dark if prepared.is_whole else layout.dark_pixels(upright)
         prob, one = _to_size(prob, upright.shape[:2])
-        high = one * masks.sensitive_threshold(settings.threshold, sensitivity)
-        if settings.low is None:
-            mask = masks.threshold(prob, high)
-        else:
-            mask = masks.hysteresis(prob, one * masks.sensitive_threshold(settings.low, sensitivity), high)
+        mask = masks.threshold(prob, one * masks.sensitive_threshold(settings.threshold, sensitivity))
         mask = masks.dilate(mask, round(settings.dilate * enlarged))
         if dark is not None and height:
             likely = one * masks.sensitive_threshold(settings.spare, sensitivity)

@@ -51,7 +51,6 @@ class Segment:
     `average`: whether windows and views are averaged as probabilities, or as logits as PaddleSeg 2.8 does it.
     `blend`: the fewest windows that `stride` allows are made as small as will do, spread evenly, and fade into each
     other; without, they are laid as PaddleSeg does, and each counts the same everywhere.
-    `codes`: whether the network is asked about QR codes too; where not, they are print, see qr.find.
     """
 
     network: NetworkConfig
@@ -60,7 +59,6 @@ class Segment:
     views: Views = field(default_factory=lambda: ["identity"])
     average: Literal["probability", "logit"] = "probability"
     blend: bool = False
-    codes: bool = True
     batch: Batch = 4
 
     def __post_init__(self) -> None:
@@ -75,18 +73,12 @@ class Mask:
     """From probability to mask: handwriting where prob >= `threshold`.
 
     dilate: px of the square that it is grown by, at the networks' scale.
-    low: a lower threshold, which holds for whatever hangs together with such pixels (hysteresis); None for none.
     spare: letters that the mask reaches into leave it where prob is below this, see printed.spare; 0 for never.
     """
 
     threshold: Fraction = 0.5
     dilate: Annotated[int, Field(ge=0, le=255)] = 3
-    low: Fraction | None = None
     spare: BelowOne = 0.0
-
-    def __post_init__(self) -> None:
-        low = self.threshold if self.low is None else self.low
-        _require(low <= self.threshold, f"low must lie in 0..threshold, got {self.low}")
 
 
 @dataclass(config=STRICT)
@@ -141,8 +133,6 @@ class Pipeline:
         _require(bare, f"direction must be a bare file name, got {self.direction!r}")
         _require(not self.erase.printed or self.line_height is not None, "printed needs line_height; set both")
         _require(not self.mask.spare or self.line_height is not None, "spare needs line_height; set both")
-        asked = self.segment is None or self.segment.codes
-        _require(asked or self.line_height is not None, "codes: false needs line_height; set both")
 
     @property
     def networks(self) -> list[NetworkConfig]:

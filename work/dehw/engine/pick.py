@@ -155,10 +155,12 @@ def build(
     """
     if engine == "paddle":
         return paddle.PaddleNetwork(paddle.load(network, path), device)
+    exported = cache(partial(export.onnx_file, network, path))
     if size is None:
-        exported = export.onnx_file(network, path, None)
-        return _compiled(lambda size: exported, device, engine, alone)
-    built = _compiled(cache(partial(export.onnx_file, network, path)), device, engine, alone)
+        built = _compiled(lambda met: exported(None), device, engine, alone)
+        exported(None)
+        return built
+    built = _compiled(exported, device, engine, alone)
     built.prepare(size)
     return built
 

@@ -12,7 +12,6 @@ from dehw.errors import InputError
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels of the page; column x1 and row y1 are no part of it
 
-BAND = 1024  # px; rows searched at a time, which keeps the memory low
 BALANCED = 0.5  # the sensitivity that leaves a pipeline's threshold as it is
 # How far sensitivity moves the threshold's log-odds from one end to the other: 0.1 more counts a pixel's odds of
 # being handwriting 2.2 times. A threshold of 0.5 goes from 0.98 at 0 to 0.02 at 1. Of 12 real pages the first small
@@ -61,22 +60,6 @@ def dilate(mask: np.ndarray, k: int) -> np.ndarray:
 def threshold(prob: np.ndarray, t: float) -> np.ndarray:
     """Mark pixels of probability t and more. (H, W) float in [0, 1] -> (H, W) bool."""
     return prob >= t
-
-
-def hysteresis(prob: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Mark pixels of probability `low` and more that hang together, by sides or corners, with one of `high` and more.
-
-    (H, W) float in [0, 1] -> (H, W) bool. skimage.filters.apply_hysteresis_threshold joins by sides alone, which cuts
-    thin slanting strokes apart.
-    """
-    marks = np.ascontiguousarray(threshold(prob, low)).view(np.uint8)
-    for top in range(0, len(prob), BAND):  # labels of a whole page would take 4 bytes a pixel
-        sure = threshold(prob[top : top + BAND], high).astype(np.uint8)
-        for contour in cv2.findContours(sure, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]:
-            x, y = map(int, contour[0, 0])
-            if marks[top + y, x] == 1:
-                cv2.floodFill(marks, None, (x, top + y), 2, flags=8)
-    return marks == 2
 
 
 def sensitive_threshold(threshold: float, sensitivity: float) -> float:
