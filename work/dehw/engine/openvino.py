@@ -28,6 +28,8 @@ class OpenVinoNetwork:
     one after the other.
     """
 
+    begun = False  # whether a network has run in this process
+
     def __init__(self, source: Source, precision: str = "f32", alone: bool = False) -> None:
         self.core = _core(_openvino())
         self.source = source
@@ -55,7 +57,8 @@ class OpenVinoNetwork:
                 compiled = self.core.compile_model(model, "CPU", self.settings)
                 for _ in range(self.at_once):
                     requests.put(compiled.create_infer_request())
-                self._first(compiled)
+                if not OpenVinoNetwork.begun:
+                    self._first(compiled)
             self.requests[size] = requests
             if len(self.requests) > KEPT:
                 self.requests.popitem(last=False)
@@ -66,6 +69,7 @@ class OpenVinoNetwork:
         """Run a network once by itself: OpenVINO's binding sets up what it shares with NumPy in the first call of a
         process, and two first calls at a time wait for each other for ever (seen with 2026.4)."""
         compiled.create_infer_request().infer([np.zeros(port.shape, np.float32) for port in compiled.inputs])
+        OpenVinoNetwork.begun = True
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
         requests = self.prepare((inputs[0].shape[2], inputs[0].shape[3]))

@@ -10,7 +10,7 @@ import numpy as np
 
 Item = TypeVar("Item")
 
-STEP = 128  # px; windows that spread() lays grow by it: networks halve their sides, and engines compile each size
+STEP = 512  # px; windows that spread() lays grow by it: engines compile each size, and pages that need one more wait
 
 
 @dataclass(frozen=True)
