@@ -21,7 +21,7 @@ import timeit
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,14 +51,17 @@ def jobs(pipelines: Sequence[str], side: int | None) -> dict[str, Job]:
     """The networks of pipelines, each once. side: of their tiles in px, in place of the pipeline's."""
     found: dict[str, Job] = {}
     for pipeline in map(load_pipeline, pipelines):
-        for network, own in export.tiles(pipeline):
+        window = pipeline.segment.window if pipeline.segment else 0
+        for network, size in export.tiles(pipeline):
             args = " ".join(f"{key}={value}" for key, value in network.args.items())
             try:
                 file = weights.find(network, None, pipeline)
             except WeightsError:
                 file = None
             inputs = 1 + (network in pipeline.erase.networks)
-            found.setdefault(f"{network.type} {args}".strip(), Job(network, side or own, inputs, file))
+            found.setdefault(
+                f"{network.type} {args}".strip(), Job(network, side or (size[0] if size else window), inputs, file)
+            )
     return found
 
 
@@ -75,10 +78,8 @@ def _weights(job: Job) -> Path:
 
 def _onnxruntime(job: Job, device: str) -> Run:
     found = onnxruntime.providers(device)
-    network = onnxruntime.OnnxNetwork(partial(export.onnx_file, job.network, _weights(job)), found)
-    size = (job.side, job.side)
-    network.prepare(size)
-    used = network.sessions[size].get_providers()[0]
+    network = onnxruntime.OnnxNetwork(cache(partial(export.onnx_file, job.network, _weights(job))), found)
+    used = network.prepare((job.side, job.side)).get_providers()[0]
     if device == "gpu" and used == onnxruntime.CPU:  # it only warns
         raise DeviceError("its CUDA provider does not load; install the CUDA and cuDNN that onnxruntime-gpu names.")
     return network

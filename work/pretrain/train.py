@@ -4,7 +4,7 @@
     python work/pretrain/train.py ppocr_small --pages MADE=0.5 REAL=0.5 --steps 5000 --hold 3600 --output FOLDER
 
 Run again with the same output folder to go on where it stopped; `--start` begins with other weights than the network's
-own start, such as work/pretrain/checkpoints/ppocr_small.pt. `convert.py` turns the result into Paddle weights.
+own start, such as the lite_segmenter.pdparams that ships. `convert.py` turns the result into Paddle weights.
 """
 
 from __future__ import annotations

@@ -11,6 +11,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 Ink = tuple[int, ...]  # RGB
+SHAPES: tuple[tuple[tuple[float, float], ...], ...] = (  # corners of a brick, a kite and a tent, as shares of a side
+    ((0, 0), (1, 0), (1, 1), (0, 1)),
+    ((0.5, 0), (1, 0.5), (0.5, 1), (0, 0.5)),
+    ((0.5, 0), (1, 1), (0, 1)),
+)
 
 
 @dataclass(frozen=True)
@@ -134,12 +139,7 @@ def counters(rng: np.random.Generator, at: Place) -> int:
             if kind == 0:
                 at.pen.ellipse([x, y, x + side, y + side], fill=fill, outline=outline, width=at.line)
             else:
-                corners = [
-                    [(0, 0), (1, 0), (1, 1), (0, 1)],
-                    [(0.5, 0), (1, 0.5), (0.5, 1), (0, 0.5)],
-                    [(0.5, 0), (1, 1), (0, 1)],
-                ]
-                points = [(x + int(a * side), y + int(b * side)) for a, b in corners[kind - 1]]
+                points = [(x + int(a * side), y + int(b * side)) for a, b in SHAPES[kind - 1]]
                 at.pen.polygon(points, fill=fill, outline=outline)
     return rows * step
 
