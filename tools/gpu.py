@@ -58,10 +58,8 @@ def jobs(pipelines: Sequence[str], side: int | None) -> dict[str, Job]:
                 file = weights.find(network, None, pipeline)
             except WeightsError:
                 file = None
-            inputs = 1 + (network in pipeline.erase.networks)
-            found.setdefault(
-                f"{network.type} {args}".strip(), Job(network, side or (size[0] if size else window), inputs, file)
-            )
+            inputs, own = 1 + (network in pipeline.erase.networks), size[0] if size else window
+            found.setdefault(f"{network.type} {args}".strip(), Job(network, side or own, inputs, file))
     return found
 
 
