@@ -16,7 +16,7 @@ let visit = { pages: [], documents: [], problems: [], run: null };
 let key = null; // of the page that is shown
 let sending = null; // share of the upload that is done
 let unsent = []; // files that the server did not get, though it would take them
-let isFollowing = false; // show the first page that comes: it was just chosen
+let earlier = null; // keys of the pages before some were chosen, until the first of those is shown erased or another is picked
 let timer = 0;
 let scan = kept("scan") !== "off"; // of photos that are chosen from now on
 
@@ -44,19 +44,26 @@ async function poll() {
   const answer = await ask("GET", "visit");
   if (answer) {
     local.splice(0, local.length, ...local.filter((problem) => problem !== say("offline")));
-    const known = new Set(visit.pages.map((page) => page.key));
+    if (visit.pages.length && !answer.pages.length) complain(say("gone"));
     visit = answer;
-    if (known.size && !visit.pages.length) complain(say("gone"));
-    const fresh = visit.pages.find((page) => !known.has(page.key));
-    if (!page() || (fresh && isFollowing && stage.mode === "compare")) {
-      key = (fresh ?? visit.pages[0])?.key ?? null;
-      isFollowing = false;
-    }
+    follow();
     render();
   }
   clearTimeout(timer);
   timer = setTimeout(poll, !answer ? RETRY : visit.run || sending !== null ? SOON : LATER);
 }
+
+/** Show the first page of those just chosen that does not fail; none takes the stage from the brush. */
+function follow() {
+  const first = earlier && visit.pages.find((page) => !earlier.has(page.key) && page.status !== "failed");
+  if (first && stage.mode === "compare") {
+    key = first.key;
+    if (first.version) earlier = null;
+  }
+  if (!page()) key = visit.pages[0]?.key ?? null;
+}
+
+const startFollowing = () => { earlier = new Set(visit.pages.map((page) => page.key)); };
 
 /** Send files one after the other; the server begins with the first while the next are on their way. */
 async function send(files) {
@@ -67,7 +74,7 @@ async function send(files) {
   for (const { name } of files.filter((file) => file.size > most)) complain(say("large", { name, megabytes: visit.max_megabytes }));
   const total = kept.reduce((sum, file) => sum + file.size, 0) || 1;
   let sent = 0;
-  isFollowing = true;
+  startFollowing();
   unsent = [...kept];
   for (const file of kept) {
     if (/jpeg|png|webp/.test(file.type)) chosen.set(file.name, URL.createObjectURL(file));
@@ -345,7 +352,7 @@ $("big").onclick = () => big().act?.();
 $("add").onclick = choose;
 $("download").onclick = getFile;
 $("files").onchange = () => { send([...$("files").files]); $("files").value = ""; };
-$("sample").onclick = async () => { isFollowing = true; await forget(); await ask("POST", `visit/sample?scan=${scan}`); poll(); };
+$("sample").onclick = async () => { startFollowing(); await forget(); await ask("POST", `visit/sample?scan=${scan}`); poll(); };
 $("pdf").onclick = getSheets;
 $("more").ontoggle = () => $("more").scrollIntoView({ block: "nearest" });
 $("zip").onclick = () => save("visit/files.zip");
@@ -378,6 +385,7 @@ $("pages").onclick = (event) => {
   const wanted = event.target.closest("button")?.dataset.key;
   if (!wanted) return;
   key = wanted;
+  earlier = null;
   if (stage.mode === "preview") setMode("compare");
   render();
 };
