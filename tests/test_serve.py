@@ -17,6 +17,7 @@ from PIL import Image
 from visits import FAINT, INK, held, make_eraser, page
 
 from dehw.commands import main
+from dehw.commands.serve import state
 from dehw.commands.serve.limits import Limits
 from dehw.commands.serve.opened import ERASE, KEEP, NOTHING, Ask, OpenPage, Stroke, draw
 from dehw.commands.serve.runs import Busy, Runs
@@ -465,6 +466,23 @@ def test_what_is_asked_for_meanwhile_is_done_after_those_who_wait(sessions, sess
         time.sleep(0.01)
     assert order == ["visitor", "other", "visitor"]
     assert [target.name for target in session.targets] == ["a.clean.png", "c.clean.png"]
+
+
+def test_who_is_told_that_nothing_runs_is_told_all_that_was_done(sessions, session, tmp_path, monkeypatch):
+    """The page in the browser asks no more then, and would miss what a run does between two looks at it."""
+
+    def finishing(problem, language):
+        finish.set()
+        session.run.result(timeout=10)
+        return problem
+
+    monkeypatch.setattr(state, "translated", finishing)
+    finish = threading.Event()
+    session.problems.append("an earlier one")
+    session.run = sessions.runs.add(lambda: finish.wait(10) and session.problems.append("the run's own"))
+    shown = state.of(session, "en")
+    assert shown["run"] is not None or "the run's own" in shown["problems"]
+    assert state.of(session, "en")["run"] is None
 
 
 def test_an_unforeseen_error_ends_its_run_alone(sessions, session, eraser, tmp_path, capsys):

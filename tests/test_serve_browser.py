@@ -327,6 +327,25 @@ def test_files_that_the_network_loses_are_sent_again_by_the_big_button(tab, tmp_
     assert tab.locator("#pages img").count() == 3
 
 
+def test_an_answer_that_comes_late_undoes_nothing(tab, tmp_path):
+    late = []
+
+    def hold_the_first(route):
+        if late:
+            route.continue_()
+        else:
+            late.append((route, route.fetch()))
+
+    tab.route("**/visit", hold_the_first)
+    tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # the page asks what there is: nothing
+    choose(tab, save(tmp_path / "exam.png"))
+    done(tab, "exam.png")
+    ((route, answer),) = late
+    route.fulfill(response=answer)
+    tab.wait_for_timeout(300)
+    assert tab.is_hidden("#problems") and tab.inner_text("#summary").startswith("exam.png")
+
+
 @BOTH
 def test_a_server_that_was_restarted_has_the_pages_chosen_again(browser, window, tmp_path):
     app = serve.build(slow_eraser(0.01))

@@ -18,13 +18,14 @@ def of(session: Session | None, language: str) -> Json:
     """All that is shown of a session; that of a visitor without one is empty. language: of sentences, en or zh."""
     if session is None:
         return {"pages": [], "documents": [], "problems": [], "zip": False, "run": None}
+    run = _run(session)  # before what it does: who is told that nothing runs does not ask again soon
     documents = list(session.documents)
     return {
         "pages": [_page(each, index, language) for each in documents for index in range(len(each.pages))],
         "documents": [_document(each) for each in documents],
         "problems": [translated(problem, language) for problem in list(session.problems)],
         "zip": session.zip.exists(),
-        "run": _run(session),
+        "run": run,
     }
 
 

@@ -18,6 +18,7 @@ let sending = null; // share of the upload that is done
 let unsent = []; // files that the server did not get, though it would take them
 let earlier = null; // keys of the pages before some were chosen, until the first of those is shown erased or another is picked
 let timer = 0;
+let asked = 0; // how often the server was asked for `visit`
 let scan = kept("scan") !== "off"; // of photos that are chosen from now on
 
 const stage = new Stage({ drawn: () => change({ strokes: [...stage.strokes] }), touched: () => setMode("compare"), boxed });
@@ -41,7 +42,9 @@ function complain(problem) {
 
 async function poll() {
   clearTimeout(timer);
+  const mine = (asked += 1);
   const answer = await ask("GET", "visit");
+  if (mine !== asked) return; // a newer question is under way, and answers may overtake each other
   if (answer) {
     local.splice(0, local.length, ...local.filter((problem) => problem !== say("offline")));
     if (visit.pages.length && !answer.pages.length) complain(say("gone"));
@@ -49,7 +52,6 @@ async function poll() {
     follow();
     render();
   }
-  clearTimeout(timer);
   timer = setTimeout(poll, !answer ? RETRY : visit.run || sending !== null ? SOON : LATER);
 }
 
