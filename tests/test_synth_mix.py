@@ -19,9 +19,10 @@ from dehw.data.synth.ink.fields import FILLERS
 from dehw.data.synth.ink.writer import PENS, Writer
 from dehw.data.synth.mix import AddedMix, CameraMix, InkMix, PageMix, PrintedMix, load_mix, shares
 from dehw.data.synth.pages import lost, made_up, make_page, write_on
-from dehw.data.synth.printed import fonts, sides
+from dehw.data.synth.printed import fonts, forms, sides
 from dehw.data.synth.printed.extras import EXTRAS
 from dehw.data.synth.printed.kinds import KINDS
+from dehw.data.synth.printed.typeset import Typesetter
 from dehw.data.synth.worksheet import Field, Printed, Worksheet
 from dehw.errors import ConfigError, InputError
 from dehw.files.images import read_image
@@ -99,6 +100,29 @@ def test_each_printed_side_has_print_and_fields_within_it_and_no_ink(kind):
 @pytest.mark.parametrize("kind", ["answer_sheet", "ballot", "form", "letter_grid", "loose", "quiz", "receipt"])
 def test_pages_to_be_filled_in_say_where(kind):
     assert sum(len(KINDS[kind].typeset(rng(seed), 12, FONTS).fields) for seed in range(4)) > 5
+
+
+def test_paper_with_a_heading_is_written_on_below_it(monkeypatch):
+    monkeypatch.setattr(forms, "HEADED", 1)
+    monkeypatch.setattr(forms, "RULINGS_OFTEN", (0, 0, 1, 0, 0, 0))
+    for seed in (0, 2, 3, 4):  # not printed in colour
+        printed = KINDS["loose"].typeset(rng(seed), 12, FONTS)
+        black = printed.page.max(axis=2) < 60  # squares are paler
+        assert black.any() and printed.fields
+        assert not any(black[y : y + h, x : x + w].any() for _, (x, y, w, h), _ in printed.fields)
+
+
+def test_copybooks_are_written_on_between_their_lines():
+    kinds = set()
+    for seed in range(6):
+        sheet = Typesetter(rng(seed), 500, 400, 12, FONTS)
+        sheet.copybook()
+        page = np.array(sheet.image).min(axis=2) < 250
+        assert sheet.fields
+        for kind, (x, y, w, _), _ in sheet.fields:
+            kinds.add(kind)
+            assert page[y, x : x + w].all(), "a line or a square's side runs along it"
+    assert kinds == {"notes", "cells"}
 
 
 @pytest.mark.parametrize("name", EXTRAS)

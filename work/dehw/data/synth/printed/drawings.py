@@ -1,4 +1,5 @@
-"""Printed drawings: figures of geometry, plots, graphs, bar codes, pictures, circuits, shapes to count and cells."""
+"""Printed drawings: figures of geometry, plots, graphs, bar codes, pictures, circuits, shapes to count, cells,
+bodies on slopes, springs, vessels and maps."""
 
 from __future__ import annotations
 
@@ -169,6 +170,116 @@ def cell(rng: np.random.Generator, at: Place) -> int:
     return height
 
 
+def arrow(at: Place, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """A line with a filled head, as of forces."""
+    (x0, y0), (x1, y1) = start, end
+    angle, head = np.arctan2(y1 - y0, x1 - x0), max(4, at.em // 2)
+    wings = [(x1 - head * np.cos(angle + turn), y1 - head * np.sin(angle + turn)) for turn in (0.4, -0.4)]
+    at.pen.line([x0, y0, x1, y1], fill=at.ink, width=at.line)
+    at.pen.polygon([(x1, y1), *wings], fill=at.ink)
+
+
+def slope(rng: np.random.Generator, at: Place) -> int:
+    """A body on a slope, hatched below, with the forces on it."""
+    width, angle = at.size, rng.uniform(0.25, 0.6)
+    height = int(width * np.tan(angle))
+    left, right, ground = at.x, at.x + width, at.y + height
+    at.pen.polygon([(left, ground), (right, ground), (right, at.y)], outline=at.ink, width=at.line)
+    for x in range(left, right, max(4, at.em // 2)):
+        at.pen.line([x, ground, x - at.em // 3, ground + at.em // 3], fill=at.ink)
+    along, up = np.array([np.cos(angle), -np.sin(angle)]), np.array([-np.sin(angle), -np.cos(angle)])
+    foot, side = np.array([left, ground]) + along * width * rng.uniform(0.4, 0.6), at.size * rng.uniform(0.08, 0.16)
+    corners = [foot + along * a * side + up * b * side for a, b in ((-1, 0), (1, 0), (1, 1.3), (-1, 1.3))]
+    at.pen.polygon([tuple(corner) for corner in corners], outline=at.ink, width=at.line)
+    middle, reach = foot + up * 0.65 * side, min(at.size * 0.25, height * 0.4)
+    for way in (up, along, np.array([0, 1])):
+        arrow(at, tuple(middle), tuple(middle + way * reach * rng.uniform(0.5, 1)))
+    at.pen.arc([left - at.em, ground - at.em, left + at.em, ground + at.em], -np.degrees(angle), 0, fill=at.ink)
+    return height
+
+
+def spring(rng: np.random.Generator, at: Place) -> int:
+    """A spring that hangs from a ceiling or is coiled, with a weight at its end or without."""
+    turns, wide, round_coil = int(rng.integers(4, 14)), at.size * rng.uniform(0.06, 0.15), rng.random() < 0.5
+    length, middle = at.size * rng.uniform(0.3, 0.7), at.x + at.size / 2
+    at.pen.line([middle - 2 * wide, at.y, middle + 2 * wide, at.y], fill=at.ink, width=at.line)
+    t = np.linspace(0, turns, 24 * turns if round_coil else 2 * turns + 1)
+    sway = np.sin(2 * np.pi * t) if round_coil else np.where(np.arange(len(t)) % 2, 1.0, -1.0)
+    loop = np.cos(2 * np.pi * t) * wide / 2 if round_coil else 0
+    coil = np.stack([middle + wide * sway, at.y + np.clip(t / turns * length + loop, 0, length)], 1)
+    at.pen.line([tuple(point) for point in coil], fill=at.ink, width=at.line)
+    if rng.random() < 0.7:
+        box = [middle - 1.5 * wide, at.y + length, middle + 1.5 * wide, at.y + length + 2 * wide]
+        at.pen.rectangle(box, outline=at.ink, width=at.line)
+        length += 2 * wide
+    return int(length)
+
+
+def vessel(rng: np.random.Generator, at: Place) -> int:
+    """Flasks and beakers with something in them, and a bent tube from each to the next."""
+    count = int(rng.integers(1, 4))
+    step, high = at.size // count, int(at.size / count * rng.uniform(0.8, 1.2))
+    wide, top, low = step * 0.6, at.y + high * 0.3, at.y + high
+    for number in range(count):
+        left, neck = at.x + number * step, wide * (rng.uniform(0.15, 0.3) if rng.random() < 0.6 else 0.5)
+        middle, shoulder = left + wide / 2, top + (low - top) * 0.4
+        side = np.array([(neck, top), (neck, shoulder), (wide / 2, low)])
+        outline = [*((middle - x, y) for x, y in side), *((middle + x, y) for x, y in side[::-1])]
+        at.pen.line(outline, fill=at.ink, width=at.line, joint="curve")
+        level = rng.uniform(0.6, 0.9) * (low - top) + top
+        for y in np.arange(level, low, at.em * 0.6):
+            half = np.interp(y, side[:, 1], side[:, 0])
+            at.pen.line([middle - half, y, middle + half * rng.uniform(0.3, 1), y], fill=at.ink, width=at.line)
+        if number + 1 < count:
+            tube = [(middle, shoulder), (middle, at.y), (middle + step, at.y), (middle + step, low - high * 0.15)]
+            at.pen.line(tube, fill=at.ink, width=at.line, joint="curve")
+    return high
+
+
+def contours(rng: np.random.Generator, at: Place) -> int:
+    """A map: lines of one height inside each other, some with their number, and a river through them."""
+    turns, radius = np.linspace(0, 2 * np.pi, 80), at.size / 2
+    shape = 1 + sum(rng.uniform(0, 0.25 / n) * np.cos(n * turns + rng.uniform(0, 6)) for n in (1, 2, 3, 5))
+    shape *= radius * 0.95 / shape.max()
+    round_way, font = np.stack([np.cos(turns), np.sin(turns)], 1), ImageFont.load_default(max(6, at.em * 2 // 3))
+    rings = int(rng.integers(3, 9))
+    for ring in range(1, rings + 1):
+        line = (at.x + radius, at.y + radius) + round_way * (shape * ring / rings)[:, None]
+        at.pen.line([tuple(point) for point in line], fill=at.ink, width=at.line)
+        if rng.random() < 0.4:
+            at.pen.text(tuple(line[rng.integers(80)]), str(ring * 10), at.ink, font, anchor="mm")
+    t = np.linspace(0, 1, 40)
+    river = at.y + at.size * (0.5 + 0.3 * np.sin(t * rng.uniform(3, 12)) * rng.uniform(0.3, 1))
+    at.pen.line([*zip(at.x + t * at.size, river)], fill=at.ink, width=2 * at.line)
+    return at.size
+
+
+def curves(rng: np.random.Generator, at: Place) -> int:
+    """Axes with heads, ticks and numbers, a grid or none, and one or two curves, whole or dashed."""
+    font, ends = ImageFont.load_default(max(6, at.em * 2 // 3)), at.size
+    origin = np.array([at.x, at.y]) + ends * rng.choice([0.1, 0.5], 2) * [1, -1] + [0, ends]
+    step = ends / int(rng.integers(4, 11))
+    places = np.arange(step, ends, step)
+    for place in places if rng.random() < 0.4 else ():
+        at.pen.line([at.x + place, at.y, at.x + place, at.y + ends], fill=(200,) * 3)
+        at.pen.line([at.x, at.y + place, at.x + ends, at.y + place], fill=(200,) * 3)
+    arrow(at, (at.x, origin[1]), (at.x + ends, origin[1]))
+    arrow(at, (origin[0], at.y + ends), (origin[0], at.y))
+    for number, place in enumerate(places):
+        at.pen.line([at.x + place, origin[1] - 3, at.x + place, origin[1] + 3], fill=at.ink, width=at.line)
+        at.pen.text((at.x + place, origin[1] + 4), str(number), at.ink, font, anchor="ma")
+    t = np.linspace(-1, 1, 60)
+    for _ in range(int(rng.integers(1, 3))):
+        bend, tilt = rng.uniform(-1, 1, 2)
+        shapes = (bend * t + tilt * t**2, 0.8 * np.sin(t * rng.uniform(2, 9)), 2 * t**2 - 0.9, np.exp(3 * t) / 20)
+        values = np.clip(shapes[rng.integers(4)], -0.95, 0.95)
+        line = [*zip(at.x + (t + 1) / 2 * ends, at.y + (1 - values) / 2 * ends)]
+        dashed = rng.random() < 0.3
+        for start in range(0, 58, 2 if dashed else 1):
+            at.pen.line(line[start : start + 2], fill=at.ink, width=at.line)
+    return ends
+
+
 # Each draws at a place, and returns how many px high it became.
 DRAWINGS: tuple[Callable[[np.random.Generator, Place], int], ...] = (
     polygon,
@@ -182,6 +293,11 @@ DRAWINGS: tuple[Callable[[np.random.Generator, Place], int], ...] = (
     nodes,
     counters,
     cell,
+    slope,
+    spring,
+    vessel,
+    contours,
+    curves,
 )
 
 

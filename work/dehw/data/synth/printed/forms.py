@@ -267,7 +267,10 @@ def letter_grid(sheet: Typesetter) -> None:
 
 
 def loose(sheet: Typesetter) -> None:
-    """Paper without any print: plain, ruled, squared, by the millimetre, four lines, squares for characters."""
+    """Paper to write on: plain, ruled, squared, by the millimetre, four lines, squares for characters.
+
+    Most has no print; on some a heading or a task stands at its head.
+    """
     rng = sheet.rng
     width, height = sheet.image.size
     pitch = sheet.size * rng.uniform(1.5, 2.2)
@@ -279,6 +282,10 @@ def loose(sheet: Typesetter) -> None:
         sheet.pen.line([margin, 0, margin, height], fill=(220, 120, 120))
     first = rng.choice([0, pitch * 2])
     if not sheet.fields:
+        if rng.random() < HEADED:
+            for _ in range(int(rng.integers(1, 4))):
+                (Typesetter.heading, Typesetter.question, Typesetter.formula)[rng.integers(3)](sheet)
+            first = sheet.y
         for y in np.arange(first + pitch * 0.15, height - pitch, pitch):
             sheet.field("notes", margin + 0.5 * pitch, y, width - margin - pitch, pitch)
 
@@ -336,6 +343,7 @@ def characters(sheet: Typesetter, pitch: float, ink: Ink) -> None:
 
 
 RULINGS = (plain, ruled, squared, millimetre, four_lines, characters)
+HEADED = 0.4  # of papers
 RULINGS_OFTEN = (0.25, 0.28, 0.17, 0.08, 0.08, 0.14)
 
 

@@ -261,6 +261,35 @@ class Typesetter:
         self.y += 0 if down else height
         self.feed(0.8)
 
+    def copybook(self) -> None:
+        """Groups of four lines, or squares for characters below their pinyin, for a word or a line of writing."""
+        grey, pitch = (int(self.rng.integers(60, 200)),) * 3, int(self.size * self.rng.uniform(1.6, 2.4))
+        if self.rng.random() < 0.5:
+            for _ in range(int(self.rng.integers(1, 4))):
+                for line in range(4):
+                    y = self.y + line * pitch // 3
+                    self.pen.line([self.left, y, self.right, y], fill=grey)
+                self.field("notes", self.left + pitch / 2, self.y, self.right - self.left - pitch, pitch)
+                self.y += int(1.5 * pitch)
+        else:
+            x, top = self.left, self.y
+            while x + 2 * pitch < self.right and self.rng.random() < 0.9:
+                self.y = top
+                self.text(x, nonsense(self.rng)[:6], "latin", 0.9)
+                self.y = top + int(1.4 * self.size)
+                for column in range(int(self.rng.integers(1, 5))):
+                    if x + pitch > self.right:
+                        break
+                    self.box(x, self.y, pitch, pitch, grey)
+                    for dash in range(0, pitch, 6):
+                        self.pen.line([x + dash, self.y + pitch // 2, x + dash + 3, self.y + pitch // 2], fill=grey)
+                        self.pen.line([x + pitch // 2, self.y + dash, x + pitch // 2, self.y + dash + 3], fill=grey)
+                    self.field("cells", x, self.y, pitch, pitch, column)
+                    x += pitch
+                x += pitch
+            self.y = top + int(1.4 * self.size) + pitch
+        self.feed(0.8)
+
     def labels(self, x: int, size: int) -> None:
         """Small print about a figure `size` px wide: names of points, values of parts, numbers at axes."""
         top, role, factor = self.y, str(self.rng.choice(["italic", "math", "latin"])), self.rng.uniform(0.6, 1.0)
@@ -297,6 +326,7 @@ ELEMENTS = {
     Typesetter.table: 0.8,
     Typesetter.figure: 1.5,
     Typesetter.boxes: 0.8,
+    Typesetter.copybook: 0.5,
     Typesetter.code: 0.5,
     Typesetter.rules: 0.4,
     Typesetter.space: 2.5,
