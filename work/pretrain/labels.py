@@ -111,7 +111,7 @@ def place(box: list) -> tuple[slice, slice]:
     return slice(max(0, int(y0)), int(y1)), slice(max(0, int(x0)), int(x1))
 
 
-def covered(boxes: list, shape: tuple[int, int]) -> np.ndarray:
+def covered(boxes: list, shape: tuple[int, ...]) -> np.ndarray:
     """Where boxes lie, (H, W) bool."""
     within = np.zeros(shape, bool)
     for box in boxes:
@@ -162,7 +162,7 @@ def faint(page: np.ndarray, boxes: list) -> np.ndarray:
     return found
 
 
-def outlined(regions: list, shape: tuple[int, int]) -> np.ndarray:
+def outlined(regions: list, shape: tuple[int, ...]) -> np.ndarray:
     """Where boxes [x0, y0, x1, y1] and polygons [[x, y], ...] with their edges lie, (H, W) bool. Raises ValueError."""
     polygons = [np.array(region) for region in regions if np.ndim(region) == 2]
     within = covered([region for region in regions if np.ndim(region) != 2], shape)
