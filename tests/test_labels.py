@@ -174,3 +174,28 @@ def test_pages_are_proposed_once(page, tmp_path, monkeypatch):
     assert calls == [page.shape]
     assert (read_image(tmp_path / "labels" / "p.1.png")[18:, 40:][ANSWER] == 0).any()
     assert np.load(tmp_path / "labels" / "p.npy").shape == (200, 300, 4)
+
+
+def test_labels_are_mended_where_boxes_say_so(page, tmp_path):
+    label = np.full(page.shape[:2], 128, np.uint8)
+    label[WORD], label[:20] = 255, 0  # the word is print, and above it there is paper
+    for folder, image in (("labels", label), ("pages", cv2.resize(page, (600, 400), interpolation=cv2.INTER_NEAREST))):
+        write_image(tmp_path / folder / "a.png", image)
+        write_image(tmp_path / folder / "untouched.png", image)
+    (tmp_path / "boxes").mkdir()
+    triangle = [[10, 114], [150, 114], [150, 134]]  # holds the rule's first part only from its slope on
+    boxes = {"print": [[0, 20, 300, 140]], "ink": [*boxes_of(ANSWER), triangle], "ignore": [[200, 30, 300, 140]]}
+    (tmp_path / "boxes" / "a.json").write_text(json.dumps(boxes))
+    names = {name: tmp_path / name for name in ("labels", "boxes", "target", "pages")}
+    labels.mend(SimpleNamespace(**names))
+    mended, untouched = (
+        cv2.imread(str(tmp_path / "target" / name), cv2.IMREAD_GRAYSCALE) for name in ("a.png", "untouched.png")
+    )
+    assert (untouched == label).all()
+    assert (mended[WORD] == 0).all() and (mended[ANSWER] == 255).all() and (mended[:20] == 0).all()
+    assert (mended[124, 100:150] == 255).all() and (mended[124:126, 20:60] == 0).all()
+    assert mended[ANSWER[0].start - 1, 70] == 128 and mended[ANSWER[0].start - 3, 70] == 0  # its edge, and paper
+    assert (mended[30:140, 200:] == 128).all() and (mended[140:] == 128).all()
+    (tmp_path / "boxes" / "a.json").write_text('{"ink": [[[1, 1], [5, 5]]]}')
+    with pytest.raises(SystemExit, match="a.json"):
+        labels.mend(SimpleNamespace(**names))

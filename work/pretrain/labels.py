@@ -2,14 +2,17 @@
 
     python work/pretrain/labels.py propose PAGES FOLDER [--only NAME ...]
     python work/pretrain/labels.py settle FOLDER TARGET
+    python work/pretrain/labels.py mend LABELS BOXES TARGET --pages PAGES
     python work/pretrain/labels.py judge PAGES [--weights FOLDER]
 
 `propose` writes sheets: the page at one line height, red where the present networks see handwriting, with a grid that
 tells places. Whoever looks at them writes FOLDER/NAME.json, boxes [x0, y0, x1, y1] in the grid's pixels, each list
 optional: {"ink": [...], "print": [...], "ignore": [...]}, what is handwriting, what is print, and what cannot be told.
 `settle` makes of each page that has one a .npy as `pages.py` reads it; what no box speaks of, and the networks doubt,
-is not learnt from. Its gt is the page itself: it teaches to find handwriting, not what lies under it. `judge` tells
-what networks make of such pages that were kept aside.
+is not learnt from. Its gt is the page itself: it teaches to find handwriting, not what lies under it. `mend` corrects
+labels that are pictures already (255 = handwriting, 128 = unknown, 0 = print and paper) by boxes or polygons
+[[x, y], ...] in BOXES/NAME.json, as work/pretrain/labels/ holds them. `judge` tells what networks make of such pages
+that were kept aside.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ HEIGHTS = (34, 44)  # px; the network sees lines this high, about lite's line_he
 SHEET, OVERLAP, GRID = (1000, 1250), 40, 100  # px: height and width of a sheet, what neighbours share, its grid
 NO, YES = 0.2, 0.75  # probabilities: below the first it is no handwriting, above the second it is
 INSIDE = 0.7  # share of a component that lies in a box it belongs to; of others only the part within counts
+PAPER = 51  # px; window whose median is taken for the paper's grey
 FAINT = 12  # grey levels darker than its box that a faint stroke is: not learnt from, where no stroke was seen
 
 
@@ -107,7 +111,7 @@ def place(box: list) -> tuple[slice, slice]:
     return slice(max(0, int(y0)), int(y1)), slice(max(0, int(x0)), int(x1))
 
 
-def covered(boxes: list, shape: tuple[int, int]) -> np.ndarray:
+def covered(boxes: list, shape: tuple[int, ...]) -> np.ndarray:
     """Where boxes lie, (H, W) bool."""
     within = np.zeros(shape, bool)
     for box in boxes:
@@ -156,6 +160,55 @@ def faint(page: np.ndarray, boxes: list) -> np.ndarray:
         there = grey[place(box)]
         found[place(box)] |= there < np.median(there) - FAINT
     return found
+
+
+def outlined(regions: list, shape: tuple[int, ...]) -> np.ndarray:
+    """Where boxes [x0, y0, x1, y1] and polygons [[x, y], ...] with their edges lie, (H, W) bool. Raises ValueError."""
+    polygons = [np.array(region) for region in regions if np.ndim(region) == 2]
+    within = covered([region for region in regions if np.ndim(region) != 2], shape)
+    if any(len(polygon) < 3 or polygon.shape[1] != 2 for polygon in polygons):
+        raise ValueError("a polygon has three corners [x, y] or more")
+    drawn = np.zeros(shape, np.uint8)
+    for polygon in polygons:
+        cv2.fillPoly(drawn, [polygon.astype(np.int32)], 1)
+    return within | (drawn > 0)
+
+
+def mended(label: np.ndarray, page: np.ndarray, boxes: dict[str, list]) -> np.ndarray:
+    """A label (H, W) uint8 of 0, 128 and 255, corrected: print, then ink upon it, then what cannot be told (128).
+
+    In ink, what is dark becomes 255; its pale edge and other faint traces become 128, the paper 0.
+    page: (H, W, 3) uint8 of the same size. Raises ValueError for a box or a list it cannot take.
+    """
+    if unknown := set(boxes) - {"ink", "print", "ignore"}:
+        raise ValueError(f"{sorted(unknown)} is no kind of box; there are ink, print and ignore")
+    printing, writing, unclear = (outlined(boxes.get(kind, []), label.shape) for kind in ("print", "ink", "ignore"))
+    dark = layout.dark_pixels(page) > 0
+    grey = cv2.cvtColor(page, cv2.COLOR_RGB2GRAY)
+    pale = grey < cv2.medianBlur(grey, PAPER).astype(int) - FAINT
+    ink = dark & writing | (label == 255) & (writing | ~printing)
+    result = np.where(printing, 0, label)
+    result[writing] = np.where(pale | masks.dilate(ink, 3), 128, 0)[writing]
+    result[ink] = 255
+    result[unclear] = 128
+    return result.astype(np.uint8)
+
+
+def mend(args: argparse.Namespace) -> None:
+    """Write all labels to the target, corrected where there are boxes for them."""
+    args.target.mkdir(parents=True, exist_ok=True)
+    pages = {found.path.stem: found.path for found in find_pages([args.pages])}
+    for source in sorted(args.labels.glob("*.png")):
+        label, boxes = cv2.imread(str(source), cv2.IMREAD_GRAYSCALE), args.boxes / f"{source.stem}.json"
+        if boxes.exists():
+            page = read_image(pages[source.stem])
+            shrinks = page.shape[1] > label.shape[1]
+            page = cv2.resize(page, label.shape[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+            try:
+                label = mended(label, page, json.loads(boxes.read_text()))
+            except (ValueError, TypeError) as error:
+                sys.exit(f"{boxes}: {error}; mend it, then run this again")
+        write_image(args.target / source.name, label)
 
 
 def settle(args: argparse.Namespace) -> None:
@@ -219,6 +272,12 @@ def main() -> None:
     second.add_argument("folder", type=Path, help="folder of `propose`, with boxes beside the pages")
     second.add_argument("target", type=Path, help="folder of .npy pages to train with")
     second.set_defaults(run=settle)
+    mender = steps.add_parser("mend")
+    mender.add_argument("labels", type=Path, help="folder of labels, .png")
+    mender.add_argument("boxes", type=Path, help="folder of corrections, .json, such as work/pretrain/labels/pages")
+    mender.add_argument("target", type=Path, help="folder of all the labels, corrected")
+    mender.add_argument("--pages", type=Path, required=True, help="folder of the pages that the labels are of")
+    mender.set_defaults(run=mend)
     third = steps.add_parser("judge")
     third.add_argument("pages", type=Path, help="folder of `settle`")
     third.add_argument("--weights", type=Path, help="folder of weights to judge; default: those that ship")
