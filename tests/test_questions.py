@@ -10,12 +10,12 @@ SIZE = 30  # px, of the font
 FONT = ImageFont.load_default(SIZE)
 
 
-def printed(*texts, size=(1400, 1000)):
-    """A page, (H, W, 3) uint8, with texts (x, y, words), and its lines as a layout has them."""
+def printed(*texts, size=(1400, 1000), bold=()):
+    """A page, (H, W, 3) uint8, with texts (x, y, words), and its lines as a layout has them. bold: such words."""
     image = Image.new("RGB", size[::-1], (235, 233, 230))
     pen, lines = ImageDraw.Draw(image), []
     for x, y, words in texts:
-        pen.text((x, y), words, (40, 40, 40), FONT)
+        pen.text((x, y), words, (40, 40, 40), FONT, stroke_width=int(words in bold))
         left, top, right, bottom = pen.textbbox((x, y), words, FONT)
         lines.append(((left + right) / 2, (top + bottom) / 2, right - left + 12, 1.5 * (bottom - top), 0))
     return np.array(image), np.array(lines, np.float32)
@@ -46,6 +46,22 @@ def test_a_question_reaches_from_its_number_to_the_next_one():
     assert [[words.split()[0] for words in each] for each in inside] == [["1.", "A.", "B."], ["2.", "go"], ["10."]]
     assert 900 <= found[2][3] <= 930, "its figure, and no empty paper"
     assert found[0][2] < 760
+
+
+def test_the_heading_of_the_next_section_ends_a_question():
+    texts = [(100, 60, "Part I"), (100, 140, "1. How long is it?"), (100, 200, "Where did they go?"),
+             (150, 260, "A. home"), (100, 340, "Part II"), (100, 400, "Read this and answer."),
+             (100, 480, "11. Who was it?"), (150, 540, "Part of it")]  # fmt: skip
+    page, lines = printed(*texts, bold=("Part I", "Part II", "Part of it"))
+    page = np.random.default_rng(0).normal(page, 4).clip(0, 255).astype(np.uint8)  # as photos have it
+    found = questions.find(page, lines)
+    inside = [[words for x, y, words in texts if holds(box, x, y)] for box in found]
+    plain = [words for _, _, words in texts]
+    assert inside == [plain[1:4], plain[6:]], "indented lines belong to the question, however bold"
+    whole = questions.find(*printed(*texts))
+    assert [sum(holds(box, x, y) for x, y, _ in texts) for box in whole] == [5, 2], "nothing heads a section"
+    numbered = tuple(words for words in plain if words[0] == "1")
+    assert questions.find(*printed(*texts, bold=("Part II", *numbered)))[0][3] > 380, "it is as bold as all others"
 
 
 def test_columns_come_one_after_the_other():

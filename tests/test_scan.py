@@ -63,6 +63,14 @@ def test_the_corners_of_a_sheet_are_found(desk, turn, lean, curl):
     assert np.linalg.norm(corners - pose.corners, axis=1).max() < 0.01 * side
 
 
+def test_a_corner_that_straight_lines_miss_is_traced():
+    pose = pose_of(3, 8, 0.02)
+    side = np.linalg.norm(pose.corners - np.roll(pose.corners, 1, axis=0), axis=1).mean()
+    quad = Quad(pose.corners - np.array([[0, 0], [0, 0], [0.075 * side, 0], [0, 0]]), (True,) * 4, 1.0)
+    corners = trace(photo_of(sheet(), pose), quad).corners
+    assert np.linalg.norm(corners - pose.corners, axis=1).max() < 0.01 * side
+
+
 def test_a_curled_sheet_is_laid_flat_in_its_proportions():
     pose = pose_of(8, 10, 0.015)
     found = straighten(photo_of(sheet(), pose))

@@ -11,6 +11,7 @@ from dehw.page import layout
 from dehw.page.masks import Box
 
 HEAD = (144, 48)  # px; width and height to which the beginning of a line is brought, of its own shape
+BOLD = 1.2  # by the strokes of numbered lines, how wide those of a heading are, at least: it is bold or large
 DIGIT = (0.2, 0.8)  # of that height, how high digits are: formulae make lines taller
 # Of the first digit's height:
 WIDE = 0.95  # the most that a digit is wide
@@ -33,37 +34,58 @@ SPACE = 315  # px, 40 mm to answer, at least; else as high as the question
 def find(page: np.ndarray, lines: np.ndarray) -> list[Box]:
     """The questions of an upright page, (H, W, 3) uint8 RGB, column by column: boxes in pixels.
 
-    lines: as Layout.lines, of the erased page. A question reaches from its number to the next one. Empty where no
-    number is found.
+    lines: as Layout.lines, of the erased page. A question reaches from its number to the next one, or to the heading of
+    the next section. Empty where no number is found.
     """
     level = lines[np.abs(lines[:, 4]) <= 10]
-    numbers = level[[is_numbered(page, line) for line in level.tolist()]] if len(level) else level
+    heads = [_head(page, line) for line in level.tolist()]
+    numbered = np.array([_is_numbered(head) for head in heads], bool)
+    numbers = level[numbered]
     if not len(numbers):
         return []
+    strokes = np.array([_stroke(head) for head in heads]) * level[:, 3]
+    parting = numbered | (strokes > BOLD * np.median(strokes[numbered]))
     height = float(np.median(numbers[:, 3]))
     columns = _columns(numbers, level, height, page.shape[1])
     dark = layout.dark_pixels(page) > 0
     boxes = []
     for left, right in zip(columns, [*columns[1:], page.shape[1]]):
-        starts = numbers[np.abs(_left(numbers) - left) <= ALIGNED * height]
+        starts = np.flatnonzero(parting & (np.abs(_left(level) - left) <= ALIGNED * height))
         x0, x1 = max(0, int(left - MARGIN * height)), int(right - MARGIN * height)
-        tops = [_gap(dark[:, x0:x1], y, height) for y in sorted(starts[:, 1])]
-        for top, bottom in zip(tops, [*tops[1:], page.shape[0]]):
-            box = x0, top, x1, bottom
-            boxes.append(_fitted(box, dark, int(MARGIN * height)))
+        tops = [_gap(dark[:, x0:x1], y, height) for y in level[starts, 1]]
+        for start, top, bottom in zip(starts, tops, [*tops[1:], page.shape[0]]):
+            if numbered[start]:
+                boxes.append(_fitted((x0, top, x1, bottom), dark, int(MARGIN * height)))
     return [box for box in boxes if box[2] > box[0] and box[3] > box[1]]
 
 
 def is_numbered(page: np.ndarray, line: list[float]) -> bool:
     """Whether a line, (5,), of a page, (H, W, 3) uint8 RGB, begins with one to three digits and a dot or comma."""
+    return _is_numbered(_head(page, line))
+
+
+def _head(page: np.ndarray, line: list[float]) -> np.ndarray:
+    """The beginning of a line, (5,), level and grey: (48, 144) uint8."""
     x, y, length, height, angle = line
     along = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
     sides = np.array([height * HEAD[0] / HEAD[1], height])
     head = layout.levelled(page, np.array([x, y]) + along * (sides[0] - length) / 2, angle, sides, HEAD)
-    grey = cv2.cvtColor(head, cv2.COLOR_RGB2GRAY)
-    if int(grey.max()) - int(grey.min()) < layout.CONTRAST:
+    return cv2.cvtColor(head, cv2.COLOR_RGB2GRAY)
+
+
+def _stroke(head: np.ndarray) -> float:
+    """How wide strokes are at the beginning of a line, (48, 144) uint8: twice their area by their outlines' length, in
+    px. Both come from grey levels, for strokes of small print cover pixels in part.
+    """
+    ink = np.clip(0.9 * np.percentile(head, 80) + 0.1 * head.min() - head, 0, None)  # without the paper's noise
+    outlines = np.hypot(*np.gradient(ink)).sum()
+    return float(2 * ink.sum() / outlines) if outlines else 0.0
+
+
+def _is_numbered(head: np.ndarray) -> bool:
+    if int(head.max()) - int(head.min()) < layout.CONTRAST:
         return False
-    ink = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU)[1]
+    ink = cv2.threshold(head, 0, 255, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU)[1]
     signs = cv2.connectedComponentsWithStats(ink, connectivity=8)[2][1:].astype(float)
     signs = signs[signs[:, 4] >= 4]
     return _is_number(signs[np.argsort(signs[:, 0], kind="stable")][:4, :4].tolist())

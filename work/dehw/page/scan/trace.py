@@ -17,7 +17,7 @@ WEAK = 1.2  # levels a px; an edge of so much counts half
 SMOOTH = 2.0  # px; deviation of the blur across a side before its edge is sought
 # A side is traced again and again: first about the straight line, then about the curve found. Shares of the mean side
 # that are searched to either side, degree of the curve, and what of its ends does not count: wrong corners spoil them.
-PASSES = ((0.05, 3, 0.06), (0.025, 5, 0.02), (0.012, 7, 0.005))
+PASSES = ((0.06, 3, 0.06), (0.025, 5, 0.02), (0.012, 7, 0.005))
 TURN = 0.15  # what a px of turning costs a path, from one sample to the next, in units of a clear edge
 OUTLIER = 3.0  # px of the copy; samples further from the curve do not count
 ROUNDS = 6  # of the fit without outliers
