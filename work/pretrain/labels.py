@@ -30,7 +30,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from dehw.eraser import Eraser, turn  # noqa: E402
 from dehw.files.find import find_pages  # noqa: E402
-from dehw.files.images import read_image, write_image  # noqa: E402
+from dehw.files.images import read_image, read_mask, write_image  # noqa: E402
 from dehw.page import layout, masks, printed  # noqa: E402
 from pretrain.corpus import LINE_HEIGHT, save  # noqa: E402
 
@@ -199,7 +199,7 @@ def mend(args: argparse.Namespace) -> None:
     args.target.mkdir(parents=True, exist_ok=True)
     pages = {found.path.stem: found.path for found in find_pages([args.pages])}
     for source in sorted(args.labels.glob("*.png")):
-        label, boxes = cv2.imread(str(source), cv2.IMREAD_GRAYSCALE), args.boxes / f"{source.stem}.json"
+        label, boxes = np.rint(read_mask(source) * 255).astype(np.uint8), args.boxes / f"{source.stem}.json"
         if boxes.exists():
             page = read_image(pages[source.stem])
             shrinks = page.shape[1] > label.shape[1]
