@@ -205,7 +205,7 @@ def mend(args: argparse.Namespace) -> None:
             shrinks = page.shape[1] > label.shape[1]
             page = cv2.resize(page, label.shape[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
             try:
-                label = mended(label, page, json.loads(boxes.read_text()))
+                label = mended(label, page, json.loads(boxes.read_text(encoding="utf-8")))
             except (ValueError, TypeError) as error:
                 sys.exit(f"{boxes}: {error}; mend it, then run this again")
         write_image(args.target / source.name, label)
