@@ -70,16 +70,16 @@ def test_a_blank_page_says_nothing():
 @pytest.mark.parametrize(
     "share, figures, words",
     [
-        (0.05, Confidence(0.2, 0.01, 0.04, 0.02), []),
+        (0.05, Confidence(0.2, 0.005, 0.04, 0.02), []),
         (0.0, Confidence(0.0, 0.0, 0.0, 0.0), []),
         (0.05, Confidence(0.2, 0.03, 0.04, 0.02), ["handwriting may be left"]),
-        (0.05, Confidence(0.2, 0.01, 0.06, 0.02), ["print may have been erased"]),
-        (0.35, Confidence(0.9, 0.01, 0.18, 0.02), []),  # a page written on throughout
-        (0.0, Confidence(0.01, 0.01, 0.005, 0.0), []),  # specks of a page of print
-        (0.05, Confidence(0.2, 0.01, 0.04, 0.09), ["9% of the print and writing was erased in part"]),
-        (0.5, Confidence(0.2, 0.01, 0.04, 0.02), ["50% of the page"]),
-        (0.05, Confidence(0.2, 0.01, 0.04, 0.02, guessed=True), ["the scale is a guess"]),
-        (0.5, Confidence(0.2, 0.03, 0.06, 0.09), ["left", "print may", "in part", "50% of the page"]),
+        (0.05, Confidence(0.2, 0.005, 0.06, 0.02), ["print may have been erased"]),
+        (0.35, Confidence(0.9, 0.005, 0.18, 0.02), []),  # a page written on throughout
+        (0.0, Confidence(0.01, 0.006, 0.005, 0.0), []),  # specks of a page of print
+        (0.05, Confidence(0.2, 0.005, 0.04, 0.12), ["12% of the print and writing was erased in part"]),
+        (0.5, Confidence(0.2, 0.005, 0.04, 0.02), ["50% of the page"]),
+        (0.05, Confidence(0.2, 0.005, 0.04, 0.02, guessed=True), ["the scale is a guess"]),
+        (0.5, Confidence(0.2, 0.03, 0.06, 0.12), ["left", "print may", "in part", "50% of the page"]),
         (1.0, None, []),
     ],
 )

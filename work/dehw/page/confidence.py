@@ -11,9 +11,9 @@ from dehw.page import layout
 from dehw.page.layout import Layout
 
 # Chosen on one half of the pages of `python -m tools.warned` and judged on the other, see docs/results.md.
-LEFT = 0.018  # of the dark pixels
-TORN = 0.07  # of the dark pixels
-TAKEN, TRACE = 0.22, 0.05  # of the ink; where there is next to none, print is compared with this share of dark pixels
+LEFT = 0.008  # of the dark pixels
+TORN = 0.1  # of the dark pixels
+TAKEN, TRACE = 0.18, 0.1  # of the ink; where there is next to none, print is compared with this share of dark pixels
 LARGE = 0.4  # of the page; pages written on throughout have up to 0.38, one on which print and shadow went 0.47
 EMPTY = 0.001  # share of dark pixels below which a page is blank
 
