@@ -4,9 +4,9 @@
         work/dehw/engine/shipped/lite_segmenter.pdparams --crops DIR [--facts facts.json]
 
 Of several files the mean of their weights is taken; one named twice counts twice. A .pdparams file may be among them;
-where a .pt file holds a mean of weights of its own, that is taken. In float64 the networks must agree within 1e-6 on real
-crops before anything is written: Paddle's float32 convolutions alone move an answer by up to 2e-4. It is said how far
-bytes and float16 move one.
+where a .pt file holds a mean of weights of its own, that is taken. In float64 the networks must agree within 1e-6 on
+real crops before anything is written: Paddle's float32 convolutions alone move an answer by up to 2e-4. It is said how
+far bytes and float16 move one.
 """
 
 from __future__ import annotations
