@@ -11,8 +11,8 @@ optional: {"ink": [...], "print": [...], "ignore": [...]}, what is handwriting, 
 `settle` makes of each page that has one a .npy as `pages.py` reads it; what no box speaks of, and the networks doubt,
 is not learnt from. Its gt is the page itself: it teaches to find handwriting, not what lies under it. `mend` corrects
 labels that are pictures already (255 = handwriting, 128 = unknown, 0 = print and paper) by boxes or polygons
-[[x, y], ...] in BOXES/NAME.json, as work/pretrain/labels/ holds them. `judge` tells what networks make of such pages
-that were kept aside.
+[[x, y], ...] in BOXES/NAME.json, as work/pretrain/corrections/ holds them. `judge` tells what networks make of such
+pages that were kept aside.
 """
 
 from __future__ import annotations
@@ -274,7 +274,7 @@ def main() -> None:
     second.set_defaults(run=settle)
     mender = steps.add_parser("mend")
     mender.add_argument("labels", type=Path, help="folder of labels, .png")
-    mender.add_argument("boxes", type=Path, help="folder of corrections, .json, such as work/pretrain/labels/pages")
+    mender.add_argument("boxes", type=Path, help="folder of .json, such as work/pretrain/corrections/pages")
     mender.add_argument("target", type=Path, help="folder of all the labels, corrected")
     mender.add_argument("--pages", type=Path, required=True, help="folder of the pages that the labels are of")
     mender.set_defaults(run=mend)

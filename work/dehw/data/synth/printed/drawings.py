@@ -1,5 +1,5 @@
-"""Printed drawings: figures of geometry, plots, graphs, bar codes, pictures, circuits, shapes to count, cells,
-bodies on slopes, springs, vessels and maps."""
+"""Printed drawings: figures of geometry, graphs, bar codes, pictures, circuits, shapes to count, cells,
+bodies on slopes, springs, vessels, maps and curves."""
 
 from __future__ import annotations
 
@@ -42,17 +42,6 @@ def polygon(rng: np.random.Generator, at: Place) -> int:
     """A closed figure of a few corners."""
     at.pen.polygon(at.points, outline=at.ink, width=at.line)
     return at.size
-
-
-def plot(rng: np.random.Generator, at: Place) -> int:
-    """Two axes and a wave."""
-    x, y, size = at.x, at.y, at.size
-    at.pen.line([x, y + size, x + size, y + size], fill=at.ink, width=at.line)
-    at.pen.line([x + size // 2, y, x + size // 2, y + size], fill=at.ink, width=at.line)
-    t = np.linspace(-1, 1, 60)
-    curve = np.stack([x + (t + 1) * size / 2, y + size * (0.5 + 0.4 * np.sin(t * rng.uniform(1, 7)))], 1)
-    at.pen.line([tuple(point) for point in curve], fill=at.ink, width=at.line)
-    return size
 
 
 def ellipse(rng: np.random.Generator, at: Place) -> int:
@@ -283,7 +272,6 @@ def curves(rng: np.random.Generator, at: Place) -> int:
 # Each draws at a place, and returns how many px high it became.
 DRAWINGS: tuple[Callable[[np.random.Generator, Place], int], ...] = (
     polygon,
-    plot,
     ellipse,
     tangram,
     bar_code,

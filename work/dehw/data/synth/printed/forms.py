@@ -320,8 +320,7 @@ def millimetre(sheet: Typesetter, pitch: float, ink: Ink) -> None:
 def four_lines(sheet: Typesetter, pitch: float, ink: Ink) -> None:
     """Groups of four lines, for the first letters or pinyin."""
     for y in np.arange(pitch, sheet.image.height - pitch, 1.5 * pitch):
-        for line in range(4):
-            sheet.pen.line([0, y + line * pitch / 3, sheet.image.width, y + line * pitch / 3], fill=ink)
+        sheet.four_lines(0, sheet.image.width, y, pitch, ink)
         sheet.field("notes", 0.5 * pitch, y, sheet.image.width - pitch, pitch)
 
 
@@ -331,9 +330,8 @@ def characters(sheet: Typesetter, pitch: float, ink: Ink) -> None:
     for row, y in enumerate(np.arange(side, sheet.image.height - side, side * sheet.rng.choice([1, 1.35]))):
         for x in np.arange(side / 2, sheet.image.width - side, side):
             sheet.box(x, y, side, side, ink)
-            for dash in np.arange(0, side, 5) if cross else ():
-                sheet.pen.line([x + dash, y + side / 2, x + dash + 2, y + side / 2], fill=ink)
-                sheet.pen.line([x + side / 2, y + dash, x + side / 2, y + dash + 2], fill=ink)
+            if cross:
+                sheet.cross(x, y, side, ink)
             if sheet.rng.random() < 0.06:
                 role = "kai" if "kai" in sheet.fonts else "cjk"
                 letter = str(sheet.rng.choice(everyday_hanzi()))

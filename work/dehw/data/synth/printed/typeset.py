@@ -59,6 +59,17 @@ class Typesetter:
         draw = getattr(self.pen, shape)
         draw([x, y, x + w, y + h], outline=fill, width=max(1, round(self.size * 0.06)))
 
+    def cross(self, x: float, y: float, side: float, fill: Ink) -> None:
+        """Dashes through the middle of a square, level and upright, as for characters."""
+        for dash in np.arange(0, side, 5):
+            self.pen.line([x + dash, y + side / 2, x + dash + 2, y + side / 2], fill=fill)
+            self.pen.line([x + side / 2, y + dash, x + side / 2, y + dash + 2], fill=fill)
+
+    def four_lines(self, left: float, right: float, y: float, high: float, fill: Ink) -> None:
+        """Four level lines from y down, for the first letters or pinyin."""
+        for line in range(4):
+            self.pen.line([left, y + line * high / 3, right, y + line * high / 3], fill=fill)
+
     def printed(self) -> Printed:
         """The page as it is, with the fields that lie wholly on it."""
         return Printed(np.array(self.image), self.fields).window(Room(0, 0, *self.image.size))
@@ -266,9 +277,7 @@ class Typesetter:
         grey, pitch = (int(self.rng.integers(60, 200)),) * 3, int(self.size * self.rng.uniform(1.6, 2.4))
         if self.rng.random() < 0.5:
             for _ in range(int(self.rng.integers(1, 4))):
-                for line in range(4):
-                    y = self.y + line * pitch // 3
-                    self.pen.line([self.left, y, self.right, y], fill=grey)
+                self.four_lines(self.left, self.right, self.y, pitch, grey)
                 self.field("notes", self.left + pitch / 2, self.y, self.right - self.left - pitch, pitch)
                 self.y += int(1.5 * pitch)
         else:
@@ -281,9 +290,7 @@ class Typesetter:
                     if x + pitch > self.right:
                         break
                     self.box(x, self.y, pitch, pitch, grey)
-                    for dash in range(0, pitch, 6):
-                        self.pen.line([x + dash, self.y + pitch // 2, x + dash + 3, self.y + pitch // 2], fill=grey)
-                        self.pen.line([x + pitch // 2, self.y + dash, x + pitch // 2, self.y + dash + 3], fill=grey)
+                    self.cross(x, self.y, pitch, grey)
                     self.field("cells", x, self.y, pitch, pitch, column)
                     x += pitch
                 x += pitch
