@@ -125,6 +125,17 @@ def test_copybooks_are_written_on_between_their_lines():
     assert kinds == {"notes", "cells"}
 
 
+def test_pictures_stand_in_a_row_with_room_below_where_a_font_has_any():
+    sheet = Typesetter(rng(1), 600, 500, 12, FONTS)
+    top = sheet.y
+    sheet.pictures()
+    dark = np.array(sheet.image).min(axis=2) < 250
+    assert dark[top : sheet.y].any() and not dark[:top].any() and not dark[sheet.y :].any()
+    bare = Typesetter(rng(1), 600, 500, 12, {role: files for role, files in FONTS.items() if role != "pictures"})
+    bare.pictures()
+    assert bare.y == top and np.array(bare.image).min() == 255
+
+
 @pytest.mark.parametrize("name", EXTRAS)
 def test_what_is_printed_on_top_is_print(name):
     page = np.full((600, 500, 3), 255, np.uint8)

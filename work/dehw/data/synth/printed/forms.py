@@ -283,7 +283,7 @@ def loose(sheet: Typesetter) -> None:
     first = rng.choice([0, pitch * 2])
     if not sheet.fields:
         if rng.random() < HEADED:
-            for _ in range(int(rng.integers(1, 4))):
+            for _ in range(int(rng.integers(1, 7))):
                 (Typesetter.heading, Typesetter.question, Typesetter.formula)[rng.integers(3)](sheet)
             first = sheet.y
         for y in np.arange(first + pitch * 0.15, height - pitch, pitch):

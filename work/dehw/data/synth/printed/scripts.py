@@ -161,7 +161,7 @@ def music(sheet: Typesetter) -> None:
     """Staves with clefs, notes and bars, words below them."""
     rng = sheet.rng
     gap, ink = sheet.size * rng.uniform(0.3, 0.5), (int(rng.integers(0, 60)),) * 3
-    clef = sheet.font("music", gap * 4 / sheet.size)
+    clef = sheet.font("music", gap * rng.uniform(3.8, 6) / sheet.size)
     while sheet.y < sheet.image.height - 9 * gap:
         top = sheet.y + 2 * gap
         for line in range(5):

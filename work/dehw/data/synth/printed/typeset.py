@@ -7,7 +7,7 @@ import string
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dehw.data.materials import open_font
+from dehw.data.materials import characters, open_font
 from dehw.data.synth.ink.blanks import Room
 from dehw.data.synth.printed.drawings import DRAWINGS, Ink, Place
 from dehw.data.synth.printed.fonts import legible
@@ -17,6 +17,7 @@ from dehw.data.synth.worksheet import Field, Printed
 VOWELS = "aāáǎàoōóǒòeēéěèiīíǐìuūúǔù"  # of pinyin
 NUMERATORS, DENOMINATORS = ("x+1", "1", "dy", "n", "2ab"), ("2", "dx", "x²−1", "n!", "c")
 BLANKS = ("（    ）", "________", "(      )", "□", "______ ", "○", "【   】")
+PICTURES = range(0x1F300, 0x1FA00)  # code points of Unicode's pictures
 CELLS = ("得分", "题号", "x", "10", "3.5", "总分", "评卷人", "y", "一", "二", "甲")
 
 
@@ -256,6 +257,22 @@ class Typesetter:
         self.y += size
         self.feed(0.8)
 
+    def pictures(self) -> None:
+        """Line drawings in a row, as of tasks for the young and of readers."""
+        if "pictures" not in self.fonts:
+            return
+        path = str(self.rng.choice(self.fonts["pictures"]))
+        known = [chr(code) for code in PICTURES if code in characters(path)]
+        size, x, ink = int(self.size * self.rng.uniform(3, 14)), float(self.left), self.accent() or (20,) * 3
+        font = open_font(path, size)
+        for picture in self.rng.choice(known, int(self.rng.integers(1, 6))):
+            if x + size > self.right:
+                break
+            self.pen.text((x, self.y), picture, font=font, fill=ink)
+            x += font.getlength(picture) + self.size * self.rng.uniform(0, 4)
+        self.y += int(1.1 * size)
+        self.feed(0.8)
+
     def boxes(self) -> None:
         """Frames to write an answer in, side by side or below each other, now and then with a number in one."""
         width, height = (int(self.size * self.rng.uniform(*span)) for span in ((1.5, 12), (1.3, 4)))
@@ -332,6 +349,7 @@ ELEMENTS = {
     Typesetter.formula: 2,
     Typesetter.table: 0.8,
     Typesetter.figure: 1.5,
+    Typesetter.pictures: 0.4,
     Typesetter.boxes: 0.8,
     Typesetter.copybook: 0.5,
     Typesetter.code: 0.5,
