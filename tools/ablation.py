@@ -11,6 +11,7 @@ import csv
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -54,15 +55,25 @@ def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
         changed["nor nearly paper made paper"] = replace(pipeline, erase=unsettled)
     if pipeline.line_height:
         # letters that are spared, and what is put back, are measured by line heights
-        plain = {"mask": replace(pipeline.mask, spare=0), "erase": replace(erase, printed=False)}
-        changed["pages at their own size"] = replace(pipeline, line_height=None, **plain)
+        changed["pages at their own size"] = replace(
+            pipeline, line_height=None, mask=replace(pipeline.mask, spare=0), erase=replace(erase, printed=False)
+        )
     if len(erase.networks) > 1:
         changed["first generator alone"] = replace(pipeline, erase=replace(erase, networks=erase.networks[:1]))
     return changed
 
 
-def pages(root: Path, split: str | None, count: int | None) -> list[dict[str, np.ndarray | None]]:
-    """image, gt (H, W, 3) uint8 and, where there are files, ink and valid (H, W) bool of each page."""
+class Known(NamedTuple):
+    """A page and its original. image, gt: (H, W, 3) uint8. ink, valid: (H, W) bool, None where there is no file."""
+
+    image: np.ndarray
+    gt: np.ndarray
+    ink: np.ndarray | None
+    valid: np.ndarray | None
+
+
+def pages(root: Path, split: str | None, count: int | None) -> list[Known]:
+    """The pages of a folder's split, the first `count` of them."""
     pairs, problems = match(root / "images", root / "gts")
     if problems:
         sys.exit("\n".join(problems))
@@ -77,12 +88,7 @@ def pages(root: Path, split: str | None, count: int | None) -> list[dict[str, np
         return masks.threshold(read_mask(path), 0.5) if path else None
 
     return [
-        {
-            "image": read_image(pair.image),
-            "gt": read_image(pair.gt),
-            "ink": area("mask", pair.stem),
-            "valid": area("valid", pair.stem),
-        }
+        Known(read_image(pair.image), read_image(pair.gt), area("mask", pair.stem), area("valid", pair.stem))
         for pair in pairs[:count]
     ]
 
@@ -102,9 +108,9 @@ def main() -> None:
         eraser = Eraser.load(pipeline, weights=args.weights)
         scores, seconds = [], 0.0
         for page in tqdm(known, name, unit="page", leave=False):
-            erased = eraser(page["image"])
+            erased = eraser(page.image)
             seconds += erased.seconds
-            scores.append(metrics.evaluate(page["image"], page["gt"], erased.page, page["ink"], page["valid"]))
+            scores.append(metrics.evaluate(page.image, page.gt, np.asarray(erased.page), page.ink, page.valid))
         mean = metrics.mean(scores)
         figures = f"{mean.contest:.4f} | {mean.residual:.3f} | {mean.lost:.4f} | {mean.touched:.4f} | {mean.psnr:.2f}"
         print(f"| {name} | {figures} | {seconds / len(known):.1f} |", flush=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dehw.config.reader import validate
 from dehw.data.crops import CropSettings, CropStream, decode
 from dehw.data.materials import cut_pieces
 from dehw.data.pairs import Pair, find_pairs
@@ -63,7 +64,7 @@ def measure_recipes(pairs: list[Pair], crops: int) -> None:
             write_image(Path(folder, f"{number}.png"), piece)
         sets = {"none": [], **{name: [name] for name in STEPS}, "all": list(STEPS)}
         for name, steps in sets.items():
-            recipes = Recipes(materials=folder, **dict.fromkeys(steps, 1.0))
+            recipes = validate({"materials": folder, **dict.fromkeys(steps, 1.0)}, Recipes, "tools.crops")
             rate = crops_per_second(pairs, CropSettings(recipes=recipes), crops)
             print(f"| {width}x{height} | {name} | {rate:.1f} |", flush=True)
 

@@ -127,7 +127,8 @@ def watch(name: str, source: Path, output: Path, pages: int, broken: int, jobs: 
         over = threading.Event()
 
         def look() -> None:
-            whole, used = psutil.Process(process.pid), {}  # of processes that ended too
+            whole = psutil.Process(process.pid)
+            used: dict[int, float] = {}  # of processes that ended too
             while not over.wait(LOOK):
                 processor, memory = _look(whole, used)
                 looks.append(Look(done, time.monotonic() - started, processor, memory))

@@ -58,7 +58,7 @@ def compare(parts: Parts, path: Path) -> None:
     for name, (top, bottom) in parts.items():
         page = read_image(SAMPLES / f"{name}.jpg")
         shown = slice(round(top * len(page)), round(bottom * len(page)))
-        rows.append(panels.side_by_side(page[shown], eraser(page).page[shown]))
+        rows.append(panels.side_by_side(page[shown], np.asarray(eraser(page).page)[shown]))
     write_image(path, panels.contact_sheet(rows, width=WIDTH), jpeg_quality=85)
 
 

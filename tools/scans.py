@@ -95,9 +95,8 @@ def sheet(rng: np.random.Generator, sources: Sources) -> np.ndarray:
 def desk(rng: np.random.Generator, name: str, height: int, width: int) -> np.ndarray:
     """What the sheet lies on, (height, width, 3) float32."""
     if name == "pattern":
-        return (
-            rng.choice([things.wood, things.cloth, things.keyboard])(rng, height, width).clip(0, 1).astype(np.float32)
-        )
+        made = [things.wood, things.cloth, things.keyboard][rng.choice(3)]
+        return made(rng, height, width).clip(0, 1).astype(np.float32)
     level = rng.uniform(0.03, 0.35) if name == "dark" else rng.uniform(0.7, 0.88)
     grain = cv2.GaussianBlur(rng.normal(0, 1, (height, width)).astype(np.float32), (0, 0), 1.5)
     return ((level + rng.normal(0, 0.02, 3)) * (1 + 0.03 * grain)[..., None]).clip(0, 1).astype(np.float32)

@@ -105,7 +105,7 @@ def cases(folder: Path) -> list[Judged]:
 def find_sets(args: argparse.Namespace) -> dict[str, list[Judged]]:
     """The pages of each set, by the name of its row."""
     data = args.data
-    sets = {
+    sets: dict[str, list[Judged]] = {
         "labelled, held out": labelled(data / "pages", data / "labels" / "pages", held_out=True),
         "labelled, other sources": labelled(data / "val" / "images", data / "val" / "labels"),
         "print alone": [Labelled(path, None) for path in sorted((data / "val" / "print").glob("*.jpg"))],
@@ -159,7 +159,8 @@ def shares(counts: np.ndarray) -> tuple[float, float]:
 
 def row(eraser: Eraser, name: str, judged: Sequence[Judged]) -> dict[str, object]:
     """The figures of a set, and of each of its pages."""
-    counts, scores, pages = [], [], {}
+    counts, scores = [], []
+    pages: dict[str, tuple[float, float] | dict[str, float]] = {}
     for sheet in tqdm(judged, name, unit="page", file=sys.stderr, leave=False):
         if isinstance(sheet, Labelled):
             counts.append(judge_labelled(eraser, sheet))

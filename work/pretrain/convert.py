@@ -16,6 +16,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2  # noqa: F401  before paddle, which Paddle 2.6.2 needs
 import numpy as np
@@ -29,6 +30,9 @@ from dehw.engine import weights  # noqa: E402
 from pretrain.pages import Pages  # noqa: E402
 from pretrain.states import assign, load, paddle_state, settled  # noqa: E402
 from pretrain.train import NETWORKS  # noqa: E402
+
+if TYPE_CHECKING:
+    import paddle
 
 ARGUMENTS = {
     "erasenet": {"width": 0.25, "spectral_norm": False},
@@ -52,14 +56,14 @@ def checkpoint(path: Path, network: nn.Module) -> dict:
     return {"network": {name: value.clone() for name, value in network.state_dict().items()}, "step": 0, "seconds": 0.0}
 
 
-def answers(network: nn.Module, crops: torch.Tensor) -> list[np.ndarray]:
+def answers(network: nn.Module, crops: torch.Tensor) -> np.ndarray:
     """What the PyTorch network gives for (N, 3, H, W) crops, as `infer` of the Paddle one does."""
     with torch.no_grad():
         output = network(crops)
     return output.softmax(1)[:, 1:].numpy() if torch.is_tensor(output) else output[3].numpy()
 
 
-def difference(layer, crops: torch.Tensor, wanted: np.ndarray) -> float:
+def difference(layer: paddle.nn.Layer, crops: torch.Tensor, wanted: np.ndarray) -> float:
     """Largest difference between a Paddle network's output and the wanted one."""
     import paddle
 
@@ -71,7 +75,7 @@ def difference(layer, crops: torch.Tensor, wanted: np.ndarray) -> float:
     return float(np.abs(got.numpy() - wanted).max())
 
 
-def rounding(layer, crops: torch.Tensor, wanted: np.ndarray) -> dict[str, float]:
+def rounding(layer: paddle.nn.Layer, crops: torch.Tensor, wanted: np.ndarray) -> dict[str, float]:
     """How far each data type moves a stored network's output from the wanted one; the network stays as it is."""
     exact, found = {key: value.numpy() for key, value in layer.state_dict().items()}, {}
     with tempfile.TemporaryDirectory() as folder:

@@ -55,6 +55,7 @@ def save(path: Path, page: np.ndarray) -> None:
 
 def scale_pairs(args: argparse.Namespace) -> None:
     reader = Eraser.load(parts=()).reader
+    assert reader  # lite brings pages to a line height, so it has one
     for name, page in pairs(args.pairs, args.split):
         height = measure(np.ascontiguousarray(page[..., :3]), reader).height
         for wanted in args.heights:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2  # noqa: F401  before paddle, which Paddle 2.6.2 needs
 import numpy as np
@@ -21,6 +21,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from dehw.engine import weights  # noqa: E402
 from dehw.errors import InputError, WeightsError  # noqa: E402
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dehw.models.ppocr import PPOCRDetector
 
 SMALL, TINY = (f"text detector PP-OCRv6 {size} of PaddleOCR" for size in ("small", "tiny"))
 FACTS = {"licence": "Apache-2.0", "framework": "PaddleOCR 3.7, converted"}
@@ -52,7 +57,7 @@ def convolutions(path: Path) -> list[np.ndarray]:
     return [arrays[name] for name in names]
 
 
-def detector(path: Path, size: str):
+def detector(path: Path, size: str) -> PPOCRDetector:
     """The Paddle network of a detector's ONNX file. Raises WeightsError unless the file fills it exactly."""
     from dehw.models.ppocr import PPOCRDetector
 
@@ -65,7 +70,7 @@ def detector(path: Path, size: str):
     return layer
 
 
-def adopted(old: dict[str, Any], network) -> dict[str, Any]:
+def adopted(old: dict[str, Any], network: nn.Module) -> dict[str, Any]:
     """What train.py goes on from, of a checkpoint whose arrays have the graph's names: net, opt, ema, step, secs.
 
     network: the twin. Both have their arrays in one order; what differs is the shape of biases, (1, c, 1, 1). Without

@@ -61,7 +61,7 @@ def sheets(page: np.ndarray, prob: np.ndarray) -> Iterator[np.ndarray]:
     """The page in overlapping strips: red where prob is YES, orange where it may be."""
     tinted = page.astype(np.float32)
     for where, colour in ((prob > YES, (255, 0, 0)), ((prob > NO) & (prob <= YES), (255, 150, 0))):
-        tinted[where] = 0.45 * tinted[where] + 0.55 * np.float32(colour)
+        tinted[where] = 0.45 * tinted[where] + 0.55 * np.array(colour, np.float32)
     shrink = min(1.0, SHEET[1] / page.shape[1])
     tinted = cv2.resize(tinted.astype(np.uint8), None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
     tinted = cv2.copyMakeBorder(tinted, 18, 0, 40, 0, cv2.BORDER_CONSTANT, value=(225,) * 3)
@@ -214,6 +214,7 @@ def mend(args: argparse.Namespace) -> None:
 def settle(args: argparse.Namespace) -> None:
     args.target.mkdir(parents=True, exist_ok=True)
     reader = Eraser.load(parts=()).reader
+    assert reader  # lite brings pages to a line height, so it has one
     for source in sorted(args.folder.glob("*.json")):
         page = np.load(source.with_suffix(".npy"))
         image, prob = np.ascontiguousarray(page[..., :3]), page[..., 3].astype(np.float32) / 255

@@ -43,12 +43,12 @@ def tone_curves(rng: np.random.Generator) -> np.ndarray:
     return (level * cast * 255).clip(0, 255).astype(np.uint8)[None]
 
 
-def copied(rng: np.random.Generator, *pages: np.ndarray) -> list[np.ndarray]:
+def copied(rng: np.random.Generator, *originals: np.ndarray) -> list[np.ndarray]:
     """What a copier or a scanning program does to pages (H, W, 3) uint8, alike: fewer pixels, hard contrast, specks."""
-    height, width = pages[0].shape[:2]
+    height, width = originals[0].shape[:2]
     factor = rng.uniform(0.45, 1)
     small = [round(width * factor), round(height * factor)]
-    pages = [cv2.resize(page, small, interpolation=cv2.INTER_AREA) for page in pages]
+    pages = [cv2.resize(page, small, interpolation=cv2.INTER_AREA) for page in originals]
     if rng.random() < 0.6:
         if rng.random() < 0.7:
             pages = [cv2.cvtColor(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) for p in pages]
@@ -73,7 +73,8 @@ class Pages:
 
     def __init__(self, weights: list[tuple[Path, float]], size: int, seed: int, inked: float = 0.85):
         self.rng, self.size, self.inked = np.random.default_rng(seed), size, inked
-        self.weights, self.pages, self.drawn = weights, {}, 0
+        self.weights, self.drawn = weights, 0
+        self.pages: dict[Path, list[Path]] = {}
         self.hard: list[tuple[float, Spot]] = []
         self.lock = threading.Lock()  # crops are drawn in one thread and judged in another
         self.scan()

@@ -51,7 +51,7 @@ def narrow(model: bytes, stored: dict[str, np.ndarray]) -> bytes:
         if kept.dtype in (np.int8, np.float16):
             scale = stored.get(key + weights.SCALE)
             known[(kept.astype(np.float32) if scale is None else kept * scale).tobytes()] = (kept, scale)
-    nodes = []
+    nodes: list[onnx.NodeProto] = []
     for node in parsed.graph.node:
         found = node.op_type == "Constant" and known.get(numpy_helper.to_array(node.attribute[0].t).tobytes())
         nodes += _widened(node.output[0], *found) if found else [node]

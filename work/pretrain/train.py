@@ -193,7 +193,7 @@ def share(text: str) -> tuple[Path, float]:
     return Path(folder), float(number)
 
 
-def save(path: Path, **state) -> None:
+def save(path: Path, **state: object) -> None:
     torch.save(state, path.with_suffix(".part"))
     os.replace(path.with_suffix(".part"), path)
 

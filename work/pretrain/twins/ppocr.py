@@ -177,7 +177,7 @@ class MaskHead(nn.Module):
 class PPOCRMask(nn.Module):
     """(N, 3, H, W) in [0, 1] -> logits (N, 2, H, W); the normalisation is inside."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.trunk = Trunk("small")
         self.head = MaskHead(2 * SIZES["small"].stem, SIZES["small"].neck)
