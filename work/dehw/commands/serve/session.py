@@ -6,6 +6,7 @@ dehw.commands.erase.batch reads, erases and writes the documents, as for `dehw e
 import atexit
 import contextlib
 import itertools
+import os
 import secrets
 import shutil
 import tempfile
@@ -284,10 +285,14 @@ class Session:
     def _bundle(self) -> None:
         """Write all erased documents into one zip; those of equal names get numbers."""
         names = set()
-        with atomic_path(self.zip) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        with (
+            atomic_path(self.zip) as temporary,
+            zipfile.ZipFile(temporary, "w", strict_timestamps=False) as archive,  # without a clock it is 1970
+        ):
             for number, target in enumerate(self.targets, 1):
-                name = f"{target.stem} ({number}){target.suffix}" if target.name in names else target.name
-                names.add(name)
+                is_new = target.name.casefold() not in names  # where it is unpacked, case may mean nothing
+                names.add(target.name.casefold())
+                name = target.name if is_new else f"{target.stem} ({number}){target.suffix}"
                 archive.write(target, name)
 
     def end(self) -> None:
@@ -428,9 +433,10 @@ def safe_name(name: str) -> str:
 def used(folder: Path) -> int:
     """Bytes of the files in a folder; those that vanish meanwhile count nothing."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size
+    for place, folders, files in os.walk(folder):  # unlike Path.rglob, it bears folders that vanish
+        for name in (*folders, *files):
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(place, name)).st_size
     return total
 
 
