@@ -205,6 +205,31 @@ def test_other_sites_pages_change_nothing(site, status, visitor, exam):
     assert visitor.ask("GET", "/")[0] == 200, "following a link to the page is no harm"
 
 
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [
+        ("http://192.168.1.20:7860", "192.168.1.20:7860", 200),
+        ("https://[fe80::1]", "[fe80::1]", 200),
+        ("https://EXAM.example:8443", "exam.example", 200),
+        ("https://exam.example", "127.0.0.1:7860", 200),  # behind a proxy that passes its own name on
+        ("http://evil.example", "192.168.1.20:7860", 403),
+        ("http://evil.example", "0.0.0.0:7860", 403),
+        ("http://6.6.6.6", "192.168.1.20:7860", 403),
+        ("null", "192.168.1.20:7860", 403),
+        ("", "192.168.1.20:7860", 403),
+        ("http://[", "192.168.1.20:7860", 403),
+    ],
+)
+def test_nor_where_browsers_name_the_asking_page_alone(origin, host, status):
+    """By plain HTTP at an address, they send no Sec-Fetch-Site."""
+    file = io.BytesIO()
+    Image.fromarray(page()).save(file, "PNG")
+    with serving(hosts=["exam.example"]) as server:
+        asking = Visitor(server.url, Origin=origin, Host=host)
+        assert asking.post_form("/api/erase", ("a.png", file.getvalue()))[0] == status
+        assert asking.ask("GET", "/")[0] == 200
+
+
 def test_headers_keep_browsers_to_this_server(server):
     for path in ("/", "/visit", "/page/page.js", "/nothing"):
         headers = Visitor(server.url).ask("GET", path)[1]
