@@ -265,6 +265,17 @@ def test_a_document_that_memory_does_not_suffice_to_open_fails_alone(eraser, mon
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts them there")
+@POSIX
+def test_a_run_whose_current_folder_is_gone_tells_what_it_did(eraser, tmp_path):
+    write_image("in/a.png", page())
+    os.mkdir("gone")
+    os.chdir("gone")
+    os.rmdir(tmp_path / "gone")
+    assert run(tmp_path / "in", "-o", tmp_path / "out", "--report", tmp_path / "report.json") == ExitCode.OK
+    os.chdir(tmp_path)
+    assert statuses() == {"a.png": "erased"} and files("out") == ["a.png"]
+
+
 def test_no_descriptor_is_left_open(eraser):
     for suffix in (*SUFFIXES, "bmp", "webp"):
         save(f"in/good{suffix}.{suffix}")
@@ -347,3 +358,13 @@ def test_what_a_kill_leaves_is_swept_by_the_next_run(eraser, suffix):
     assert left.startswith(".dehw-")
     assert run("in", "-o", "out", "--resume") == ExitCode.OK
     assert files("out") == [f"a.{suffix}"]
+
+
+@POSIX
+def test_what_a_killed_merge_leaves_is_swept_by_the_next_one(eraser):
+    save("in/a.png", page(size=(60, 90)))
+    os.mkdir("out")
+    code, _ = stopped("erasing", signal.SIGKILL, "in", "--merge", "out/all.pdf")
+    assert code == -signal.SIGKILL and os.listdir("out") != []
+    assert run("in", "--merge", "out/all.pdf") == ExitCode.OK
+    assert os.listdir("out") == ["all.pdf"]

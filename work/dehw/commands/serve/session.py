@@ -24,6 +24,7 @@ from typing import IO
 import numpy as np
 
 from dehw.commands.erase import batch, plan
+from dehw.commands.erase.merge import join
 from dehw.commands.erase.progress import Progress
 from dehw.commands.erase.report import Outcome
 from dehw.commands.erase.scan import Scan
@@ -270,16 +271,10 @@ class Session:
 
     def sheets(self) -> Path:
         """All erased pages in one PDF: pictures on A4, and PDFs as they are. Raises Full, Gone and PageError."""
-        import pikepdf
-
         self.check_room()
-        with contextlib.ExitStack() as stack, atomic_path(self.folder / "dehw.pdf") as temporary:
-            whole = stack.enter_context(pikepdf.new())
-            for target in self.targets:
-                if target.suffix.lower() != ".pdf":
-                    target = _as_pdf(target, Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder))))
-                whole.pages.extend(stack.enter_context(pikepdf.open(target)).pages)
-            whole.save(temporary)
+        with atomic_path(self.folder / "dehw.pdf") as temporary, tempfile.TemporaryDirectory(dir=self.folder) as parts:
+            made = [_as_pdf(target, Path(parts, f"{number}.pdf")) for number, target in enumerate(self.targets)]
+            join(made, temporary)
         return self.folder / "dehw.pdf"
 
     def _bundle(self) -> None:
@@ -412,12 +407,13 @@ class _Shown(Progress):
         self.show({**self.at, "share": self.done / self.total, "page": page, "pages": self.total})
 
 
-def _as_pdf(picture: Path, folder: Path) -> Path:
-    """A PDF in a folder with the pages of a picture, each on A4."""
-    made = folder / "sheets.pdf"
-    with open_document(picture) as document, new_document(made, "PDF", None) as writer:
-        for index in range(document.count):
-            page, dpi = papers.on_paper(document.read(index).image, "a4")
+def _as_pdf(document: Path, made: Path) -> Path:
+    """The document itself where it is a PDF, else one that is made, with its pages on A4 each."""
+    if document.suffix.lower() == ".pdf":
+        return document
+    with open_document(document) as opened, new_document(made, "PDF", None) as writer:
+        for index in range(opened.count):
+            page, dpi = papers.on_paper(opened.read(index).image, "a4")
             writer.add(Sheet(page, Metadata(dpi=(dpi, dpi))))
         writer.finish()
     return made
