@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from files import damage_page, files, page, report, run, save_pdf, save_tiff, whitened
+from files import damage_page, files, page, pages_of, report, run, save_pdf, save_tiff, whitened
 from PIL import Image
 
 from dehw.eraser import Eraser
@@ -265,6 +265,37 @@ def test_a_document_that_memory_does_not_suffice_to_open_fails_alone(eraser, mon
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts them there")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("ink", [True, False])
+def test_a_page_that_changes_while_it_is_erased_is_not_replaced(eraser, monkeypatch, capsys, suffix, ink):
+    save(f"in/a.{suffix}", page(ink, size=(60, 90)))
+    save(f"in/b.{suffix}", page())
+    called = Eraser.__call__
+
+    def changing(self, image, **options):
+        if image.shape[1] != 80:
+            save(f"in/a.{suffix}", page(size=(60, 100)))
+        return called(self, image, **options)
+
+    monkeypatch.setattr(Eraser, "__call__", changing)
+    assert run("in", "--in-place", "--report", "report.json") == ExitCode.FAILED
+    assert statuses() == {f"a.{suffix}": "failed", f"b.{suffix}": "erased"}
+    assert f"a.{suffix} changed while it was erased" in capsys.readouterr().err
+    [after] = pages_of(f"in/a.{suffix}")
+    assert (after < 128).any() and files("in") == [f"a.{suffix}", f"b.{suffix}"]
+
+
+@pytest.mark.parametrize("suffix", ["tif", "pdf"])
+@pytest.mark.parametrize("before", [[page()], []])
+def test_a_document_that_has_more_pages_than_at_the_start_loses_none(eraser, monkeypatch, suffix, before):
+    save(f"in/a.{suffix}", *before)
+    if not before:
+        Path(f"in/a.{suffix}").write_bytes(Path(f"in/a.{suffix}").read_bytes()[:40])  # it is on its way
+    monkeypatch.setattr(Eraser, "load", lambda *a, **o: (save(f"in/a.{suffix}", page(), page()), eraser)[1])
+    assert run("in", "-o", "out", "--format", "png", "--report", "report.json") == ExitCode.FAILED
+    assert statuses() == {f"a.{suffix}": "failed"} and not Path("out").exists()
+
+
 @POSIX
 def test_a_run_whose_current_folder_is_gone_tells_what_it_did(eraser, tmp_path):
     write_image("in/a.png", page())
