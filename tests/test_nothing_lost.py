@@ -19,7 +19,7 @@ from PIL import Image
 
 from dehw.eraser import Eraser
 from dehw.errors import ExitCode
-from dehw.files import documents, images
+from dehw.files import documents, find, images
 from dehw.files.images import read_image, write_image
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such thing")
@@ -105,6 +105,38 @@ def test_a_link_that_leads_nowhere_is_not_overwritten_unasked(unloaded):
     os.symlink("nowhere", "a.clean.png")
     assert run("a.png") == ExitCode.USAGE
     assert os.readlink("a.clean.png") == "nowhere"
+
+
+@pytest.mark.parametrize(
+    ("pages", "arguments", "told"),
+    [
+        (["one/a.png", "two/A.png"], ["one", "two", "-o", "out"], "would end in out/"),
+        (["one/é.png", "two/e\N{COMBINING ACUTE ACCENT}.png"], ["one", "two", "-o", "out"], "would end in out/"),
+        (["one/X/a.png", "two/x/a.png"], ["one", "two", "-o", "out"], "would end in out/"),
+        (["one/a.jpg", "two/A.jpeg"], ["one", "two", "-o", "out", "--format", "png"], "would end in out/"),
+        (["a.png"], ["a.png", "-o", "A.PNG", "--overwrite"], "A.PNG would replace an original"),
+        (["a.png"], ["a.png", "-o", "out", "--report", "OUT/A.png"], "is one of the pages"),
+    ],
+)
+def test_names_that_a_file_system_takes_for_one_are_one(eraser, capsys, monkeypatch, pages, arguments, told):
+    """As macOS, Windows and memory sticks do; elsewhere they are two."""
+    for name in pages:
+        write_image(name, page())
+    before = files()
+    with monkeypatch.context() as patch:
+        patch.setattr(find, "folds", lambda folder: True)
+        assert run(*arguments) == ExitCode.USAGE
+    assert told in capsys.readouterr().err and files() == before
+    if not find.folds(Path()):
+        assert run(*arguments) == ExitCode.OK
+        assert len(files()) == 2 * len(before) + ("--report" in arguments)
+
+
+def test_whether_names_are_folded_is_tried_out(tmp_path):
+    (tmp_path / "a").touch()
+    folds = (tmp_path / "A").exists()
+    assert find.folds(tmp_path / "not" / "there") == find.folds(tmp_path) == folds
+    assert os.listdir(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("arguments", [[""], ["a.png", ""], ["a.png", "-o", ""], ["a.png", "--report", ""]])
