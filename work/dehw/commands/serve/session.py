@@ -82,6 +82,7 @@ class Session:
         self.run: Future[None] | None = None
         self.doing: Doing = {}
         self.seen = time.monotonic()
+        self.incoming = 0  # bytes that uploads under way may come to
         self.asking, self.working, self.ended = threading.Lock(), threading.Lock(), False
 
     @property
@@ -245,9 +246,22 @@ class Session:
             jobs = [job for job, is_photo in scans.items() if is_photo == bool(scan)]
             yield from zip(batch.erase_all(erase_page, jobs, progress, scan=scan), jobs)
 
-    def check_room(self) -> None:
-        """Raises Full where the visitor's files, or those of all, take more room on disk than they may."""
-        if used(self.folder) > self.limits.visitor_megabytes * MEGA:
+    @contextlib.contextmanager
+    def reserved(self, size: int) -> Iterator[None]:
+        """Hold room for an upload of so many bytes among the visitor's files, and those of all. Raises Full."""
+        with self.owner.reserved(size):
+            with self.asking:
+                self.check_room(size)
+                self.incoming += size
+            try:
+                yield
+            finally:
+                with self.asking:
+                    self.incoming -= size
+
+    def check_room(self, more: int = 0) -> None:
+        """Raises Full where the visitor's files and so many bytes more, or those of all, take too much room on disk."""
+        if used(self.folder) + self.incoming + more > self.limits.visitor_megabytes * MEGA:
             raise Full("your files take all the room that is allowed here. Download them, then remove all files.")
         self.owner.check_room()
 
