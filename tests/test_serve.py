@@ -21,7 +21,7 @@ from dehw.commands.serve import state
 from dehw.commands.serve.limits import Limits
 from dehw.commands.serve.opened import ERASE, KEEP, NOTHING, Ask, OpenPage, Stroke, draw
 from dehw.commands.serve.runs import Busy, Runs
-from dehw.commands.serve.session import GRACE, Full, Gone, Sessions, safe_name, used
+from dehw.commands.serve.session import GRACE, Full, Gone, Sessions, remove_dead, safe_name, used
 from dehw.errors import DehwError, ExitCode
 from dehw.files import documents
 from dehw.files.images import read_image
@@ -369,6 +369,19 @@ def test_folders_of_servers_that_were_killed_are_removed_at_the_next_start(tmp_p
     (tmp_path / "mine").mkdir()
     Sessions(eraser, Limits()).close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dehw-serve-new", "mine"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no other users' pipes there")
+def test_what_another_user_calls_so_is_left_alone(tmp_path, monkeypatch):
+    """To open a pipe would wait without end, and a link leads elsewhere."""
+    (tmp_path / "dehw-serve-a").mkdir()
+    os.mkfifo(tmp_path / "dehw-serve-a" / "lock")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "dehw-serve-b").symlink_to("elsewhere")
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    monkeypatch.setattr("dehw.commands.serve.session.SOON", 0)
+    remove_dead(tmp_path)
+    assert (tmp_path / "dehw-serve-a" / "lock").is_fifo() and list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_visitor_and_all_visitors_have_so_much_room(eraser, tmp_path):

@@ -451,11 +451,12 @@ def used(folder: Path) -> int:
 
 
 def remove_dead(parent: Path) -> None:
-    """Remove the folders of servers that do not run any more."""
-    for folder in parent.glob(f"{PREFIX}*"):
+    """Remove the folders of servers that do not run any more. Those of other users are left alone."""
+    for folder in parent.glob(f"{PREFIX}*") if fcntl else ():
         with contextlib.suppress(OSError):
+            is_own = folder.lstat().st_uid == os.getuid()
             is_new = not (folder / "lock").exists() and time.time() - folder.stat().st_mtime < SOON
-            if fcntl and not is_new:
+            if is_own and not is_new:
                 _lock(folder).close()
                 shutil.rmtree(folder)
 
