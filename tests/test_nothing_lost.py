@@ -56,6 +56,13 @@ def test_a_report_replaces_no_page_and_stands_in_no_ones_way(unloaded, capsys, o
     assert "choose another" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("place", ["r" * 300, "r" * 300 + "/r.json"])
+def test_a_report_that_cannot_be_is_told_before_the_work(unloaded, capsys, place):
+    write_image("in/a.png", page())
+    assert run("in", "-o", "out", "--report", place) == ExitCode.USAGE
+    assert "choose another file for --report" in capsys.readouterr().err
+
+
 def test_a_report_replaces_a_file_only_when_asked_or_its_own_when_the_run_resumes(eraser, capsys):
     write_image("in/a.png", page())
     Path("notes.txt").write_text("precious")

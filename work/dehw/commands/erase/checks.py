@@ -85,6 +85,12 @@ def check_report(report: Path, jobs: Sequence[Job], overwrite: bool, resume: boo
         raise InputError(f"{report} is one of the pages; choose another file for --report")
     if any(here in page.parents or page in here.parents for page in pages):
         raise InputError(f"{report} is in the way of a page; choose another file for --report")
+    try:
+        os.lstat(report)
+    except (FileNotFoundError, NotADirectoryError):  # see check_folder
+        pass
+    except OSError as error:  # such as a name too long
+        raise InputError(f"{report} cannot be: {error.strerror}; choose another file for --report") from error
     if os.path.isdir(report) or is_special(report):
         raise InputError(f"{report} is no file that can be replaced; choose another one for --report")
     if os.path.lexists(report) and not (overwrite or (resume and is_report(report))):
