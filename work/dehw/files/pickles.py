@@ -121,7 +121,8 @@ class _Machine:
         if not isinstance(built, (_Built, _Dtype)):
             raise Refused(f"gives a state to a {type(built).__name__}")
         built.build(state)
-        self._counted(built.made)
+        if isinstance(built, _Built):
+            self._counted(built.made)
         self.stack.append(built)
 
 
