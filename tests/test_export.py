@@ -12,7 +12,7 @@ import pytest
 from paddle.nn import functional as F
 
 from dehw import config
-from dehw.commands import main
+from dehw.commands import doctor, main
 from dehw.config import NetworkConfig
 from dehw.engine import export, weights
 from dehw.errors import DeviceError, ExitCode, WeightsError
@@ -194,6 +194,18 @@ def test_the_cache_is_the_users(monkeypatch, tmp_path):
     assert export.cache_folder() == tmp_path / "dehw"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert export.cache_folder() == Path.home() / ".cache" / "dehw"
+
+
+def test_a_user_without_a_home_keeps_nothing(exports, monkeypatch):
+    def unknown():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("DEHW_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", unknown)
+    assert export.cached(NET, "a.pdparams", SIZE) == b"erasenet {'width': 0.25} weights of a (8, 12)"
+    [finding] = doctor.cache()
+    assert not finding.ok and "DEHW_CACHE" in finding.remedy
 
 
 # -- beside the weights ---------------------------------------------------------------------------------------

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -180,12 +181,17 @@ def test_errors_end_in_one_line_and_their_exit_code(networks, monkeypatch, capsy
         (MemoryError(), 4, "memory; close other programs"),
         (DeviceError("no GPU"), 5, "dehw: no GPU\n"),
         (KeyboardInterrupt(), 130, "stopped"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "dehw: a file cannot be read or written: No space left"),
+        (PermissionError(errno.EACCES, "Permission denied", "x.onnx"), 1, "dehw: x.onnx cannot be read or written: "),
     ]
     for error, code, message in cases:
         monkeypatch.setattr(Eraser, "load", failing(error))
         assert run("erase", "a.png") == code
         written = capsys.readouterr().err
         assert message in written and "Traceback" not in written and written.count("\n") == 1
+    with pytest.raises(OSError):  # of the program's own doing
+        monkeypatch.setattr(Eraser, "load", failing(OSError(errno.EBADF, "Bad file descriptor")))
+        run("erase", "a.png")
 
 
 def test_interrupted_work_leaves_whole_pages_only(networks, monkeypatch):

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from files import damage_page, files, page, report, run, save_pdf, save_tiff, whitened
+from files import damage_page, files, page, pages_of, report, run, save_pdf, save_tiff, whitened
 from PIL import Image
 
 from dehw.eraser import Eraser
 from dehw.errors import ExitCode
-from dehw.files import documents, images
+from dehw.files import documents, find, images
 from dehw.files.images import read_image, write_image
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such thing")
@@ -54,6 +54,13 @@ def test_a_report_replaces_no_page_and_stands_in_no_ones_way(unloaded, capsys, o
     assert run("in", "-o", "out", "--save-mask", "--report", place, *overwrite) == ExitCode.USAGE
     assert {name: Path(name).read_bytes() for name in files()} == before
     assert "choose another" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["r" * 300, "r" * 300 + "/r.json"])
+def test_a_report_that_cannot_be_is_told_before_the_work(unloaded, capsys, place):
+    write_image("in/a.png", page())
+    assert run("in", "-o", "out", "--report", place) == ExitCode.USAGE
+    assert "choose another file for --report" in capsys.readouterr().err
 
 
 def test_a_report_replaces_a_file_only_when_asked_or_its_own_when_the_run_resumes(eraser, capsys):
@@ -105,6 +112,38 @@ def test_a_link_that_leads_nowhere_is_not_overwritten_unasked(unloaded):
     os.symlink("nowhere", "a.clean.png")
     assert run("a.png") == ExitCode.USAGE
     assert os.readlink("a.clean.png") == "nowhere"
+
+
+@pytest.mark.parametrize(
+    ("pages", "arguments", "told"),
+    [
+        (["one/a.png", "two/A.png"], ["one", "two", "-o", "out"], "would end in out/"),
+        (["one/é.png", "two/e\N{COMBINING ACUTE ACCENT}.png"], ["one", "two", "-o", "out"], "would end in out/"),
+        (["one/X/a.png", "two/x/a.png"], ["one", "two", "-o", "out"], "would end in out/"),
+        (["one/a.jpg", "two/A.jpeg"], ["one", "two", "-o", "out", "--format", "png"], "would end in out/"),
+        (["a.png"], ["a.png", "-o", "A.PNG", "--overwrite"], "A.PNG would replace an original"),
+        (["a.png"], ["a.png", "-o", "out", "--report", "OUT/A.png"], "is one of the pages"),
+    ],
+)
+def test_names_that_a_file_system_takes_for_one_are_one(eraser, capsys, monkeypatch, pages, arguments, told):
+    """As macOS, Windows and memory sticks do; elsewhere they are two."""
+    for name in pages:
+        write_image(name, page())
+    before = files()
+    with monkeypatch.context() as patch:
+        patch.setattr(find, "folds", lambda folder: True)
+        assert run(*arguments) == ExitCode.USAGE
+    assert told in capsys.readouterr().err and files() == before
+    if not find.folds(Path()):
+        assert run(*arguments) == ExitCode.OK
+        assert len(files()) == 2 * len(before) + ("--report" in arguments)
+
+
+def test_whether_names_are_folded_is_tried_out(tmp_path):
+    (tmp_path / "a").touch()
+    folds = (tmp_path / "A").exists()
+    assert find.folds(tmp_path / "not" / "there") == find.folds(tmp_path) == folds
+    assert os.listdir(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("arguments", [[""], ["a.png", ""], ["a.png", "-o", ""], ["a.png", "--report", ""]])
@@ -265,6 +304,48 @@ def test_a_document_that_memory_does_not_suffice_to_open_fails_alone(eraser, mon
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts them there")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("ink", [True, False])
+def test_a_page_that_changes_while_it_is_erased_is_not_replaced(eraser, monkeypatch, capsys, suffix, ink):
+    save(f"in/a.{suffix}", page(ink, size=(60, 90)))
+    save(f"in/b.{suffix}", page())
+    called = Eraser.__call__
+
+    def changing(self, image, **options):
+        if image.shape[1] != 80:
+            save(f"in/a.{suffix}", page(size=(60, 100)))
+        return called(self, image, **options)
+
+    monkeypatch.setattr(Eraser, "__call__", changing)
+    assert run("in", "--in-place", "--report", "report.json") == ExitCode.FAILED
+    assert statuses() == {f"a.{suffix}": "failed", f"b.{suffix}": "erased"}
+    assert f"a.{suffix} changed while it was erased" in capsys.readouterr().err
+    [after] = pages_of(f"in/a.{suffix}")
+    assert (after < 128).any() and files("in") == [f"a.{suffix}", f"b.{suffix}"]
+
+
+@pytest.mark.parametrize("suffix", ["tif", "pdf"])
+@pytest.mark.parametrize("before", [[page()], []])
+def test_a_document_that_has_more_pages_than_at_the_start_loses_none(eraser, monkeypatch, suffix, before):
+    save(f"in/a.{suffix}", *before)
+    if not before:
+        Path(f"in/a.{suffix}").write_bytes(Path(f"in/a.{suffix}").read_bytes()[:40])  # it is on its way
+    monkeypatch.setattr(Eraser, "load", lambda *a, **o: (save(f"in/a.{suffix}", page(), page()), eraser)[1])
+    assert run("in", "-o", "out", "--format", "png", "--report", "report.json") == ExitCode.FAILED
+    assert statuses() == {f"a.{suffix}": "failed"} and not Path("out").exists()
+
+
+@POSIX
+def test_a_run_whose_current_folder_is_gone_tells_what_it_did(eraser, tmp_path):
+    write_image("in/a.png", page())
+    os.mkdir("gone")
+    os.chdir("gone")
+    os.rmdir(tmp_path / "gone")
+    assert run(tmp_path / "in", "-o", tmp_path / "out", "--report", tmp_path / "report.json") == ExitCode.OK
+    os.chdir(tmp_path)
+    assert statuses() == {"a.png": "erased"} and files("out") == ["a.png"]
+
+
 def test_no_descriptor_is_left_open(eraser):
     for suffix in (*SUFFIXES, "bmp", "webp"):
         save(f"in/good{suffix}.{suffix}")
@@ -347,3 +428,13 @@ def test_what_a_kill_leaves_is_swept_by_the_next_run(eraser, suffix):
     assert left.startswith(".dehw-")
     assert run("in", "-o", "out", "--resume") == ExitCode.OK
     assert files("out") == [f"a.{suffix}"]
+
+
+@POSIX
+def test_what_a_killed_merge_leaves_is_swept_by_the_next_one(eraser):
+    save("in/a.png", page(size=(60, 90)))
+    os.mkdir("out")
+    code, _ = stopped("erasing", signal.SIGKILL, "in", "--merge", "out/all.pdf")
+    assert code == -signal.SIGKILL and os.listdir("out") != []
+    assert run("in", "--merge", "out/all.pdf") == ExitCode.OK
+    assert os.listdir("out") == ["all.pdf"]

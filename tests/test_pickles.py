@@ -51,6 +51,14 @@ def harmful(marker, protocol):
     yield "deep", b"]" * 100_000 + b"a" * 99_999 + b"."
     yield "circle", b"]q\x00h\x00a."
     yield "laughs", b"]" + b"".join(b"q%c(%s]" % (n, b"h%c" % n * 10) for n in range(30)) + b"."
+    blocks = {"weight": np.array([np.nan])}
+    for _ in range(40):
+        blocks = {"a": blocks, "b": blocks}
+    yield "laughs of blocks", pickle.dumps(blocks, protocol)
+    content, items = bytes(1 << 20), [1.5] * 100_000
+    again = [Calls(np.core.numeric._frombuffer, content, np.dtype("u1"), (1 << 20,), "C") for _ in range(2000)]
+    yield "the same array", pickle.dumps(state | {"again": again}, protocol)
+    yield "the same tuple", pickle.dumps(state | {"again": [Calls(tuple, items) for _ in range(2000)]}, protocol)
     yield "long", b"\x8e" + struct.pack("<Q", 1 << 62) + b"abc."
     yield "huge frame", b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b"N."
     yield "huge memo", b"}r\xff\xff\xff\xff0N."

@@ -1,5 +1,6 @@
 """`dehw erase --scan`, `--paper` and `--merge`."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from PIL import Image
 from test_scan import SIZE, photo_of, pose_of, sheet
 
 from dehw.commands import erase
+from dehw.commands.erase import merge
+from dehw.eraser import Eraser
 from dehw.errors import ExitCode
 from dehw.files.images import Metadata, read_image, write_image
 from dehw.page.scan.papers import MARGIN, PAPERS
@@ -85,6 +88,18 @@ def test_many_documents_end_in_one_pdf(eraser):
     assert files() == ["a.png", "all.pdf", "b.jpg", "c.pdf", "report.json"]
 
 
+def test_more_documents_than_can_be_open_end_in_one_pdf_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(merge, "AT_ONCE", 2)
+    paths = [tmp_path / f"{number}.pdf" for number in range(7)]
+    for number, path in enumerate(paths):
+        save_pdf(path, page(ink=False), points=(40 + number, 30))
+    (tmp_path / "all").mkdir()
+    merge.join(paths, tmp_path / "all" / "all.pdf")
+    with pikepdf.open(tmp_path / "all" / "all.pdf") as pdf:
+        assert [int(each.mediabox[2]) for each in pdf.pages] == [40, 41, 42, 43, 44, 45, 46]
+    assert os.listdir(tmp_path / "all") == ["all.pdf"]
+
+
 def test_a_document_that_fails_is_left_out_of_the_merged_one(eraser):
     write_image("a.png", page())
     Path("b.png").write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -99,6 +114,7 @@ def test_a_document_that_fails_is_left_out_of_the_merged_one(eraser):
         (["--merge", "all.pdf", "--save-mask"], "drop --save-mask"),
         (["--merge", "all.png"], "ends in .pdf"),
         (["--merge", "there.pdf"], "--overwrite"),
+        (["--merge", "new.pdf", "--report", "./new.pdf"], "choose another file for --report"),
         (["--merge", "none/all.pdf"], "no folder"),
         (["--paper", "a4"], "add --scan"),
     ],
@@ -108,6 +124,29 @@ def test_what_does_not_go_together_is_said_before_the_work(eraser, capfd, argume
     save_pdf("there.pdf", page())
     assert run("a.png", *arguments) == ExitCode.USAGE
     assert cause in capfd.readouterr().err and files() == ["a.png", "there.pdf"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes in folders there")
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_a_merged_pdf_takes_the_place_of_nothing_else(eraser, capfd, monkeypatch, overwrite):
+    write_image("a.png", page())
+    os.mkdir("folder.pdf")
+    os.mkfifo("pipe.pdf")
+    os.symlink("nowhere", "link.pdf")
+    monkeypatch.setattr(Eraser, "load", None)
+    for name in ["folder.pdf", "pipe.pdf"] + ["link.pdf"] * (not overwrite):
+        assert run("a.png", "--merge", name, *overwrite) == ExitCode.USAGE
+        assert name in capfd.readouterr().err
+    assert sorted(os.listdir()) == ["a.png", "folder.pdf", "link.pdf", "pipe.pdf"]
+    assert Path("pipe.pdf").is_fifo() and Path("link.pdf").is_symlink()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such folders there")
+def test_a_folder_to_merge_into_that_may_not_be_written_in_is_told(eraser, capfd, monkeypatch):
+    write_image("a.png", page())
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert run("a.png", "--merge", "all.pdf") == ExitCode.USAGE
+    assert "may not be written in" in capfd.readouterr().err
 
 
 def test_a_merged_pdf_is_none_of_its_own_pages(eraser, capfd):

@@ -21,7 +21,7 @@ from dehw.commands.serve import state
 from dehw.commands.serve.limits import Limits
 from dehw.commands.serve.opened import ERASE, KEEP, NOTHING, Ask, OpenPage, Stroke, draw
 from dehw.commands.serve.runs import Busy, Runs
-from dehw.commands.serve.session import GRACE, Full, Gone, Sessions, safe_name
+from dehw.commands.serve.session import GRACE, Full, Gone, Sessions, remove_dead, safe_name, used
 from dehw.errors import DehwError, ExitCode
 from dehw.files import documents
 from dehw.files.images import read_image
@@ -188,6 +188,19 @@ def test_several_files_come_in_one_zip(session, tmp_path):
     with zipfile.ZipFile(session.zip) as archive:
         assert archive.namelist() == ["a.clean.png", "a.clean (2).png", "b.clean.bmp"]
         assert archive.read("a.clean.png") == session.targets[0].read_bytes()
+
+
+def test_names_that_differ_in_case_alone_unpack_side_by_side_also_without_a_clock(session, tmp_path, monkeypatch):
+    write = zipfile.ZipFile.write
+
+    def long_ago(self, path, name):
+        os.utime(path, (0, 0))
+        write(self, path, name)
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", long_ago)
+    assert erase(session, upload(tmp_path, "a.png"), upload(tmp_path, "A.png")) == []
+    with zipfile.ZipFile(session.zip) as archive:
+        assert archive.namelist() == ["a.clean.png", "A.clean (2).png"]
 
 
 def test_progress_tells_of_tiles(session, tmp_path):
@@ -358,6 +371,19 @@ def test_folders_of_servers_that_were_killed_are_removed_at_the_next_start(tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dehw-serve-new", "mine"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no other users' pipes there")
+def test_what_another_user_calls_so_is_left_alone(tmp_path, monkeypatch):
+    """To open a pipe would wait without end, and a link leads elsewhere."""
+    (tmp_path / "dehw-serve-a").mkdir()
+    os.mkfifo(tmp_path / "dehw-serve-a" / "lock")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "dehw-serve-b").symlink_to("elsewhere")
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    monkeypatch.setattr("dehw.commands.serve.session.SOON", 0)
+    remove_dead(tmp_path)
+    assert (tmp_path / "dehw-serve-a" / "lock").is_fifo() and list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_a_visitor_and_all_visitors_have_so_much_room(eraser, tmp_path):
     sessions = Sessions(eraser, Limits(visitor_megabytes=1, all_megabytes=2))
     try:
@@ -376,6 +402,22 @@ def test_a_visitor_and_all_visitors_have_so_much_room(eraser, tmp_path):
         two.check_room()
     finally:
         sessions.close()
+
+
+def test_folders_that_vanish_while_they_are_counted_count_nothing(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(bytes(1000))
+    scandir = os.scandir
+
+    def vanishing(path):
+        if Path(path).name == "a":
+            Path(path, "file").unlink()
+            Path(path).rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert 1000 <= used(tmp_path) < 20_000 and not (tmp_path / "a").exists()
 
 
 def test_a_disk_that_is_full_is_told_and_the_upload_vanishes(session):

@@ -205,6 +205,31 @@ def test_other_sites_pages_change_nothing(site, status, visitor, exam):
     assert visitor.ask("GET", "/")[0] == 200, "following a link to the page is no harm"
 
 
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [
+        ("http://192.168.1.20:7860", "192.168.1.20:7860", 200),
+        ("https://[fe80::1]", "[fe80::1]", 200),
+        ("https://EXAM.example:8443", "exam.example", 200),
+        ("https://exam.example", "127.0.0.1:7860", 200),  # behind a proxy that passes its own name on
+        ("http://evil.example", "192.168.1.20:7860", 403),
+        ("http://evil.example", "0.0.0.0:7860", 403),
+        ("http://6.6.6.6", "192.168.1.20:7860", 403),
+        ("null", "192.168.1.20:7860", 403),
+        ("", "192.168.1.20:7860", 403),
+        ("http://[", "192.168.1.20:7860", 403),
+    ],
+)
+def test_nor_where_browsers_name_the_asking_page_alone(origin, host, status):
+    """By plain HTTP at an address, they send no Sec-Fetch-Site."""
+    file = io.BytesIO()
+    Image.fromarray(page()).save(file, "PNG")
+    with serving(hosts=["exam.example"]) as server:
+        asking = Visitor(server.url, Origin=origin, Host=host)
+        assert asking.post_form("/api/erase", ("a.png", file.getvalue()))[0] == status
+        assert asking.ask("GET", "/")[0] == 200
+
+
 def test_headers_keep_browsers_to_this_server(server):
     for path in ("/", "/visit", "/page/page.js", "/nothing"):
         headers = Visitor(server.url).ask("GET", path)[1]
@@ -261,6 +286,38 @@ def test_a_body_longer_than_it_says_ends_at_the_limit(visitor, server):
             connection.sendall(piece)
         assert b" 422 " in connection.recv(1000).partition(b"\r\n")[0]
     assert not list(server.sessions.folder.rglob("a"))
+
+
+@pytest.mark.parametrize("path", ["/visit/pages", "/visit/pages/1-0", "/visit/questions"])
+def test_what_is_asked_is_bounded_too(path, visitor, monkeypatch):
+    monkeypatch.setattr("dehw.commands.serve.uploads.MOST_ASKED", 1)
+    piece = b"%x\r\n%s\r\n" % (100_000, b" " * 100_000)
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((visitor.url.hostname, visitor.url.port), timeout=20) as connection:
+        connection.sendall(f"{head}Cookie: {visitor.cookie}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        for _ in range(11):
+            connection.sendall(piece)
+        assert b" 413 " in connection.recv(1000).partition(b"\r\n")[0]
+
+
+def test_uploads_side_by_side_do_not_exceed_a_visitors_room(exam):
+    exam.write_bytes(exam.read_bytes() + bytes(30_000))
+    with serving(limits=Limits(megabytes=1, visitor_megabytes=2)) as server:
+        visitor, other = Visitor(server.url).open(), Visitor(server.url).open()
+        head = f"PUT /visit/files?name=a HTTP/1.1\r\nHost: localhost\r\nCookie: {visitor.cookie}\r\n"
+        with socket.create_connection(("127.0.0.1", visitor.url.port)) as one:
+            with socket.create_connection(("127.0.0.1", visitor.url.port)) as two:
+                for connection in (one, two):
+                    connection.sendall(f"{head}Content-Length: 990000\r\n\r\nxxx".encode())
+                deadline = time.monotonic() + 20
+                while server.sessions.incoming < 1_980_000 and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                status, told = visitor.send(exam)
+                assert status == 507 and "your files take all the room" in told["error"]
+                assert other.send(exam)[0] == 200
+        while server.sessions.incoming and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert visitor.send(exam)[0] == 200
 
 
 def test_uploads_that_are_cut_short_vanish(visitor, server, capfd):

@@ -141,3 +141,28 @@ def test_a_pipe_that_closes_is_told(tmp_path):
     assert done.returncode == ExitCode.FAILED
     assert "stdout cannot be written: " in done.stderr and "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell's way to close streams")
+@pytest.mark.parametrize(
+    ("arguments", "closed", "code", "told"),
+    [
+        ("a.png -o out.png", "<&-", ExitCode.OK, "1 pages erased"),
+        ("a.png -o out.png", ">&-", ExitCode.OK, "1 pages erased"),
+        ("a.png -o out.png", "2>&-", ExitCode.OK, ""),
+        ("a.png -o out.png --progress json", "2>&-", ExitCode.OK, ""),
+        ("a.png -o out.png", "<&- >&- 2>&-", ExitCode.OK, ""),
+        ("- -o out.png", "<&-", ExitCode.USAGE, "stdin is empty"),
+        ("a.png -o -", ">&-", ExitCode.USAGE, "stdout is closed"),
+    ],
+)
+def test_closed_streams_are_in_nobodys_way(tmp_path, arguments, closed, code, told):
+    tests = Path(__file__).parent
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent / "work")])}
+    write_image(tmp_path / "a.png", page())
+    command = ["sh", "-c", f'"$0" -c "$1" {arguments} {closed}', sys.executable, STREAM]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr and "Traceback" not in done.stderr
+    if code == ExitCode.OK:
+        np.testing.assert_array_equal(read_image(tmp_path / "out.png"), whitened(page()))

@@ -313,6 +313,55 @@ def test_two_pages_of_one_stem_end_before_work_starts(chosen):
     assert not Path("segoutput").exists() and not Path("submit").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "page", "told"),
+    [
+        (lambda: submit.masks_command(["own", "--output", "own"]), "own/a.png", "own/a.png would be replaced"),
+        (lambda: submit.pages_command(["own", "--output", "own"]), "own/a.png", "own/a.png would be replaced"),
+        (lambda: submit.pages_command(["a.png", "--masks", "own", "--output", "own"]), "own/a.png", "holds the masks"),
+        (lambda: main.main(["submit", "submit"]), "submit/a.png", "submit/a.png would be replaced"),
+        (lambda: main.main(["submit", "segoutput"]), "segoutput/a.png", "segoutput/a.png would be replaced"),
+        (lambda: main.main(["submit", "--root", "a.png", "own"]), "own/a.png", "is a file, not a folder"),
+    ],
+)
+def test_no_page_and_no_mask_is_replaced(project, capsys, command, page, told):
+    """Nor are networks loaded to find that out."""
+    write_test_pages(".", page)
+    Path("a.png").write_bytes(Path(page).read_bytes())
+    before = Path(page).read_bytes()
+    assert main.guarded(command) == ExitCode.USAGE
+    assert told in capsys.readouterr().err and Path(page).read_bytes() == before
+    assert sorted(str(path) for path in Path().rglob("*.*") if path.is_file()) == sorted(
+        ["a.png", page, *(f"configs/{name}.yml" for name in ("big", "lite", "nomask", "smoke"))]
+    )
+
+
+@pytest.mark.parametrize("seconds", ['{"a": "x"}', '{"a": null}', "3", '[["a"]]'])
+def test_a_damaged_note_of_the_masks_is_named(chosen, seconds):
+    pages, eraser = write_test_pages("pages", "a.png"), hand_made(chosen.pipeline)
+    files.write_masks(pages, chosen, eraser, Path("segoutput"))
+    Path("segoutput/run.json").write_text(f'{{"pipeline": "big", "seconds": {seconds}}}')
+    with pytest.raises(InputError, match=r"run.json is damaged"):
+        files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit"))
+
+
+def test_a_machine_without_a_clock_packs_its_pages(chosen, monkeypatch):
+    pages, eraser = write_test_pages("pages", "a.png"), hand_made(chosen.pipeline)
+    files.write_masks(pages, chosen, eraser, Path("segoutput"))
+    monkeypatch.setattr(files, "_keep_only", lambda folder, sums: [os.utime(folder / name, (0, 0)) for name in sums])
+    assert files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit")) == []
+    assert zipfile.ZipFile("submit/result.zip").testzip() is None
+
+
+def test_a_damaged_record_of_pages_loses_none(chosen):
+    pages, eraser = write_test_pages("pages", "a.png"), hand_made(chosen.pipeline)
+    files.write_masks(pages, chosen, eraser, Path("segoutput"))
+    Path("submit").mkdir()
+    Path("submit/SHA256SUMS").write_bytes(b"\xff\xfe\n")
+    assert files.write_pages(pages, chosen, eraser, Path("segoutput"), Path("submit")) == []
+    assert zipfile.ZipFile("submit/result.zip").namelist() == ["a.png", "readme.txt"]
+
+
 def test_a_garbled_name_ends_before_work_starts_and_a_garbled_folder_does_not(chosen):
     """As names in GBK look that were unpacked on Linux: no zip or JSON could hold them."""
     eraser, folder = hand_made(chosen.pipeline), os.fsdecode(b"\xca\xd4\xbe\xed")

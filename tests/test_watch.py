@@ -104,6 +104,15 @@ def test_one_bad_file_is_named_once_and_the_others_are_erased(eraser, inbox, cap
     assert "b.png" not in capsys.readouterr().err
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no pipes in folders there")
+def test_a_pipe_is_no_page(eraser, inbox):
+    os.mkfifo(inbox / "a.png")
+    (inbox / "b.png").symlink_to("a.png")
+    put(inbox / "page.png")
+    assert watch(inbox, "--once") == ExitCode.OK
+    assert written(inbox) == ["page.png"]
+
+
 def test_an_output_folder_inside_the_watched_one_is_not_watched(eraser, tmp_path):
     put(tmp_path / "a.png")
     for _ in range(2):

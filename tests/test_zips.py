@@ -66,6 +66,24 @@ def test_a_cut_unpack_is_redone(tmp_path, monkeypatch):
     assert files_below(tmp_path / "out") == {"set/images/a.jpg", "set/images/b.jpg"}
 
 
+def test_two_processes_unpack_side_by_side(tmp_path, monkeypatch):
+    write_zip(tmp_path / "set.zip", ["images/a.jpg", "images/b.jpg", "images/c.jpg"])
+    copy, calls = shutil.copyfileobj, []
+
+    def meanwhile(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            if (child := os.fork()) == 0:
+                unpack(tmp_path, tmp_path / "out")
+                os._exit(0 if len(files_below(tmp_path / "out/set")) == 3 else 1)
+            assert os.waitpid(child, 0)[1] == 0
+        copy(*args)
+
+    monkeypatch.setattr(shutil, "copyfileobj", meanwhile)
+    unpack(tmp_path, tmp_path / "out")
+    assert files_below(tmp_path / "out") == {"set/images/a.jpg", "set/images/b.jpg", "set/images/c.jpg"}
+
+
 @pytest.mark.parametrize("name", ["../evil.jpg", "a/../../evil.jpg", "/tmp/evil.jpg", "C:/evil.jpg", "..\\evil.jpg"])
 def test_a_zip_that_reaches_outside_its_folder_is_refused_whole(tmp_path, name):
     write_zip(tmp_path / "set.zip", ["images/a.jpg", name])

@@ -1,11 +1,13 @@
 """Errors that a user can act on, and the exit code each one ends the program with."""
 
 import enum
+import errno
 import sys
 from collections.abc import Callable
 
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 TRAINING = ("paddle", "paddleseg", "visualdl", "matplotlib", "fontTools")  # modules that the extra `train` brings
+DISK = ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO")  # what the disk, and not the program, is to blame for
 
 
 class ExitCode(enum.IntEnum):
@@ -79,6 +81,11 @@ def guarded(command: Callable[[], int], memory: str, stopped: str, tell: Callabl
             raise
         tell(f"this needs {error.name}, which is not installed; pip install 'dehw[train]'")
         return int(ExitCode.DEVICE)
+    except OSError as error:
+        if errno.errorcode.get(error.errno or 0) not in DISK:
+            raise
+        tell(f"{error.filename or 'a file'} cannot be read or written: {error.strerror}; make room, or choose another")
+        return int(ExitCode.FAILED)
     except MemoryError:
         tell(f"not enough memory; {memory}")
         return int(ExitCode.MEMORY)

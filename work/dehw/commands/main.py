@@ -3,6 +3,7 @@
 import argparse
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from dehw.commands.erase.progress import json_alone, tell_json
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `dehw` with its arguments and return the exit code (dehw.errors.ExitCode)."""
+    _replace_closed_streams()
     args = parser().parse_args(argv)
     warnings.filterwarnings("ignore", "No ccache found")  # Paddle looks for a compiler cache; nothing is compiled here
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # Pillow warns from half of what it reads on
@@ -23,6 +25,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return guarded(lambda: args.command(args))
     with json_alone():
         return guarded(lambda: args.command(args), tell_json)
+
+
+def _replace_closed_streams() -> None:
+    """Have streams lead nowhere that are closed, as by `2>&-`.
+
+    Else the next files to be opened would get their numbers, and with them whatever libraries print.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def guarded(command: Callable[[], int], tell: Callable[[str], None] = errors.tell) -> int:

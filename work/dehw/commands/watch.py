@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -96,6 +97,8 @@ class Watched:
                 try:
                     status = path.stat()
                 except OSError:  # it went meanwhile
+                    continue
+                if not stat.S_ISREG(status.st_mode):  # to open a pipe might wait forever
                     continue
                 found[path.relative_to(self.folder).as_posix()] = (status.st_size, status.st_mtime_ns)
         return found

@@ -2,12 +2,14 @@
 
 import shutil
 import stat
+import uuid
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, LABEL_FOLDER, MASK_FOLDER, TEST_SETS, datasets
 from dehw.errors import InputError
+from dehw.files import atomic
 from dehw.files.find import find_pages, has_suffix
 from dehw.files.images import IMAGE_SUFFIXES
 
@@ -57,9 +59,9 @@ def unpack(folder: str | Path, destination: str | Path, only: Sequence[str] | No
 
 
 def _unpack_one(path: Path, target: Path) -> None:
-    """Unpack a zip beside `target` and rename it into place."""
-    temporary = target.with_name(f".{target.name}.unpacking")
-    shutil.rmtree(temporary, ignore_errors=True)  # what a cut run left
+    """Unpack a zip beside `target` and rename it into place, unless another process was first."""
+    atomic.sweep(target.parent)  # what a cut run left
+    temporary = target.with_name(f"{atomic.temporary_prefix()}{uuid.uuid4().hex[:12]}")
     at = ""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -71,7 +73,8 @@ def _unpack_one(path: Path, target: Path) -> None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(info) as source, open(file, "xb") as sink:
                     shutil.copyfileobj(source, sink, 1 << 20)
-        temporary.rename(target)
+        if not target.exists():
+            temporary.rename(target)
     except (InputError, MemoryError):
         raise
     except Exception as error:  # damage inside makes decompressors raise nearly anything

@@ -181,7 +181,10 @@ def cache_folder() -> Path:
     """Where exported networks are kept; it may be deleted at any time. The variable DEHW_CACHE names another."""
     if os.environ.get("DEHW_CACHE"):
         return Path(os.environ["DEHW_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dehw"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dehw"
+    except RuntimeError:  # a user whom the system does not know, as in containers: nothing can be kept
+        return Path(os.devnull) / "dehw"
 
 
 @contextlib.contextmanager

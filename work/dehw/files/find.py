@@ -3,11 +3,14 @@
 import os
 import re
 import sys
+import tempfile
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dehw.errors import InputError, PageError
+from dehw.files import atomic
 from dehw.files.images import IMAGE_SUFFIXES
 
 
@@ -27,6 +30,22 @@ def has_suffix(path: Path) -> bool:
 def real(path: Path) -> Path:
     """A path without links; one whose links run in a ring stays as it is, where Path.resolve raises."""
     return Path(os.path.realpath(path))
+
+
+def folded(path: Path) -> str:
+    """What a path shares with those that file systems may take for the same: in other case, or Unicode's other form."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def folds(folder: Path) -> bool:
+    """Whether names that differ in case alone are one file in a folder, or in the one that it would be made in."""
+    while not os.path.isdir(folder) and folder != folder.parent:
+        folder = folder.parent
+    try:
+        with tempfile.NamedTemporaryFile(prefix=f"{atomic.temporary_prefix()}a", dir=folder) as file:
+            return os.path.exists(Path(file.name).with_name(Path(file.name).name.upper()))
+    except OSError:  # nothing can be written there
+        return False
 
 
 def find_pages(

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import getsizeof
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from dehw.errors import WeightsError
 
 MOST = 1_000_000  # instructions; a checkpoint has about 20,000
 DEEPEST = 50  # containers within each other
+WIDER, SLACK = 8, 1 << 20  # of what calls make to the file's size, and bytes beside: Python's objects are larger
 WIDEST = 256  # bits of a number; the states of random generators have 128
 SLICES = "UnpackBigParamInfor@@"  # under it paddle.save says which arrays it cut into slices
 NAMES = "StructuredToParameterName@@"  # and here what a process called its parameters
@@ -63,6 +65,7 @@ class _Built:
 
 @dataclass
 class _Machine:
+    room: int  # bytes that calls may still make: each array is made of what only it has in the file
     stack: list = field(default_factory=list)
     marks: list[int] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
@@ -105,13 +108,21 @@ class _Machine:
         called, arguments = self.pop(2)
         if not isinstance(called, _Name) or called.text not in CALLS:
             raise Refused("calls what is no function")
-        self.stack.append(CALLS[called.text](*arguments))
+        self.stack.append(self._counted(CALLS[called.text](*arguments)))
+
+    def _counted(self, made: Any) -> Any:
+        self.room -= getsizeof(made)
+        if self.room < 0:
+            raise Refused("makes the same again and again, until no memory is left")
+        return made
 
     def build(self) -> None:
         built, state = self.pop(2)
         if not isinstance(built, (_Built, _Dtype)):
             raise Refused(f"gives a state to a {type(built).__name__}")
         built.build(state)
+        if isinstance(built, _Built):
+            self._counted(built.made)
         self.stack.append(built)
 
 
@@ -202,7 +213,8 @@ def read_pickle(path: Path) -> Any:
         raise WeightsError(f"{path}: there is no such file; check the path.")
     try:
         with path.open("rb") as file:
-            return _joined(_Machine().run(pickletools.genops(file)))
+            room = WIDER * path.stat().st_size + SLACK
+            return _joined(_Machine(room).run(pickletools.genops(file)))
     except Refused as error:
         raise WeightsError(f"{path}: {error}; it was not read. Get weights from where they were released.") from error
     except Exception as error:  # a damaged pickle may raise nearly anything
@@ -225,17 +237,19 @@ def read_state(path: Path) -> dict[str, Any]:
 
 def refuse_nonfinite(state: dict[str, Any], source: str | Path) -> None:
     """Raise WeightsError naming `source` where an array, here or in a dict within, has NaN or infinities."""
-    if broken := next(_nonfinite(state), None):
+    if broken := next(_nonfinite(state, set()), None):
         raise WeightsError(
             f"{source}: {broken} holds numbers that are not finite; the training that wrote them had diverged. "
             "Take the weights of an earlier step."
         )
 
 
-def _nonfinite(state: dict[str, Any]) -> Iterator[str]:
+def _nonfinite(state: dict[str, Any], known: set[int]) -> Iterator[str]:
+    """The arrays by name; of a dict that stands in many places, which can make 2**50 of it, each is looked at once."""
+    known.add(id(state))
     for key, value in state.items():
-        if isinstance(value, dict):
-            yield from (f"{key}.{inner}" for inner in _nonfinite(value))
+        if isinstance(value, dict) and id(value) not in known:
+            yield from (f"{key}.{inner}" for inner in _nonfinite(value, known))
         elif isinstance(value, np.ndarray) and not np.isfinite(value).all():
             yield str(key)
 

@@ -24,6 +24,7 @@ SIDES = ("mask", "compare", "ink")  # files beside an erased page, see sidefiles
 def run(args: argparse.Namespace) -> int:
     """Erase documents to files or streams. Every name is checked before the networks are loaded."""
     from dehw.commands.erase import merge, ocr, streams
+    from dehw.files import find
 
     if args.in_place and (args.output or args.format or args.resume):
         raise InputError("--in-place keeps each file's name and kind, and no trace of what is done: drop the others")
@@ -31,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--merge writes one PDF and nothing else: drop -o, --format, --in-place and --resume")
     if args.merge and any(getattr(args, side) for side in SIDES):
         raise InputError("--merge writes one PDF and no side files: drop --save-mask, --compare and --save-ink")
+    if args.merge and args.report and find.real(args.merge) == find.real(args.report):
+        raise InputError(f"{args.report} is what --merge writes; choose another file for --report")
     if args.paper and not args.scan:
         raise InputError("--paper is for scanned pages; add --scan")
     if args.ray and streams.STREAM in (*args.pages, args.output):

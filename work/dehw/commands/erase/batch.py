@@ -1,12 +1,14 @@
 """Documents erased one after the other, the next one read and the last one written meanwhile."""
 
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,8 @@ from dehw.page import masks
 READ_AHEAD = 16_000_000  # pixels of the largest page that is read, or written, while another one is erased
 EVERYWHERE = Boxes()
 FAILURES = (PageError, InputError, MemoryError)  # fail one document, or one page of it, and let the others go on
+
+Stamp = tuple[int, int] | None  # of a file: bytes, and nanoseconds of its last change
 
 # What erases a page: called (job, index of the page from 0, image (H, W, 3) uint8 RGB, progress of its tiles).
 ErasePage = Callable[[Job, int, np.ndarray, OnProgress], Erased]
@@ -54,6 +58,7 @@ class Task:
         ocr: Recognise | None = None,
     ):
         self.job, self.progress, self.boxes, self.scan = job, progress, boxes, scan
+        self.stamp: Stamp = None  # of the file as it is read
         self.ocr = ocr if job.kind == "PDF" else None
         self.sheet: Sheet | None = None  # its only page, between `read` and `erase`
         self.is_read_ahead = False
@@ -64,6 +69,7 @@ class Task:
 
     def read(self) -> None:
         """Read the document's page, where that may be done beside other work; else `erase` will."""
+        self.stamp = _stamp(self.job.source)
         try:
             if self._is_small():
                 with documents.open_document(self.job.source) as document:
@@ -71,6 +77,14 @@ class Task:
         except (PageError, MemoryError):
             pass  # when its turn comes, it has the memory for itself, or its error is told
         self.is_read_ahead = self.sheet is not None
+
+    def _check_unchanged(self, count: int) -> None:
+        """Raise PageError where the file is another than was read, or has other pages than its places are made for.
+
+        Where it was moved away meanwhile, nothing of it can be lost.
+        """
+        if count != self.job.count or _stamp(self.job.source) not in (self.stamp, None):
+            raise PageError(f"{self.job.source} changed while it was erased; nothing was written. Erase it again.")
 
     def _is_small(self) -> bool:
         if self.job.count > 1 or "PDF" in (self.job.kind, images.kind_of(self.job.source)):
@@ -85,7 +99,10 @@ class Task:
         before = self.progress.whole
         try:
             with ExitStack() as stack:
+                if self.sheet is None:
+                    self.stamp = _stamp(self.job.source)
                 document = stack.enter_context(documents.open_document(self.job.source))
+                self._check_unchanged(document.count)
                 kept = None if self.scan else document  # of a scanned page, nothing is as it was
                 writer = stack.enter_context(
                     documents.new_document(self.job.target, self.job.kind or document.kind, kept)
@@ -116,15 +133,19 @@ class Task:
 
     def _finish(self, opened: ExitStack, document: Document, writer: DocumentWriter) -> None:
         with opened:
-            same = self.job.kind == document.kind and not self.scan and not self.ocr
-            if same and all(each.status == "empty" for each in self.outcomes):
-                writer.copy(self.job.source)
-                for place, each in enumerate(self.outcomes):  # nothing was lost
-                    warnings = tuple(warning for warning in each.warnings if warning not in self.losses)
-                    self.outcomes[place] = replace(each, warnings=warnings)
-                return
-            writer.finish()
-            writer.take_permissions(self.job.source)
+            self._complete(document, writer)
+            self._check_unchanged(document.count)  # or else what is there stays
+
+    def _complete(self, document: Document, writer: DocumentWriter) -> None:
+        same = self.job.kind == document.kind and not self.scan and not self.ocr
+        if same and all(each.status == "empty" for each in self.outcomes):
+            writer.copy(self.job.source)
+            for place, each in enumerate(self.outcomes):  # nothing was lost
+                warnings = tuple(warning for warning in each.warnings if warning not in self.losses)
+                self.outcomes[place] = replace(each, warnings=warnings)
+            return
+        writer.finish()
+        writer.take_permissions(self.job.source)
 
     def _erase_page(self, erase_page: ErasePage, document: Document, index: int, writer: DocumentWriter) -> Outcome:
         source, sheet = str(self.job.source), self.sheet
@@ -233,6 +254,14 @@ def _told(written: "Future[list[Outcome]]", progress: Progress) -> list[Outcome]
     for message in dict.fromkeys(causes):
         progress.message(message)
     return outcomes
+
+
+def _stamp(path: Path) -> Stamp:
+    """What changes when a file does; None where there is none."""
+    with suppress(OSError):
+        status = os.stat(path)
+        return status.st_size, status.st_mtime_ns
+    return None
 
 
 def _cause(error: Exception, name: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,16 +19,16 @@ if TYPE_CHECKING:
 
 def problems(jobs: Sequence[Job], in_place: bool, overwrite: bool) -> list[str]:
     """What keeps documents from being written to their places, a sentence each; see plan.make."""
-    originals = {find.real(job.source) for job in jobs}
-    counts = Counter(find.real(path) for job in jobs for path in job.files)
+    originals = Names(find.real(job.source) for job in jobs)
+    outputs = Names(find.real(path) for job in jobs for path in job.files)
     found = []
     for job in jobs:
         if os.path.isdir(job.source):  # a locked folder, which is told when its turn comes
             continue
         source = job.source
-        doubles = [path for path in job.files if counts[find.real(path)] > 1]
+        doubles = [path for path in job.files if outputs.count(path) > 1]
         written = job.files[1:] if in_place else job.files
-        replaced = [path for path in written if find.real(path) in originals]
+        replaced = [path for path in written if originals.count(path)]
         there = [path for path in written if os.path.lexists(path) and not overwrite]
         special = [path for path in written if is_special(path)]
         if doubles:
@@ -42,6 +43,21 @@ def problems(jobs: Sequence[Job], in_place: bool, overwrite: bool) -> list[str]:
             remedy = "--overwrite" if in_place else "--overwrite, --resume or another -o"
             found.append(f"{source}: {there[0]} is there already; give {remedy}")
     return found
+
+
+class Names:
+    """Counts paths without links; those of one file, where a file system folds their names, as one."""
+
+    def __init__(self, paths: Iterable[Path]):
+        self.exact = Counter(paths)
+        self.alike = Counter(map(find.folded, self.exact))
+        self.folds = cache(find.folds)
+
+    def count(self, path: Path) -> int:
+        """How often this one is there."""
+        real = find.real(path)
+        exact, alike = self.exact[real], self.alike[find.folded(real)]
+        return max(exact, alike) if alike > bool(exact) and self.folds(real.parent) else exact
 
 
 def is_special(path: Path) -> bool:
@@ -65,10 +81,16 @@ def check_report(report: Path, jobs: Sequence[Job], overwrite: bool, resume: boo
     resumes replaces a report.
     """
     here, pages = find.real(report), {find.real(path) for job in jobs for path in (job.source, *job.files)}
-    if here in pages:
+    if Names(pages).count(report):
         raise InputError(f"{report} is one of the pages; choose another file for --report")
     if any(here in page.parents or page in here.parents for page in pages):
         raise InputError(f"{report} is in the way of a page; choose another file for --report")
+    try:
+        os.lstat(report)
+    except (FileNotFoundError, NotADirectoryError):  # see check_folder
+        pass
+    except OSError as error:  # such as a name too long
+        raise InputError(f"{report} cannot be: {error.strerror}; choose another file for --report") from error
     if os.path.isdir(report) or is_special(report):
         raise InputError(f"{report} is no file that can be replaced; choose another one for --report")
     if os.path.lexists(report) and not (overwrite or (resume and is_report(report))):

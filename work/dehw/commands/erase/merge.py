@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dehw.commands.erase import checks
 from dehw.commands.erase.plan import Job
 from dehw.commands.erase.streams import Places
 from dehw.errors import InputError
-from dehw.files import find, images
+from dehw.files import atomic, find, images
+
+AT_ONCE = 100  # files that are open; systems allow 256 or 1,024
 
 
 @dataclass(frozen=True)
@@ -29,16 +33,29 @@ class Merged(Places):
 
     def deliver(self, jobs: Sequence[Job]) -> None:
         """Write the target, the documents one after the other; those that failed are left out. Raises PageError."""
-        import pikepdf
-
         whole = [job.target for job in jobs if job.target.exists()]
-        if not whole:
-            return
-        with images.written(self.target) as temporary, ExitStack() as stack:
-            pdf = stack.enter_context(pikepdf.new())
-            for path in whole:
-                pdf.pages.extend(stack.enter_context(pikepdf.open(path)).pages)
-            pdf.save(temporary)
+        if whole:
+            with images.written(self.target) as temporary:
+                join(whole, temporary)
+
+
+def join(paths: Sequence[Path], target: Path) -> None:
+    """Write the pages of PDFs, one after the other, into one; where they are many, by way of parts beside it."""
+    import pikepdf
+
+    with ExitStack() as stack:
+        if len(paths) > AT_ONCE:
+            prefix = atomic.temporary_prefix()
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent))
+            groups = [paths[start : start + AT_ONCE] for start in range(0, len(paths), AT_ONCE)]
+            parts = [Path(folder, f"{number}.pdf") for number in range(len(groups))]
+            for group, part in zip(groups, parts):
+                join(group, part)
+            return join(parts, target)
+        pdf = stack.enter_context(pikepdf.new())
+        for path in paths:
+            pdf.pages.extend(stack.enter_context(pikepdf.open(path)).pages)
+        pdf.save(target)
 
 
 @contextmanager
@@ -49,9 +66,13 @@ def merged(places: Places, target: Path | None, overwrite: bool) -> Iterator[Pla
         return
     if target.suffix.lower() != ".pdf":
         raise InputError(f"{target} is no name of a PDF; give --merge a file that ends in .pdf")
-    if target.exists() and not overwrite:
+    if os.path.isdir(target) or checks.is_special(target):
+        raise InputError(f"{target} is no file that can be replaced; give --merge another name")
+    if os.path.lexists(target) and not overwrite:
         raise InputError(f"{target} is there already; give --overwrite, or --merge another name")
     if not target.parent.is_dir():
         raise InputError(f"there is no folder {target.parent}; make it first, or give --merge another place")
-    with tempfile.TemporaryDirectory(prefix=".dehw-", dir=target.parent) as folder:
+    checks.check_folder(target.parent)
+    atomic.sweep(target.parent)
+    with tempfile.TemporaryDirectory(prefix=atomic.temporary_prefix(), dir=target.parent) as folder:
         yield Merged(places.pages, Path(folder), names=places.names, target=target)

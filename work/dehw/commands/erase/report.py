@@ -92,9 +92,16 @@ class Report:
         """Write it as JSON, with the folder that relative paths in it start from. Raises PageError."""
         content = {
             "pipeline": str(self.pipeline),
-            "folder": os.getcwd(),
+            "folder": _current_folder(),
             "pages": [asdict(page) for page in self.pages],
             "unknown": [str(path) for path in self.unknown],
         }
         with images.writing(path):
             write_json(path, content)
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was removed: what is named by relative paths is gone too
+        return ""

@@ -1,5 +1,6 @@
 """`-` among the arguments of `dehw erase`: files that stand for stdin and stdout."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -62,6 +63,8 @@ def lent(pages: Sequence[Path], output: Path | None, in_place: bool = False) -> 
     if STREAM in pages and (len(pages) > 1 or in_place):
         raise InputError("- is stdin, which is read alone and has no place; name other pages in a run of their own")
     to_stdout = output in (None, STREAM)
+    if to_stdout and getattr(sys.stdout, "name", "") == os.devnull:  # see main
+        raise InputError("stdout is closed; name a file with -o")
     if to_stdout and sys.stdout.isatty():
         raise InputError("a page would go to the terminal; write stdout to a file, or name one with -o")
     atomic.sweep(tempfile.gettempdir())

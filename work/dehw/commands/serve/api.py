@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, HTTPException, Request, Response, UploadFile
+from fastapi import APIRouter, Form, Request, Response, UploadFile
 from fastapi.responses import FileResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from dehw.commands.serve.chinese import translated
 from dehw.commands.serve.session import MEGA, Session, Sessions
-from dehw.commands.serve.uploads import SILENCE, language, length, too_large
+from dehw.commands.serve.uploads import bounded, language, length
 from dehw.errors import InputError
 from dehw.files.images import SIGNATURES
 from dehw.page.masks import BALANCED
@@ -59,22 +59,9 @@ class Limited(APIRoute):
         async def limited(request: Request) -> Response:
             sessions: Sessions = request.app.state.sessions
             sessions.runs.check()
-            most, size = sessions.limits.megabytes * MEGA + FORM, 0
-            words = language(request)
-
-            async def receive() -> Any:
-                nonlocal size
-                try:
-                    message = await asyncio.wait_for(request.receive(), SILENCE)
-                except asyncio.TimeoutError as error:
-                    raise HTTPException(408) from error
-                size += len(message.get("body", b""))
-                if size > most:
-                    raise HTTPException(413, translated(str(too_large("the request", most // MEGA)), words))
-                return message
-
+            most = sessions.limits.megabytes * MEGA + FORM
             with sessions.reserved(length(request, most, "the request")):
-                return await handle(Request(request.scope, receive))
+                return await handle(bounded(request, most))
 
         return limited
 

@@ -22,7 +22,7 @@ from dehw.commands.serve.guard import Guard
 from dehw.commands.serve.opened import PICTURES, OpenPage, Stroke
 from dehw.commands.serve.runs import Busy
 from dehw.commands.serve.session import Full, Gone, Session, Sessions
-from dehw.commands.serve.uploads import language, receive
+from dehw.commands.serve.uploads import Asking, language, receive
 from dehw.errors import DehwError, InputError
 
 PAGE = Path(__file__).parent / "page"
@@ -36,7 +36,7 @@ MOST_QUESTIONS = 500
 Share = Annotated[float, Field(ge=0, le=1)]
 Place = Annotated[float, Field(ge=-20, le=20)]
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=Asking)
 
 
 class AskedStroke(BaseModel):

@@ -37,6 +37,8 @@ TABLE = r"""
     无法读取 {1}：{2}
 (.+) cannot be written: (.+) Choose another place for it\.
     无法写入 {1}：{2}
+(.+) changed while it was erased; .*
+    {1} 在处理时被改动，没有写入结果。请再处理一次。
 (.+): none of its pages could be erased\. (.+)
     {1}：没有一页能擦除。{2}
 (.+): not enough memory for this page\.(.*)

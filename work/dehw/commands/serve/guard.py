@@ -28,7 +28,8 @@ class Guard:
 
     A request by a name that is neither localhost nor in `hosts` is refused: a foreign site can have its own name lead
     to this machine, and would then read the answers (DNS rebinding). Plain addresses need no such care, since nobody
-    else can give them out. So is a request by which another site's page would change something. hosts: may hold ANY.
+    else can give them out. So is a request by which another site's page would change something: by Sec-Fetch-Site, or
+    by Origin, for browsers say the former to HTTPS and localhost alone. hosts: may hold ANY.
     frames: sites that may show the page in a frame. root_path: where a proxy shows it, as /sub; whether the proxy
     takes that off what it passes on does not matter.
     """
@@ -55,11 +56,17 @@ class Guard:
         host = asked.get(b"host", "")
         if not self._is_known(host):
             return await refuse(f"this server does not go by the name {host!r}; give it --allow-host NAME", pass_on)
-        if scope["method"] not in ("GET", "HEAD") and asked.get(b"sec-fetch-site", "") in ("cross-site", "same-site"):
+        if scope["method"] not in ("GET", "HEAD") and self._is_foreign(asked):
             return await refuse("another site's page may not change anything here; open this server's own", pass_on)
         path, root = scope["path"], self.root_path
         scope = {**scope, "root_path": root, "path": path if path.startswith(f"{root}/") else root + path}
         await self.app(scope, receive, pass_on)
+
+    def _is_foreign(self, asked: dict[bytes, str]) -> bool:
+        site, origin = asked.get(b"sec-fetch-site"), asked.get(b"origin")
+        if site or origin is None or ANY in self.hosts:  # what is no browser says neither
+            return site in ("cross-site", "same-site")
+        return host_name(origin.partition("://")[2]) not in (host_name(asked[b"host"]), *self.hosts)
 
     def _is_known(self, host: str) -> bool:
         name = host_name(host)

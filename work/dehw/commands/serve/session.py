@@ -6,6 +6,7 @@ dehw.commands.erase.batch reads, erases and writes the documents, as for `dehw e
 import atexit
 import contextlib
 import itertools
+import os
 import secrets
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ from typing import IO
 import numpy as np
 
 from dehw.commands.erase import batch, plan
+from dehw.commands.erase.merge import join
 from dehw.commands.erase.progress import Progress
 from dehw.commands.erase.report import Outcome
 from dehw.commands.erase.scan import Scan
@@ -80,6 +82,7 @@ class Session:
         self.run: Future[None] | None = None
         self.doing: Doing = {}
         self.seen = time.monotonic()
+        self.incoming = 0  # bytes that uploads under way may come to
         self.asking, self.working, self.ended = threading.Lock(), threading.Lock(), False
 
     @property
@@ -243,9 +246,22 @@ class Session:
             jobs = [job for job, is_photo in scans.items() if is_photo == bool(scan)]
             yield from zip(batch.erase_all(erase_page, jobs, progress, scan=scan), jobs)
 
-    def check_room(self) -> None:
-        """Raises Full where the visitor's files, or those of all, take more room on disk than they may."""
-        if used(self.folder) > self.limits.visitor_megabytes * MEGA:
+    @contextlib.contextmanager
+    def reserved(self, size: int) -> Iterator[None]:
+        """Hold room for an upload of so many bytes among the visitor's files, and those of all. Raises Full."""
+        with self.owner.reserved(size):
+            with self.asking:
+                self.check_room(size)
+                self.incoming += size
+            try:
+                yield
+            finally:
+                with self.asking:
+                    self.incoming -= size
+
+    def check_room(self, more: int = 0) -> None:
+        """Raises Full where the visitor's files and so many bytes more, or those of all, take too much room on disk."""
+        if used(self.folder) + self.incoming + more > self.limits.visitor_megabytes * MEGA:
             raise Full("your files take all the room that is allowed here. Download them, then remove all files.")
         self.owner.check_room()
 
@@ -269,25 +285,23 @@ class Session:
 
     def sheets(self) -> Path:
         """All erased pages in one PDF: pictures on A4, and PDFs as they are. Raises Full, Gone and PageError."""
-        import pikepdf
-
         self.check_room()
-        with contextlib.ExitStack() as stack, atomic_path(self.folder / "dehw.pdf") as temporary:
-            whole = stack.enter_context(pikepdf.new())
-            for target in self.targets:
-                if target.suffix.lower() != ".pdf":
-                    target = _as_pdf(target, Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder))))
-                whole.pages.extend(stack.enter_context(pikepdf.open(target)).pages)
-            whole.save(temporary)
+        with atomic_path(self.folder / "dehw.pdf") as temporary, tempfile.TemporaryDirectory(dir=self.folder) as parts:
+            made = [_as_pdf(target, Path(parts, f"{number}.pdf")) for number, target in enumerate(self.targets)]
+            join(made, temporary)
         return self.folder / "dehw.pdf"
 
     def _bundle(self) -> None:
         """Write all erased documents into one zip; those of equal names get numbers."""
         names = set()
-        with atomic_path(self.zip) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        with (
+            atomic_path(self.zip) as temporary,
+            zipfile.ZipFile(temporary, "w", strict_timestamps=False) as archive,  # without a clock it is 1970
+        ):
             for number, target in enumerate(self.targets, 1):
-                name = f"{target.stem} ({number}){target.suffix}" if target.name in names else target.name
-                names.add(name)
+                is_new = target.name.casefold() not in names  # where it is unpacked, case may mean nothing
+                names.add(target.name.casefold())
+                name = target.name if is_new else f"{target.stem} ({number}){target.suffix}"
                 archive.write(target, name)
 
     def end(self) -> None:
@@ -407,12 +421,13 @@ class _Shown(Progress):
         self.show({**self.at, "share": self.done / self.total, "page": page, "pages": self.total})
 
 
-def _as_pdf(picture: Path, folder: Path) -> Path:
-    """A PDF in a folder with the pages of a picture, each on A4."""
-    made = folder / "sheets.pdf"
-    with open_document(picture) as document, new_document(made, "PDF", None) as writer:
-        for index in range(document.count):
-            page, dpi = papers.on_paper(document.read(index).image, "a4")
+def _as_pdf(document: Path, made: Path) -> Path:
+    """The document itself where it is a PDF, else one that is made, with its pages on A4 each."""
+    if document.suffix.lower() == ".pdf":
+        return document
+    with open_document(document) as opened, new_document(made, "PDF", None) as writer:
+        for index in range(opened.count):
+            page, dpi = papers.on_paper(opened.read(index).image, "a4")
             writer.add(Sheet(page, Metadata(dpi=(dpi, dpi))))
         writer.finish()
     return made
@@ -428,18 +443,20 @@ def safe_name(name: str) -> str:
 def used(folder: Path) -> int:
     """Bytes of the files in a folder; those that vanish meanwhile count nothing."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size
+    for place, folders, files in os.walk(folder):  # unlike Path.rglob, it bears folders that vanish
+        for name in (*folders, *files):
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(place, name)).st_size
     return total
 
 
 def remove_dead(parent: Path) -> None:
-    """Remove the folders of servers that do not run any more."""
-    for folder in parent.glob(f"{PREFIX}*"):
+    """Remove the folders of servers that do not run any more. Those of other users are left alone."""
+    for folder in parent.glob(f"{PREFIX}*") if fcntl else ():
         with contextlib.suppress(OSError):
+            is_own = folder.lstat().st_uid == os.getuid()
             is_new = not (folder / "lock").exists() and time.time() - folder.stat().st_mtime < SOON
-            if fcntl and not is_new:
+            if is_own and not is_new:
                 _lock(folder).close()
                 shutil.rmtree(folder)
 

@@ -1,15 +1,19 @@
-"""Files on their way to the server: bounded in size, and gone when they are cut short. Needs Starlette."""
+"""What is on its way to the server: bounded in size, and gone when it is cut short. Needs FastAPI."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
+from fastapi import HTTPException, Request, Response
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 
+from dehw.commands.serve.chinese import translated
 from dehw.commands.serve.session import MEGA, Session
 from dehw.errors import InputError
 
 SILENCE = 60  # seconds without a byte after which an upload counts as cut short
+MOST_ASKED = 20  # megabytes of JSON; the strokes of an hour with the brush take one
 
 
 async def receive(request: Request, session: Session, name: str) -> None:
@@ -19,7 +23,7 @@ async def receive(request: Request, session: Session, name: str) -> None:
     """
     owner, most = session.owner, session.limits.megabytes * MEGA
     owner.runs.check(always=session.is_working)
-    with owner.reserved(length(request, most, name)), session.receiving(name) as file:
+    with session.reserved(length(request, most, name)), session.receiving(name) as file:
         size = 0
         async for chunk in _chunks(request):
             size += len(chunk)
@@ -39,6 +43,36 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
             return
         except asyncio.TimeoutError as error:
             raise InputError("the upload was cut short. Send the file again.") from error
+
+
+def bounded(request: Request, most: int) -> Request:
+    """The same request. Reading it raises HTTPException beyond so many bytes, and where its sender falls silent."""
+    size = 0
+
+    async def receive() -> Any:
+        nonlocal size
+        try:
+            message = await asyncio.wait_for(request.receive(), SILENCE)
+        except asyncio.TimeoutError as error:
+            raise HTTPException(408) from error
+        size += len(message.get("body", b""))
+        if size > most:
+            raise HTTPException(413, translated(str(too_large("the request", most // MEGA)), language(request)))
+        return message
+
+    return Request(request.scope, receive)
+
+
+class Asking(APIRoute):
+    """A route whose JSON is bounded while it is read; uploads bound themselves."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def asked(request: Request) -> Response:
+            return await handle(bounded(request, MOST_ASKED * MEGA) if request.method == "POST" else request)
+
+        return asked
 
 
 def length(request: Request, most: int, name: str) -> int:

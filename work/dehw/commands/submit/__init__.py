@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     from dehw.commands.submit import files
 
     segoutput, submit = args.root / "segoutput", args.root / "submit"
-    pages, choice = _prepare(args)
+    pages, choice = _prepare(args, segoutput, submit)
     failed = []
     if choice.pipeline.segment:
         failed = files.write_masks(pages, choice, _load(choice, args, "segment"), segoutput)
@@ -36,7 +36,7 @@ def masks_command(argv: Sequence[str] | None = None) -> int:
     parser = _parser("write the handwriting mask of each page to OUTPUT/STEM.png, 255 = handwriting")
     parser.add_argument("--output", type=Path, default=Path("segoutput"), help="default: %(default)s")
     args = parser.parse_args(argv)
-    pages, choice = _prepare(args)
+    pages, choice = _prepare(args, args.output)
     if choice.pipeline.segment is None:
         print(f"dehw: pipeline {choice.pipeline.name} uses no masks: nothing to do", file=sys.stderr)
         return ExitCode.OK
@@ -52,7 +52,7 @@ def pages_command(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--masks", type=Path, default=Path("segoutput"), help="default: %(default)s")
     parser.add_argument("--output", type=Path, default=Path("submit"), help="default: %(default)s")
     args = parser.parse_args(argv)
-    pages, choice = _prepare(args)
+    pages, choice = _prepare(args, args.output, masks=args.masks)
     eraser = _load(choice, args, "erase")
     failed = files.write_pages(pages, choice, eraser, args.masks, args.output)
     return ExitCode.FAILED if failed else ExitCode.OK
@@ -85,14 +85,18 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     add("--root", type=Path, default=Path("."), help=argparse.SUPPRESS)  # what data/, output/ and the results are below
 
 
-def _prepare(args: argparse.Namespace) -> "tuple[list[InputFile], Choice]":
-    """The pages and the pipeline to run, checked before any network is loaded; says which and why."""
+def _prepare(args: argparse.Namespace, *outputs: Path, masks: Path | None = None) -> "tuple[list[InputFile], Choice]":
+    """The pages and the pipeline to run, checked before any network is loaded; says which and why.
+
+    outputs: the folders to write to. masks: the one to read masks from.
+    """
     from dehw.commands.submit.choice import choose_pipeline
-    from dehw.commands.submit.files import default_pages, require_good_stems
+    from dehw.commands.submit.files import check_outputs, default_pages, require_good_stems
     from dehw.files.find import find_pages
 
     pages = find_pages(args.pages) if args.pages else default_pages(args.root / "data")
     require_good_stems(pages)
+    check_outputs(pages, outputs, masks)
     choice = choose_pipeline(args.root / "output", args.pipeline, args.weights, args.by_mask)
     print(f"dehw: {len(pages)} pages; pipeline {choice.pipeline.name}: {choice.why}", file=sys.stderr)
     return pages, choice

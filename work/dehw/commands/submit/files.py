@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dehw import __version__
+from dehw.commands.erase.checks import check_folder
 from dehw.commands.submit.choice import Choice
 from dehw.data.zips import test_pages
 from dehw.errors import InputError, PageError
 from dehw.files.atomic import atomic_path, sha256, write_json
-from dehw.files.find import InputFile, find_pages, for_each
+from dehw.files.find import InputFile, find_pages, for_each, real
 from dehw.files.images import read_image, read_mask, write_image, write_mask
 from dehw.page.masks import threshold
 
@@ -76,7 +77,10 @@ def write_pages(
     readme = describe(choice, eraser, seconds, run, failed)
     with atomic_path(output / "readme.txt") as temporary:
         temporary.write_text(readme, encoding="utf-8", errors="backslashreplace")  # paths may be garbled
-    with atomic_path(output / "result.zip") as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with (
+        atomic_path(output / "result.zip") as temporary,
+        zipfile.ZipFile(temporary, "w", strict_timestamps=False) as archive,  # a machine without a clock is in 1970
+    ):
         for name in [*(f"{stem}.png" for stem in seconds), "readme.txt"]:
             archive.write(output / name, name)
     return failed
@@ -120,6 +124,17 @@ def require_good_stems(pages: Sequence[InputFile]) -> None:
         raise InputError(f"rename these pages, then run this again:\n  {listed}")
 
 
+def check_outputs(pages: Sequence[InputFile], outputs: Sequence[Path], masks: Path | None = None) -> None:
+    """Raise InputError where a folder cannot be written to, or STEM.png there would replace a page or its mask."""
+    for output in outputs:
+        check_folder(output)
+        if masks and real(masks) == real(output):
+            raise InputError(f"{output} holds the masks, which pages would replace; choose another --output")
+        for page in pages:
+            if real(output / f"{page.path.stem}.png") == real(page.path):
+                raise InputError(f"{page.path} would be replaced; move the pages out of {output}, then run this again")
+
+
 def _is_text(name: str) -> bool:
     try:
         name.encode("utf-8")
@@ -142,7 +157,8 @@ def _keep_only(folder: Path, sums: dict[str, str]) -> None:
     sums: the pages of this run, with their digests, which the record holds alone from now on.
     """
     record = folder / SUMS
-    known = re.findall(r"^([0-9a-f]{64})  (.+)$", record.read_text(encoding="utf-8"), re.M) if record.is_file() else []
+    text = record.read_text(encoding="utf-8", errors="replace") if record.is_file() else ""
+    known = re.findall(r"^([0-9a-f]{64})  (.+)$", text, re.M)
     for digest, name in known:
         path = folder / name
         if name not in sums and path.parent == folder and path.is_file() and sha256(path) == digest:
@@ -167,8 +183,9 @@ def _read_run(masks: Path) -> dict | None:
         return None
     try:
         run = json.loads(record.read_text(encoding="utf-8"))
-        return {"pipeline": str(run["pipeline"]), "seconds": dict(run["seconds"])}
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        seconds = {str(stem): float(each) for stem, each in dict(run["seconds"]).items()}
+        return {"pipeline": str(run["pipeline"]), "seconds": seconds}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"{record} is damaged ({error!r}); run 1_predict_segformer.py again") from error
 
 
