@@ -20,7 +20,6 @@ from dehw.files.worker import wire
 
 if TYPE_CHECKING:
     import pikepdf
-    from PIL import Image
 
     from dehw.files.pdf.read import Look, Source
     from dehw.files.sheet import Sheet
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 FAR = 40  # levels between two pixels that are seen as different
 NEAR = 8  # the same of faint pencil in a picture that is left as it is
 INSIDE, OUTSIDE = 0.02, 0.001  # shares of the mask, and of the rest, that may come out different
-LOSSLESS = ("/FlateDecode", "/LZWDecode", "/RunLengthDecode")
+LOSSY = {"/DCTDecode", "/JPXDecode"}
 WHITE = (255, 255, 255)
 NOT_SHOWN = ("/Thumb", "/PieceInfo")  # of a page: a preview, and what its program keeps of it, show the handwriting too
 
@@ -165,7 +164,7 @@ def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet)
         notes.show_fields(trial, source.content)
         apply(trial, changed, change, lambda holder, key, new: holder.__setitem__(key, new.stream(trial)))
         near = FAR if change.pictures else NEAR
-        shown = _drawn(trial, look)
+        shown = _drawn(trial, look.size, look.exact)
         lighter, darker, outside = _far(shown, sheet, near)
         most = INSIDE * np.count_nonzero(sheet.mask)
         if outside > OUTSIDE * sheet.mask.size or lighter > most:
@@ -173,7 +172,7 @@ def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet)
         laid = notes.touched(changed, sheet)
         if (darker > most or laid) and (look.layers.text or look.layers.drawn):
             changed.obj.Contents = trial.make_stream(strokes.bare(changed))
-            shown = _drawn(trial, look)
+            shown = _drawn(trial, look.size, look.exact)
             darker = _far(shown, sheet, near)[1]
         return darker <= most and not any(_stays(shown, sheet, place, near) for place in laid)
 
@@ -186,8 +185,8 @@ def _stays(shown: np.ndarray, sheet: Sheet, place: tuple[slice, slice], near: in
     return darker > INSIDE * np.count_nonzero(mask)
 
 
-def _drawn(pdf: pikepdf.Pdf, look: Look) -> np.ndarray:
-    """The first page of a PDF, drawn as `look` says."""
+def _drawn(pdf: pikepdf.Pdf, size: tuple[int, int], exact: bool) -> np.ndarray:
+    """The first page of a PDF, see read.draw."""
     import pypdfium2
 
     from dehw.files.pdf.read import draw
@@ -197,7 +196,7 @@ def _drawn(pdf: pikepdf.Pdf, look: Look) -> np.ndarray:
     opened = pypdfium2.PdfDocument(file.getvalue())
     try:
         opened.init_forms()
-        return draw(opened, opened[0], look.size, look.exact)
+        return draw(opened, opened[0], size, exact)
     finally:
         opened.close()
 
@@ -226,6 +225,10 @@ def _repainted(picture: Picture, at: Frame, sheet: Sheet, alone: bool) -> Encode
     alone: whether the page shows it and nothing else, so that the page's own pixels are the picture's. What lies
     outside the page becomes white: it may be handwriting too.
     """
+    import pikepdf
+
+    from dehw.files.pdf.read import is_bilevel, is_grey
+
     stream = picture.stream
     size = picture.size if picture.holder is None else (int(stream.Width), int(stream.Height))
     there = _there(picture, at, sheet.image.shape, size)
@@ -238,13 +241,13 @@ def _repainted(picture: Picture, at: Frame, sheet: Sheet, alone: bool) -> Encode
         return _stencil(stream, mask)
     page = _warp(sheet.image, there, size, WHITE)
     masks = _masks(picture, at, sheet)
-    lossless = str(stream.get("/Filter")) in LOSSLESS
+    lossless = LOSSY.isdisjoint(pikepdf.PdfImage(stream).filters)
     if alone and not masks:
         return encode.picture(page, sheet.metadata, lossless)
-    decoded = _decoded(stream)
-    pixels = np.array(decoded.convert("RGB"))
+    pixels = _decoded(stream)
+    grey = is_grey(pixels)
+    about = Metadata(grey=grey and sheet.metadata.grey, bilevel=grey and is_bilevel(pixels))
     np.copyto(pixels, page, where=mask[..., None])
-    about = Metadata(grey=decoded.mode in ("1", "L") and sheet.metadata.grey, bilevel=decoded.mode == "1")
     made = encode.picture(pixels, about, lossless)
     return Encoded(made.data, made.head, tuple(masks.items()))
 
@@ -262,7 +265,7 @@ def _masks(picture: Picture, at: Frame, sheet: Sheet) -> dict[str, Encoded]:
         if key == "/Mask":
             made[key] = _stencil(stream, mask)
             continue
-        alpha = np.array(_decoded(stream).convert("L"))
+        alpha = _decoded(stream)[..., 0].copy()
         if alpha[mask].min(initial=255) < 255:
             alpha[mask] = 0
         made[key] = encode.picture(alpha, Metadata(grey=True), lossless=True)
@@ -271,17 +274,26 @@ def _masks(picture: Picture, at: Frame, sheet: Sheet) -> dict[str, Encoded]:
 
 def _stencil(stream: pikepdf.Object, mask: np.ndarray) -> Encoded:
     """A picture of where to paint, that does not under a mask, (H, W) bool."""
-    samples = np.array(_decoded(stream).convert("L"))
-    if [int(each) for each in stream.get("/Decode", (0, 1))] == [1, 0]:
-        samples = 255 - samples
-    samples[mask] = 255
+    samples = np.where(mask, np.uint8(255), _decoded(stream)[..., 0])
     return encode.bits(samples, stencil=True)
 
 
-def _decoded(stream: pikepdf.Object) -> Image.Image:
+def _decoded(stream: pikepdf.Object) -> np.ndarray:
+    """A picture without its masks, (H, W, 3) uint8 RGB, as PDFium draws it, which knows JBIG2 and every colour space.
+    A stencil is black where it paints.
+    """
     import pikepdf
 
-    return pikepdf.PdfImage(stream).as_pil_image()
+    size = int(stream.Width), int(stream.Height)
+    with pikepdf.new() as trial:
+        alone = trial.copy_foreign(stream)
+        for key in {"/SMask", "/Mask", "/OC"} & set(alone.keys()):
+            del alone[key]
+        page = pikepdf.Dictionary(Type=pikepdf.Name("/Page"), MediaBox=pikepdf.Array([0, 0, *size]))
+        page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Alone=alone))
+        page.Contents = trial.make_stream(b"%d 0 0 %d 0 0 cm /Alone Do" % size)
+        trial.pages.append(pikepdf.Page(page))
+        return _drawn(trial, size, True)
 
 
 def _there(picture: Picture, at: Frame, page: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
