@@ -280,15 +280,62 @@ def test_a_signature_in_a_form_field_goes_and_the_field_stays(tmp_path):
         assert [each.T for each in after.Root.AcroForm.Fields] == ["signature"]
 
 
-@pytest.mark.parametrize("kind", ["Stamp", "Widget"])
+def test_a_picture_in_a_button_of_a_form_goes(tmp_path):
+    """The button names it once more, to be drawn anew."""
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED)
+        field = note(pdf, "Widget", WRITTEN)
+        field.FT, field.Ff, field.T, field.MK = Name.Btn, 1 << 16, "photo", Dictionary(I=field.AP.N, TP=1)
+        page.obj.Annots = Array([field])
+        pdf.Root.AcroForm = Dictionary(Fields=Array([field]))
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+    assert b"14 46" not in contents_of(tmp_path / "out.pdf")
+
+
+def test_the_look_of_a_field_goes_with_a_page_that_cannot_be_looked_into(tmp_path, monkeypatch, in_process):
+    def fail(*arguments):
+        raise ValueError("damaged")
+
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED)
+        field = note(pdf, "Widget", WRITTEN)
+        field.FT, field.T = Name.Sig, "signature"
+        page.obj.Annots = Array([field])
+        pdf.Root.AcroForm = Dictionary(Fields=Array([field]))
+        pdf.save(tmp_path / "in.pdf")
+    monkeypatch.setattr("dehw.files.pdf.write.change", fail)
+    assert clean(tmp_path) == [("it became a picture, without text, links and fields",)]
+    assert is_flat(tmp_path / "out.pdf") and b"14 46" not in contents_of(tmp_path / "out.pdf")
+
+
+@pytest.mark.parametrize("left", ["null", "[null]", "7"])
+def test_annotations_that_are_not_there_cost_a_page_nothing(tmp_path, left):
+    """Programs that remove one leave its number."""
+    with pikepdf.new() as pdf:
+        large = picture(pdf, INKED.repeat(2, 0).repeat(2, 1))
+        page = add_page(pdf, over() + "BT /F1 8 Tf 10 10 Td (Print) Tj ET", pictures=[large])
+        page.obj.Annots = pdf.make_indirect(pikepdf.String("number"))
+        pdf.save(tmp_path / "in.pdf", object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    (tmp_path / "in.pdf").write_bytes((tmp_path / "in.pdf").read_bytes().replace(b"(number)", left.encode().ljust(8)))
+    assert read_all(tmp_path / "in.pdf")[0].image.shape[0] == 500
+    assert clean(tmp_path) == [()] and not has_ink(tmp_path / "out.pdf")
+    assert texts_of(tmp_path / "out.pdf") == ["Print"]
+
+
+@pytest.mark.parametrize("kind", ["Stamp", "Widget", "Circle"])
 def test_a_small_note_beside_much_handwriting_in_a_scan_goes_too(tmp_path, kind):
-    """A tick, or a signature in a form's field."""
+    """A tick, a signature in a form's field, or a ring of which the file says but where it is."""
     size, tick = (300, 450), "q 0.08 0.12 0.78 RG 2 w 10 400 m 16 406 l 20 400 l S Q"
     with pikepdf.new() as pdf:
         scan = picture(pdf, paper(1250, 835, (slice(500, 1100), slice(100, 700))))
         page = add_page(pdf, over(size), size, [scan])
         mark = note(pdf, kind, tick, (8, 398, 42, 408))
         page.obj.Annots = Array([mark])
+        if kind == "Circle":
+            mark.C, mark.BS = Array([0, 0, 0.9]), Dictionary(W=2)
+            del mark.AP
         if kind == "Widget":
             mark.FT, mark.T = Name.Sig, "signature"
             pdf.Root.AcroForm = Dictionary(Fields=Array([mark]))

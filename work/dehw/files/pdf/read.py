@@ -76,7 +76,7 @@ class Source:
         at = layers.frame(page)
         try:
             found = layers.layers(page)
-            found.drawn |= any(notes.is_drawn(note) for note in page.obj.get("/Annots", []))
+            found.drawn |= any(notes.is_drawn(note) for note in notes.found(page))
         except MemoryError:
             raise
         except Exception:  # damaged content raises nearly anything; PDFium draws what it can of it

@@ -91,9 +91,10 @@ def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> Non
 
 
 def empty(pdf: pikepdf.Pdf, page: pikepdf.Page) -> None:
-    """Leave of a page its size."""
+    """Leave of a page its size; its form's fields have no look any more."""
     import pikepdf
 
+    notes.bare(page, range(len(notes.found(page))))
     for key in set(page.obj.keys()) & {"/Annots", "/Group"}:
         del page.obj[key]
     page.obj.Resources = pikepdf.Dictionary()
