@@ -480,6 +480,27 @@ def test_a_digital_signature_that_is_broken_is_told_once(tmp_path, is_signed):
     assert any("digital signature no longer holds" in loss for loss in first) == is_signed and not second
 
 
+@pytest.mark.parametrize("is_content", [True, False])
+def test_layers_that_are_hidden_stay_so(tmp_path, is_content):
+    """As answers to a test are: in the page's content, or a picture; the page's own picture stays in its layer."""
+    with pikepdf.new() as pdf:
+        shown, hidden = (pdf.make_indirect(Dictionary(Type=Name.OCG, Name=name)) for name in ("scan", "answers"))
+        pdf.Root.OCProperties = Dictionary(OCGs=Array([shown, hidden]), D=Dictionary(OFF=Array([hidden])))
+        answers = "/OC /A BDC 0 0 0 rg 5 5 50 20 re f EMC " if is_content else "q 40 0 0 10 10 38 cm /P1 Do Q "
+        scans = [picture(pdf, INKED, OC=shown), picture(pdf, np.zeros((25, 100, 3), np.uint8), OC=hidden)]
+        page = add_page(pdf, over() + answers + "BT /F1 8 Tf 10 70 Td (Print) Tj ET", pictures=scans)
+        page.Resources.Properties = Dictionary(A=hidden)
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()] and not has_ink(tmp_path / "out.pdf")
+    assert texts_of(tmp_path / "out.pdf") == ["Print"]
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        names = {each.OC.Name for each in pdf.pages[0].Resources.XObject.values()}
+        assert names == ({"scan"} if is_content else {"scan", "answers"})
+        assert [each.Name for each in pdf.Root.OCProperties.D.OFF] == ["answers"]
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
+
+
 def test_strokes_in_a_form_make_the_page_a_picture(tmp_path):
     """Also where they are but a small part of what is erased, and the rest is in a picture."""
     box, pen = Array([0, 0, 60, 90]), b"0.08 0.12 0.78 RG 0.6 w 10 20 m 14 24 l 18 19 l 22 25 l S"

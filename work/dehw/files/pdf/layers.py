@@ -147,6 +147,12 @@ def pixels(page: Layers, at: Frame) -> tuple[tuple[int, int], bool]:
     return (math.ceil(width * scale - 1e-6), math.ceil(height * scale - 1e-6)), False
 
 
+def show_optional(trial: pikepdf.Pdf, source: pikepdf.Pdf) -> None:
+    """Have optional layers of the pages of a PDF shown or hidden as in the one that these were taken from."""
+    if "/OCProperties" in source.Root:
+        trial.Root.OCProperties = trial.copy_foreign(source.make_indirect(source.Root.OCProperties))
+
+
 def _finest(page: Layers, at: Frame) -> tuple[tuple[float, float], float]:
     """Pixels a unit, across and down as shown, of the finest pictures that cover enough; the share that all cover."""
     known = sorted((_density(picture, at) for picture in page.pictures), key=lambda each: -max(each[0]))

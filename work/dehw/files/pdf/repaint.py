@@ -83,7 +83,10 @@ def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> Non
         page.obj.Resources = _own(pdf, page.resources, 0)
         found = layers.layers(page)
         for number, encoded in change.pictures:
-            put(found.pictures[number].holder, found.pictures[number].name, encoded)
+            picture = found.pictures[number]
+            put(picture.holder, picture.name, encoded)
+            if "/OC" in picture.stream:  # the layer it belongs to, which may be hidden
+                picture.holder[picture.name].OC = picture.stream.OC
         for number, content in change.forms:
             found.forms[number][0].write(content)
     if change.content is not None:
@@ -163,6 +166,7 @@ def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet)
         trial.pages.append(source.content.pages[index])
         changed = trial.pages[0]
         notes.show_fields(trial, source.content)
+        layers.show_optional(trial, source.content)
         apply(trial, changed, change, lambda holder, key, new: holder.__setitem__(key, new.stream(trial)))
         near = FAR if change.pictures else NEAR
         shown = _drawn(trial, look.size, look.exact)
