@@ -417,6 +417,37 @@ def test_no_older_revision_preview_or_list_of_pictures_holds_the_handwriting(tmp
     assert content.count(b"%%EOF") == 1 and b"/Prev" not in content
 
 
+def test_no_preview_of_the_file_or_a_form_holds_the_handwriting(tmp_path):
+    """As design programs keep them; the rest of the file's metadata stays."""
+    with pikepdf.new() as pdf:
+        form = pdf.make_stream(over().encode(), Type=Name.XObject, Subtype=Name.Form, BBox=Array([0, 0, 60, 90]))
+        form.Resources = Dictionary(XObject=Dictionary(P0=picture(pdf, INKED)))
+        page = add_page(pdf, "/P0 Do", pictures=[form]).obj
+        for holder in (pdf.Root, page, form):
+            holder.PieceInfo = Dictionary(Tool=Dictionary(Private=pdf.make_stream(b"14 46 l")))
+        with pdf.open_metadata() as xmp:
+            xmp["dc:title"] = "Unit Test"
+        preview = b"<xmp:Thumbnails xmlns:xmp='http://ns.adobe.com/xap/1.0/'>14 46 l</xmp:Thumbnails></rdf:Description>"
+        about = pdf.Root.Metadata.read_bytes().replace(b"</rdf:Description>", preview, 1)
+        for holder in (pdf.Root, page, form):
+            holder.Metadata = pdf.make_stream(about, Type=Name.Metadata, Subtype=Name.XML)
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert contents_of(tmp_path / "in.pdf").count(b"14 46 l") == 6
+    assert b"14 46 l" not in contents_of(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        assert pdf.open_metadata()["dc:title"] == "Unit Test"
+
+
+@pytest.mark.parametrize("about", [dict(Filter=Name.DCTDecode), {}])
+def test_damaged_metadata_cost_nothing_else(tmp_path, about):
+    with pikepdf.new() as pdf:
+        add_page(pdf, over(), pictures=[picture(pdf, INKED)])
+        pdf.Root.Metadata = pdf.make_stream(b"<x:xmpmeta><Thumbnails", **about)
+        pdf.save(tmp_path / "in.pdf", fix_metadata_version=False)
+    assert clean(tmp_path) == [()] and not has_ink(tmp_path / "out.pdf")
+
+
 def test_what_a_page_does_not_show_of_a_picture_goes_too(tmp_path):
     """A scan of two pages, of which the page shows one: the other one's handwriting is not left in the picture."""
     image = paper(250, 334, (slice(120, 140), slice(40, 120)))

@@ -29,7 +29,8 @@ NEAR = 8  # the same of faint pencil in a picture that is left as it is
 INSIDE, OUTSIDE = 0.02, 0.001  # shares of the mask, and of the rest, that may come out different
 LOSSY = {"/DCTDecode", "/JPXDecode"}
 WHITE = (255, 255, 255)
-NOT_SHOWN = ("/Thumb", "/PieceInfo")  # of a page: a preview, and what its program keeps of it, show the handwriting too
+# Of a page or form: a preview, what its program keeps of it, and XMP, which holds previews, show the handwriting too.
+NOT_SHOWN = ("/Thumb", "/PieceInfo", "/Metadata")
 
 
 @wire.sent
@@ -67,9 +68,7 @@ def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> Non
     """Change a page; what it shares with others stays as it is."""
     import pikepdf
 
-    for key in NOT_SHOWN:
-        if key in page.obj:
-            del page.obj[key]
+    _drop_previews(page.obj)
     if change.emptied:
         empty(pdf, page)
     notes.bare(page, change.bare)
@@ -93,6 +92,26 @@ def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> Non
         page.obj.Contents = pdf.make_stream(change.content)
 
 
+def drop_previews(pdf: pikepdf.Pdf) -> None:
+    """Remove what the program that made a PDF keeps of it, and small pictures of its pages."""
+    if "/PieceInfo" in pdf.Root:
+        del pdf.Root.PieceInfo
+    try:
+        if "/Metadata" in pdf.Root and b"Thumbnails" in pdf.Root.Metadata.read_bytes():
+            with pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as xmp:
+                xmp.pop("xmp:Thumbnails", None)
+    except MemoryError:
+        raise
+    except Exception:  # damaged ones raise nearly anything; nobody can read them
+        del pdf.Root.Metadata
+
+
+def _drop_previews(holder: pikepdf.Object) -> None:
+    for key in NOT_SHOWN:
+        if key in holder:
+            del holder[key]
+
+
 def empty(pdf: pikepdf.Pdf, page: pikepdf.Page) -> None:
     """Leave of a page its size; its form's fields have no look any more."""
     import pikepdf
@@ -112,6 +131,7 @@ def _own(pdf: pikepdf.Pdf, resources: pikepdf.Object, depth: int) -> pikepdf.Obj
         for name, drawn in list(mine.XObject.items()):
             if drawn.get("/Subtype") == "/Form" and depth < layers.NESTED:
                 form = copy.copy(drawn)
+                _drop_previews(form)
                 if "/Resources" in form:
                     form.Resources = _own(pdf, form.Resources, depth + 1)
                 mine.XObject[name] = form

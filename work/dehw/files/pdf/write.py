@@ -92,6 +92,7 @@ def assemble(path: Path | None, pages: Sequence[Path | str], target: Path, folde
                 repaint.apply(pdf, pdf.pages[index], Change(emptied=True), spool.put)
             elif isinstance(known, Path):
                 _apply(pdf, index, known, spool, texts)
+        repaint.drop_previews(pdf)
         pdf.remove_unreferenced_resources()  # pages may share a list of pictures that names the old ones
         pdf.save(
             draft,
