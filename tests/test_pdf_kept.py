@@ -5,6 +5,7 @@ import pikepdf
 import pypdfium2
 import pytest
 from pdfs import (
+    BLUE,
     add_page,
     contents_of,
     erase,
@@ -156,6 +157,37 @@ def test_of_a_line_of_text_only_words_in_the_handwriting_go(tmp_path, shown):
     ends = [last_letter(tmp_path / name) for name in ("in.pdf", "out.pdf")]
     assert ends[1] == pytest.approx(ends[0], abs=0.1)
     assert b"sec" not in contents_of(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
+
+
+@pytest.mark.parametrize("how", ["under the scan", "see-through", "in a form"])
+def test_words_that_are_hidden_by_other_means_go_like_invisible_ones(tmp_path, how):
+    """The handwriting is loose, as handwriting is, so that no letter is covered."""
+    image = paper(250, 334)
+    for left in range(84, 150, 8):
+        image[118:140, left : left + 3] = BLUE
+    words = "BT /F1 8 Tf 5 42 Td (Name: secret end) Tj ET "
+    with pikepdf.new() as pdf:
+        form = hidden(pdf, "5 42 Td (Name: secret end) Tj ET")
+        form.write(words.encode())
+        scan, shown = over((120, 90)), {"see-through": "/G gs " + words, "in a form": "q 3 Tr /P1 Do Q"}
+        content = scan + shown[how] if how in shown else words + scan
+        page = add_page(pdf, content, (120, 90), [picture(pdf, image), form])
+        page.Resources.ExtGState = Dictionary(G=Dictionary(ca=0))
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert texts_of(tmp_path / "out.pdf") == ["Name: end"]
+    assert b"sec" not in contents_of(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
+
+
+def test_what_marked_content_says_in_words_goes_with_these(tmp_path):
+    said = "/Span <</ActualText (secret) /MCID 1>> BDC 0 -38 Td (secret) Tj EMC"
+    with pikepdf.new() as pdf:
+        words = f"BT 3 Tr /F1 8 Tf /Span <</ActualText (Title)>> BDC 14 79 Td (Print) Tj EMC {said} ET"
+        add_page(pdf, over() + words, pictures=[picture(pdf, INKED)])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    content = contents_of(tmp_path / "out.pdf")
+    assert b"secret" not in content and b"(Title)" in content and b"/MCID 1" in content
 
 
 def last_letter(path):
@@ -375,7 +407,7 @@ def test_print_that_handwriting_crosses_stays_and_what_is_covered_goes(tmp_path)
 
 
 def test_the_words_of_a_scan_that_cannot_be_told_apart_go_and_that_is_said(tmp_path, monkeypatch, in_process):
-    monkeypatch.setattr("dehw.files.pdf.words._texts", lambda pdf, index: ([], []))
+    monkeypatch.setattr("dehw.files.pdf.words._texts", lambda *arguments: ([], []))
     with pikepdf.new() as pdf:
         words = "BT 3 Tr /F1 8 Tf 14 79 Td (Print) Tj ET"
         add_page(pdf, over() + words, pictures=[picture(pdf, INKED)])

@@ -83,6 +83,7 @@ def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> Non
         found = layers.layers(page)
         for number, encoded in change.pictures:
             picture = found.pictures[number]
+            assert picture.holder is not None  # others are not repainted
             put(picture.holder, picture.name, encoded)
             if "/OC" in picture.stream:  # the layer it belongs to, which may be hidden
                 picture.holder[picture.name].OC = picture.stream.OC
