@@ -579,6 +579,19 @@ def test_strokes_in_a_form_make_the_page_a_picture(tmp_path):
         assert b"18 19 l" not in contents_of(tmp_path / "out.pdf"), name
 
 
+@pytest.mark.parametrize("painted", ["10 40 30 6 re f", "q 30 0 0 8 10 40 cm /P0 Do Q"])
+def test_what_is_clipped_to_handwriting_leaves_no_shape_of_it(tmp_path, painted):
+    """As the strokes of a pen with grain are written."""
+    with pikepdf.new() as pdf:
+        clip = "q 0.08 0.12 0.78 rg 10 40 m 14 46 l 40 46 l 38 41 l h W n "
+        grain = picture(pdf, np.full((20, 60, 3), BLUE, np.uint8))
+        add_page(pdf, f"{PRINTED}q 5 65 50 15 re W n Q {clip}{painted} Q", pictures=[grain])
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any() and not has_ink(tmp_path / "out.pdf")
+    assert b"14 46" not in contents_of(tmp_path / "out.pdf")
+
+
 def test_a_brush_over_a_part_of_a_text_erases_that_part(tmp_path):
     """Beside strokes that can be left out."""
     with pikepdf.new() as pdf:

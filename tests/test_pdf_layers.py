@@ -5,7 +5,21 @@ import zlib
 import numpy as np
 import pikepdf
 import pytest
-from pdfs import A_PAGE, add_page, contents_of, erase, has_ink, is_blue, is_flat, jbig2, mask_of, over, paper, picture
+from pdfs import (
+    A_PAGE,
+    add_page,
+    contents_of,
+    erase,
+    has_ink,
+    is_blue,
+    is_flat,
+    jbig2,
+    mask_of,
+    over,
+    paper,
+    picture,
+    pictures_of,
+)
 from pikepdf import Array, Dictionary, Name
 from test_documents import read_all
 
@@ -127,6 +141,36 @@ def test_a_soft_mask_counts_and_loses_the_shape_of_what_was_written(tmp_path):
     with pikepdf.open(tmp_path / "out.pdf") as pdf:
         masks = [each.SMask for each in pdf.objects if isinstance(each, pikepdf.Stream) and "/SMask" in each]
         assert lost or not any(np.array(pikepdf.PdfImage(each).as_pil_image()).any() for each in masks)
+
+
+@pytest.mark.parametrize("kind", ["pattern", "soft mask", "soft mask of a picture"])
+def test_pictures_in_what_is_painted_with_count_and_do_not_stay(tmp_path, kind):
+    """A browser writes a picture as a pattern, a drawing program a pen's shape as a soft mask."""
+    shape = np.zeros(AT_300, np.uint8)
+    shape[180:200, 60:200] = 255
+    with pikepdf.new() as pdf:
+        whole = over().replace("P0", "I")
+        blue = picture(pdf, np.full((2, 2, 3), (20, 30, 200), np.uint8))
+        page = add_page(pdf, TEXT, pictures=[blue])
+        if kind == "pattern":
+            tile = form(pdf, whole, I=picture(pdf, paper(*AT_300, (slice(180, 200), slice(60, 200)))))
+            tile.Type, tile.PatternType, tile.PaintType, tile.TilingType = Name.Pattern, 1, 1, 1
+            tile.XStep, tile.YStep = A_PAGE
+            page.Resources.Pattern, content = Dictionary(T=tile), "/Pattern cs /T scn 0 0 60 90 re f "
+        else:
+            tile = form(pdf, whole, I=picture(pdf, shape))
+            tile.Group = Dictionary(S=Name.Transparency, CS=Name.DeviceGray)
+            soft = Dictionary(S=Name.Luminosity, G=tile)
+            drawn = over() if "picture" in kind else "0.08 0.12 0.78 rg 0 0 60 90 re f"
+            page.Resources.ExtGState, content = Dictionary(G=Dictionary(SMask=soft)), f"q /G gs {drawn} Q "
+        tile.BBox = Array([0, 0, *A_PAGE])
+        page.obj.Contents = pdf.make_stream((content + TEXT).encode())
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    assert sheet.image.shape[:2] == AT_300 and is_blue(sheet.image).any()
+    erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of)
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any() and not has_ink(tmp_path / "out.pdf")
+    assert len(pictures_of(tmp_path / "out.pdf")) == 1 and is_flat(tmp_path / "out.pdf")
 
 
 STENCIL = dict(ImageMask=True, ColorSpace=None)

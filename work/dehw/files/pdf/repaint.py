@@ -155,6 +155,8 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
             return None
         if any(strokes.are_in(form, ctm, at, sheet.mask) for form, ctm in found.forms):
             return None  # others may show the same form
+        if any(_is_in(each, at, sheet.mask) for each in found.means):
+            return None  # what it paints looks different elsewhere
         forms = [form for form, _ in found.forms]
         (content, *inner), losses = strokes.without(source.pdf, index, page, forms, at, sheet.mask)
         written = tuple((number, new) for number, new in enumerate(inner) if new is not None)
@@ -164,7 +166,7 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
         change = Change(content=content, forms=written, gone=gone)
         if (content is not None or written) and _shows(source, index, look, change, sheet):
             return change, losses
-        alone = look.exact and len(found.pictures) == 1 and not (found.text or found.drawn)
+        alone = look.exact and len(found.pictures) == 1 and not (found.text or found.drawn or found.means)
         painted = ((number, _repainted(each, at, sheet, alone)) for number, each in enumerate(found.pictures))
         change = replace(change, pictures=tuple((number, encoded) for number, encoded in painted if encoded))
         return (change, losses) if change.pictures and _shows(source, index, look, change, sheet) else None
@@ -172,6 +174,12 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
         raise
     except Exception:  # a damaged or rare picture makes decoders raise nearly anything
         return None
+
+
+def _is_in(picture: Picture, at: Frame, mask: np.ndarray) -> bool:
+    """Whether a mask, (H, W) bool, touches the place of a picture."""
+    left, top, right, bottom = layers.on_page(layers.bounds(picture), at, (mask.shape[1], mask.shape[0]))
+    return bool(mask[top:bottom, left:right].any())
 
 
 def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet) -> bool:
