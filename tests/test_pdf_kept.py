@@ -1,5 +1,6 @@
 """What a PDF keeps when a page of it is erased, and that no handwriting stays in its file."""
 
+import cv2
 import numpy as np
 import pikepdf
 import pypdfium2
@@ -106,6 +107,31 @@ def test_a_scan_is_replaced_in_its_own_place_and_its_words_stay(tmp_path, turn):
     assert not is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
     before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
     np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
+
+
+@pytest.mark.parametrize("bilevel", [False, True])
+@pytest.mark.parametrize("how", ["straightened", "cropped", "moved"])
+def test_a_scan_that_lies_askew_of_its_page_keeps_its_pixels(tmp_path, how, bilevel):
+    """It is not blurred by being drawn and painted anew, and its page does not become a picture."""
+    place = {"straightened": "60 0.5 -0.75 90 0.3 -0.2", "moved": "60 0 0 90 0.17 0.17"}.get(how, "60 0 0 90 0 0")
+    crop = dict(CropBox=Array([4.3, 10.1, 58.2, 88]), UserUnit=3, Rotate=90) if how == "cropped" else {}
+    with pikepdf.new() as pdf:
+        scan = picture(pdf, INKED[..., 0] > 128 if bilevel else INKED)
+        words = "BT 3 Tr /F1 8 Tf 14 79 Td (Print) Tj ET"
+        add_page(pdf, f"q {place} cm /P0 Do Q {words}", pictures=[scan], **crop)
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    dark = (sheet.image < 128).any(2)
+    mask = cv2.dilate(dark.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    if how == "cropped":
+        mask[:, 150:] = False  # the print
+    else:
+        mask[:80] = False
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask) == [()]
+    assert texts_of(tmp_path / "out.pdf") == ["Print"] and not is_flat(tmp_path / "out.pdf")
+    [after] = read_all(tmp_path / "out.pdf")
+    assert after.image[mask].min() > 200 and after.image.min() < 90
+    np.testing.assert_allclose(after.image[~mask].astype(int), sheet.image[~mask], atol=12)
 
 
 def hidden(pdf, content, font=None, **inside):

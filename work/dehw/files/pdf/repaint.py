@@ -256,8 +256,8 @@ def _far(shown: np.ndarray, sheet: Sheet, near: int) -> tuple[int, int, int]:
 def _repainted(picture: Picture, at: Frame, sheet: Sheet, alone: bool) -> Encoded | None:
     """A picture without the handwriting on it; None where the mask does not touch it. ValueError where it cannot be.
 
-    alone: whether the page shows it and nothing else, so that the page's own pixels are the picture's. What lies
-    outside the page becomes white: it may be handwriting too.
+    alone: whether the page shows it and nothing else, so that the page's own pixels are the picture's, where they lie
+    on each other. What lies outside the page becomes white: it may be handwriting too.
     """
     import pikepdf
 
@@ -276,7 +276,7 @@ def _repainted(picture: Picture, at: Frame, sheet: Sheet, alone: bool) -> Encode
     page = _warp(sheet.image, there, size, WHITE)
     masks = _masks(picture, at, sheet)
     lossless = LOSSY.isdisjoint(pikepdf.PdfImage(stream).filters)
-    if alone and not masks:
+    if alone and not masks and _is_aligned(there, size):
         return encode.picture(page, sheet.metadata, lossless)
     pixels = _decoded(stream)
     grey = is_grey(pixels)
@@ -338,6 +338,12 @@ def _there(picture: Picture, at: Frame, page: tuple[int, ...], size: tuple[int, 
     corners = unit @ picture.matrix @ np.linalg.inv(at.matrix) @ shown
     half = layers.matrix((1, 0, 0, 1, 0.5, 0.5))  # OpenCV counts from the middle of a pixel
     return (half @ corners @ np.linalg.inv(half)).T[:2]
+
+
+def _is_aligned(there: np.ndarray, size: tuple[int, int]) -> bool:
+    """Whether a picture's pixels lie on its page's, unlike those of a scan that was straightened. there: see _there."""
+    off = np.abs(there - there.round()) @ (*size, 1)  # pixels, at the picture's far end
+    return off.max() < 0.25 and abs(np.linalg.det(there[:, :2].round())) == 1
 
 
 def _warp(image: np.ndarray, there: np.ndarray, size: tuple[int, int], border: tuple[int, ...]) -> np.ndarray:
