@@ -185,8 +185,8 @@ def _is_in(picture: Picture, at: Frame, mask: np.ndarray) -> bool:
 def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet) -> bool:
     """Whether a page, once changed, shows no handwriting, and all else.
 
-    Words of its own, and lines of its own and its forms', that lie under the mask but in part are print, and better
-    than what was erased there: so only what lies behind them is compared for what is too dark.
+    Words and lines of its own and its forms that lie under the mask but in part are print, and better than what was
+    erased there: so only what lies behind them is compared for what is too dark.
     """
     import pikepdf
 
@@ -207,7 +207,7 @@ def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet)
         if (darker > most or laid) and (look.layers.text or look.layers.drawn):
             changed.obj.Contents = trial.make_stream(strokes.bare(changed))
             for form, _ in layers.layers(changed).forms:
-                form.write(strokes.bare(form, (*strokes.DRAWN, *strokes.PATH)))
+                form.write(strokes.bare(form))
             shown = _drawn(trial, look.size, look.exact)
             darker = _far(shown, sheet, near)[1]
         return darker <= most and not any(_stays(shown, sheet, place, near) for place in laid)

@@ -51,11 +51,12 @@ def are_in(form: pikepdf.Object, ctm: np.ndarray, at: Frame, mask: np.ndarray) -
     return len(list(_without_strokes(instructions, at, mask, ctm))) < len(instructions)
 
 
-def bare(content: pikepdf.Object, unwanted: Sequence[str] = (*SHOW, *DRAWN, *PATH)) -> bytes:
+def bare(content: pikepdf.Object) -> bytes:
     """A page's or form's content without any words and strokes of its own: its pictures and forms."""
     import pikepdf
 
     instructions = pikepdf.parse_content_stream(content)
+    unwanted = (*SHOW, *DRAWN, *PATH)
     return pikepdf.unparse_content_stream([each for each in instructions if str(each.operator) not in unwanted])
 
 

@@ -71,15 +71,24 @@ def without(
 
 
 def _gone(text: Text, at: Frame, mask: np.ndarray) -> list[bool]:
-    """Which letters of a text are to go: of visible text all or none, of invisible text whole words."""
+    """Which letters of a text are to go: of visible text all or none, of invisible text whole words. ValueError where
+    it is a form's, and visible.
+    """
+    if text.mode != INVISIBLE and text.is_own:
+        return [_share(text.box, at, mask) > WORD]
     if text.mode != INVISIBLE:
-        return [text.is_own and _share(text.box, at, mask) > WORD]
+        if len(text.letters) >= BRUSHED and _share(_around(text.letters), at, mask) > WORD:
+            raise ValueError("others may show the same form")
+        return [False]
     gone: list[bool] = []
     for word in _words(text.letters):
-        edges = np.array([box for _, box, _ in word])
-        box = (*edges[:, :2].min(0), *edges[:, 2:].max(0))
-        gone += [_share(box, at, mask) > HIDDEN_WORD] * len(word)
+        gone += [_share(_around(word), at, mask) > HIDDEN_WORD] * len(word)
     return gone or [False]
+
+
+def _around(letters: list[tuple[str, Bounds, float]]) -> Bounds:
+    edges = np.array([box for _, box, _ in letters])
+    return (*edges[:, :2].min(0), *edges[:, 2:].max(0))
 
 
 def _words(letters: list[tuple[str, Bounds, float]]) -> Iterator[list[tuple[str, Bounds, float]]]:
