@@ -475,6 +475,31 @@ def test_no_older_revision_preview_or_list_of_pictures_holds_the_handwriting(tmp
     assert content.count(b"%%EOF") == 1 and b"/Prev" not in content
 
 
+def test_what_tags_or_the_list_of_a_damaged_page_still_name_is_empty(tmp_path):
+    """But what another page or a note shows stays."""
+    with pikepdf.new() as pdf:
+        scan, other, stamp = picture(pdf, INKED), picture(pdf, paper(250, 167, seed=1)), picture(pdf, INKED)
+        form = pdf.make_stream(over().encode(), Type=Name.XObject, Subtype=Name.Form, BBox=Array([0, 0, 60, 90]))
+        form.Resources = Dictionary(XObject=Dictionary(P0=scan))
+        shared = pdf.make_indirect(Dictionary(A=scan, B=form, C=other, D=stamp))
+        for content in (over(name="A"), "/B Do", over(name="D"), over(name="C") + "BT /Missing 8 Tf (x) Tj ET"):
+            add_page(pdf, content).Resources.XObject = shared
+        seal = note(pdf, "Stamp", over(name="D"), (0, 0, 60, 90))
+        seal.AP.N.Resources = Dictionary(XObject=Dictionary(D=stamp))
+        pdf.pages[3].obj.Annots = Array([seal])
+        page = pdf.pages[1].obj
+        tags = [Dictionary(Type=Name.OBJR, Pg=page, Obj=scan), Dictionary(Type=Name.MCR, Pg=page, Stm=form, MCID=0)]
+        pdf.Root.StructTreeRoot = Dictionary(Type=Name.StructTreeRoot, K=Array(tags))
+        pdf.save(tmp_path / "in.pdf")
+    first = iter([True, True, True, False])
+    lost = erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask_of(sheet) & next(first))
+    assert lost == [()] * 3
+    assert sum(is_blue(image).any() for image in pictures_of(tmp_path / "out.pdf")) == 1
+    before, after = (read_all(tmp_path / name) for name in ("in.pdf", "out.pdf"))
+    assert not any(is_blue(sheet.image).any() for sheet in after[:3])
+    np.testing.assert_array_equal(after[3].image, before[3].image)
+
+
 def test_no_preview_of_the_file_or_a_form_holds_the_handwriting(tmp_path):
     """As design programs keep them; the rest of the file's metadata stays."""
     with pikepdf.new() as pdf:

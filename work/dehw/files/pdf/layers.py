@@ -124,6 +124,26 @@ def layers(page: pikepdf.Page) -> Layers:
     return found
 
 
+def streams(page: pikepdf.Page) -> dict[tuple[int, int], pikepdf.Object]:
+    """The pictures, masks and forms that a page draws, by their numbers in the file. Raises as `layers` does."""
+    found = layers(page)
+    named = (each.stream for each in found.pictures + found.means if each.holder is not None)
+    drawn = [*(each for picture in named for each in _with_masks(picture)), *(form for form, _ in found.forms)]
+    return {each.objgen: each for each in drawn}
+
+
+def named(resources: pikepdf.Object) -> set[tuple[int, int]]:
+    """The numbers of the pictures and forms that a page can draw by a name, and of those in these forms."""
+    found: set[tuple[int, int]] = set()
+    nodes = [resources]
+    while nodes:
+        for drawn in nodes.pop().get("/XObject", {}).values():
+            if drawn.objgen not in found:
+                found.add(drawn.objgen)
+                nodes += [drawn.Resources] if "/Resources" in drawn else []
+    return found
+
+
 def pixels(page: Layers, at: Frame) -> tuple[tuple[int, int], bool]:
     """(width, height) to draw a page with, and whether these are its picture's own pixels.
 

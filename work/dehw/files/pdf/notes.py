@@ -30,6 +30,24 @@ def found(page: pikepdf.Page) -> list[pikepdf.Object]:
     return [note for note in notes if isinstance(note, pikepdf.Dictionary)] if isinstance(notes, pikepdf.Array) else []
 
 
+def drawn_by(note: pikepdf.Object) -> set[tuple[int, int]]:
+    """The numbers of all objects in how an annotation looks."""
+    import pikepdf
+
+    seen: set[tuple[int, int]] = set()
+    nodes = [note.get("/AP"), note.get("/MK")]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, pikepdf.Array):
+            nodes += list(node)
+        elif isinstance(node, (pikepdf.Dictionary, pikepdf.Stream)) and (
+            not node.is_indirect or node.objgen not in seen
+        ):
+            seen.add(node.objgen)
+            nodes += [value for key, value in node.items() if key != "/Parent"]
+    return seen
+
+
 def drop(page: pikepdf.Page, numbers: Collection[int]) -> None:
     """Remove annotations and their pop-ups. They are emptied, as others may name them too."""
     import pikepdf
