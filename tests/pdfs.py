@@ -1,10 +1,13 @@
 """Small PDFs made of objects, and all that one holds."""
 
+import struct
+
 import numpy as np
 import pikepdf
 from pikepdf import Array, Dictionary, Name
 
 from dehw.files.documents import new_document, open_document
+from dehw.files.pdf import encode
 from dehw.files.sheet import Sheet
 
 BLUE = (20, 30, 200)  # handwriting
@@ -29,6 +32,22 @@ def picture(pdf, image, **entries):
     about = dict(Type=Name.XObject, Subtype=Name.Image, Width=image.shape[1], Height=image.shape[0])
     about |= dict(BitsPerComponent=bits, ColorSpace=space) | entries
     return pdf.make_stream(data, {f"/{key}": value for key, value in about.items() if value is not None})
+
+
+def jbig2(pdf, image, **entries):
+    """A picture of 1 bit, (H, W) bool, as JBIG2 (ITU-T T.88): a page of one region, coded as in a fax."""
+    high, wide = image.shape
+    page = struct.pack(">IIIIBH", wide, high, 0, 0, 0, 0)
+    region = (
+        struct.pack(">IIIIBB", wide, high, 0, 0, 0, 1) + encode.bits(np.where(image, np.uint8(0), np.uint8(255))).data
+    )
+    parts = [
+        struct.pack(">IBBBI", number, kind, 0, 1, len(data)) + data
+        for number, kind, data in ((0, 48, page), (1, 38, region))
+    ]
+    made = picture(pdf, image, **entries)
+    made.write(b"".join(parts), filter=Name.JBIG2Decode)
+    return made
 
 
 def add_page(pdf, content, size=A_PAGE, pictures=(), **entries):

@@ -95,6 +95,17 @@ def test_pages_that_are_turned_or_cropped_have_the_words_where_they_are_seen(see
     check_words("in.clean.pdf")
 
 
+def test_a_page_that_leaves_its_space_moved_has_the_words_where_they_are_seen(seen):
+    """Some scanners restore nothing of what they save."""
+    with pikepdf.new() as pdf:
+        image = np.full((450, 300, 3), 250, np.uint8)
+        image[100:120, 50:200] = 20
+        add_page(pdf, "q 2 0 0 2 0 0 cm q 30 0 0 45 0 0 cm /P0 Do", pictures=[picture(pdf, image)])
+        pdf.save("in.pdf")
+    assert run("in.pdf", "--ocr") == ExitCode.OK
+    check_words("in.clean.pdf")
+
+
 def test_pages_without_handwriting_are_searched_too_and_merged_ones(seen):
     save_pdf("a.pdf", page(ink=False), page(ink=False))
     write_image("b.png", page())

@@ -1,10 +1,12 @@
 """What a PDF keeps when a page of it is erased, and that no handwriting stays in its file."""
 
+import cv2
 import numpy as np
 import pikepdf
 import pypdfium2
 import pytest
 from pdfs import (
+    BLUE,
     add_page,
     contents_of,
     erase,
@@ -107,6 +109,31 @@ def test_a_scan_is_replaced_in_its_own_place_and_its_words_stay(tmp_path, turn):
     np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
 
 
+@pytest.mark.parametrize("bilevel", [False, True])
+@pytest.mark.parametrize("how", ["straightened", "cropped", "moved"])
+def test_a_scan_that_lies_askew_of_its_page_keeps_its_pixels(tmp_path, how, bilevel):
+    """It is not blurred by being drawn and painted anew, and its page does not become a picture."""
+    place = {"straightened": "60 0.5 -0.75 90 0.3 -0.2", "moved": "60 0 0 90 0.17 0.17"}.get(how, "60 0 0 90 0 0")
+    crop = dict(CropBox=Array([4.3, 10.1, 58.2, 88]), UserUnit=3, Rotate=90) if how == "cropped" else {}
+    with pikepdf.new() as pdf:
+        scan = picture(pdf, INKED[..., 0] > 128 if bilevel else INKED)
+        words = "BT 3 Tr /F1 8 Tf 14 79 Td (Print) Tj ET"
+        add_page(pdf, f"q {place} cm /P0 Do Q {words}", pictures=[scan], **crop)
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    dark = (sheet.image < 128).any(2)
+    mask = cv2.dilate(dark.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    if how == "cropped":
+        mask[:, 150:] = False  # the print
+    else:
+        mask[:80] = False
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask) == [()]
+    assert texts_of(tmp_path / "out.pdf") == ["Print"] and not is_flat(tmp_path / "out.pdf")
+    [after] = read_all(tmp_path / "out.pdf")
+    assert after.image[mask].min() > 200 and after.image.min() < 90
+    np.testing.assert_allclose(after.image[~mask].astype(int), sheet.image[~mask], atol=12)
+
+
 def hidden(pdf, content, font=None, **inside):
     """A form of invisible text, as readers of text add it to a scan."""
     font = font or Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Helvetica)
@@ -156,6 +183,37 @@ def test_of_a_line_of_text_only_words_in_the_handwriting_go(tmp_path, shown):
     ends = [last_letter(tmp_path / name) for name in ("in.pdf", "out.pdf")]
     assert ends[1] == pytest.approx(ends[0], abs=0.1)
     assert b"sec" not in contents_of(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
+
+
+@pytest.mark.parametrize("how", ["under the scan", "see-through", "in a form"])
+def test_words_that_are_hidden_by_other_means_go_like_invisible_ones(tmp_path, how):
+    """The handwriting is loose, as handwriting is, so that no letter is covered."""
+    image = paper(250, 334)
+    for left in range(84, 150, 8):
+        image[118:140, left : left + 3] = BLUE
+    words = "BT /F1 8 Tf 5 42 Td (Name: secret end) Tj ET "
+    with pikepdf.new() as pdf:
+        form = hidden(pdf, "5 42 Td (Name: secret end) Tj ET")
+        form.write(words.encode())
+        scan, shown = over((120, 90)), {"see-through": "/G gs " + words, "in a form": "q 3 Tr /P1 Do Q"}
+        content = scan + shown[how] if how in shown else words + scan
+        page = add_page(pdf, content, (120, 90), [picture(pdf, image), form])
+        page.Resources.ExtGState = Dictionary(G=Dictionary(ca=0))
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert texts_of(tmp_path / "out.pdf") == ["Name: end"]
+    assert b"sec" not in contents_of(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
+
+
+def test_what_marked_content_says_in_words_goes_with_these(tmp_path):
+    said = "/Span <</ActualText (secret) /MCID 1>> BDC 0 -38 Td (secret) Tj EMC"
+    with pikepdf.new() as pdf:
+        words = f"BT 3 Tr /F1 8 Tf /Span <</ActualText (Title)>> BDC 14 79 Td (Print) Tj EMC {said} ET"
+        add_page(pdf, over() + words, pictures=[picture(pdf, INKED)])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    content = contents_of(tmp_path / "out.pdf")
+    assert b"secret" not in content and b"(Title)" in content and b"/MCID 1" in content
 
 
 def last_letter(path):
@@ -280,15 +338,62 @@ def test_a_signature_in_a_form_field_goes_and_the_field_stays(tmp_path):
         assert [each.T for each in after.Root.AcroForm.Fields] == ["signature"]
 
 
-@pytest.mark.parametrize("kind", ["Stamp", "Widget"])
+def test_a_picture_in_a_button_of_a_form_goes(tmp_path):
+    """The button names it once more, to be drawn anew."""
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED)
+        field = note(pdf, "Widget", WRITTEN)
+        field.FT, field.Ff, field.T, field.MK = Name.Btn, 1 << 16, "photo", Dictionary(I=field.AP.N, TP=1)
+        page.obj.Annots = Array([field])
+        pdf.Root.AcroForm = Dictionary(Fields=Array([field]))
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+    assert b"14 46" not in contents_of(tmp_path / "out.pdf")
+
+
+def test_the_look_of_a_field_goes_with_a_page_that_cannot_be_looked_into(tmp_path, monkeypatch, in_process):
+    def fail(*arguments):
+        raise ValueError("damaged")
+
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED)
+        field = note(pdf, "Widget", WRITTEN)
+        field.FT, field.T = Name.Sig, "signature"
+        page.obj.Annots = Array([field])
+        pdf.Root.AcroForm = Dictionary(Fields=Array([field]))
+        pdf.save(tmp_path / "in.pdf")
+    monkeypatch.setattr("dehw.files.pdf.write.change", fail)
+    assert clean(tmp_path) == [("it became a picture, without text, links and fields",)]
+    assert is_flat(tmp_path / "out.pdf") and b"14 46" not in contents_of(tmp_path / "out.pdf")
+
+
+@pytest.mark.parametrize("left", ["null", "[null]", "7"])
+def test_annotations_that_are_not_there_cost_a_page_nothing(tmp_path, left):
+    """Programs that remove one leave its number."""
+    with pikepdf.new() as pdf:
+        large = picture(pdf, INKED.repeat(2, 0).repeat(2, 1))
+        page = add_page(pdf, over() + "BT /F1 8 Tf 10 10 Td (Print) Tj ET", pictures=[large])
+        page.obj.Annots = pdf.make_indirect(pikepdf.String("number"))
+        pdf.save(tmp_path / "in.pdf", object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    (tmp_path / "in.pdf").write_bytes((tmp_path / "in.pdf").read_bytes().replace(b"(number)", left.encode().ljust(8)))
+    assert read_all(tmp_path / "in.pdf")[0].image.shape[0] == 500
+    assert clean(tmp_path) == [()] and not has_ink(tmp_path / "out.pdf")
+    assert texts_of(tmp_path / "out.pdf") == ["Print"]
+
+
+@pytest.mark.parametrize("kind", ["Stamp", "Widget", "Circle"])
 def test_a_small_note_beside_much_handwriting_in_a_scan_goes_too(tmp_path, kind):
-    """A tick, or a signature in a form's field."""
+    """A tick, a signature in a form's field, or a ring of which the file says but where it is."""
     size, tick = (300, 450), "q 0.08 0.12 0.78 RG 2 w 10 400 m 16 406 l 20 400 l S Q"
     with pikepdf.new() as pdf:
         scan = picture(pdf, paper(1250, 835, (slice(500, 1100), slice(100, 700))))
         page = add_page(pdf, over(size), size, [scan])
         mark = note(pdf, kind, tick, (8, 398, 42, 408))
         page.obj.Annots = Array([mark])
+        if kind == "Circle":
+            mark.C, mark.BS = Array([0, 0, 0.9]), Dictionary(W=2)
+            del mark.AP
         if kind == "Widget":
             mark.FT, mark.T = Name.Sig, "signature"
             pdf.Root.AcroForm = Dictionary(Fields=Array([mark]))
@@ -328,7 +433,7 @@ def test_print_that_handwriting_crosses_stays_and_what_is_covered_goes(tmp_path)
 
 
 def test_the_words_of_a_scan_that_cannot_be_told_apart_go_and_that_is_said(tmp_path, monkeypatch, in_process):
-    monkeypatch.setattr("dehw.files.pdf.words._texts", lambda pdf, index: ([], []))
+    monkeypatch.setattr("dehw.files.pdf.words._texts", lambda *arguments: ([], []))
     with pikepdf.new() as pdf:
         words = "BT 3 Tr /F1 8 Tf 14 79 Td (Print) Tj ET"
         add_page(pdf, over() + words, pictures=[picture(pdf, INKED)])
@@ -368,6 +473,62 @@ def test_no_older_revision_preview_or_list_of_pictures_holds_the_handwriting(tmp
     assert not has_ink(tmp_path / "out.pdf") and b"14 46" not in contents_of(tmp_path / "out.pdf")
     content = (tmp_path / "out.pdf").read_bytes()
     assert content.count(b"%%EOF") == 1 and b"/Prev" not in content
+
+
+def test_what_tags_or_the_list_of_a_damaged_page_still_name_is_empty(tmp_path):
+    """But what another page or a note shows stays."""
+    with pikepdf.new() as pdf:
+        scan, other, stamp = picture(pdf, INKED), picture(pdf, paper(250, 167, seed=1)), picture(pdf, INKED)
+        form = pdf.make_stream(over().encode(), Type=Name.XObject, Subtype=Name.Form, BBox=Array([0, 0, 60, 90]))
+        form.Resources = Dictionary(XObject=Dictionary(P0=scan))
+        shared = pdf.make_indirect(Dictionary(A=scan, B=form, C=other, D=stamp))
+        for content in (over(name="A"), "/B Do", over(name="D"), over(name="C") + "BT /Missing 8 Tf (x) Tj ET"):
+            add_page(pdf, content).Resources.XObject = shared
+        seal = note(pdf, "Stamp", over(name="D"), (0, 0, 60, 90))
+        seal.AP.N.Resources = Dictionary(XObject=Dictionary(D=stamp))
+        pdf.pages[3].obj.Annots = Array([seal])
+        page = pdf.pages[1].obj
+        tags = [Dictionary(Type=Name.OBJR, Pg=page, Obj=scan), Dictionary(Type=Name.MCR, Pg=page, Stm=form, MCID=0)]
+        pdf.Root.StructTreeRoot = Dictionary(Type=Name.StructTreeRoot, K=Array(tags))
+        pdf.save(tmp_path / "in.pdf")
+    first = iter([True, True, True, False])
+    lost = erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask_of(sheet) & next(first))
+    assert lost == [()] * 3
+    assert sum(is_blue(image).any() for image in pictures_of(tmp_path / "out.pdf")) == 1
+    before, after = (read_all(tmp_path / name) for name in ("in.pdf", "out.pdf"))
+    assert not any(is_blue(sheet.image).any() for sheet in after[:3])
+    np.testing.assert_array_equal(after[3].image, before[3].image)
+
+
+def test_no_preview_of_the_file_or_a_form_holds_the_handwriting(tmp_path):
+    """As design programs keep them; the rest of the file's metadata stays."""
+    with pikepdf.new() as pdf:
+        form = pdf.make_stream(over().encode(), Type=Name.XObject, Subtype=Name.Form, BBox=Array([0, 0, 60, 90]))
+        form.Resources = Dictionary(XObject=Dictionary(P0=picture(pdf, INKED)))
+        page = add_page(pdf, "/P0 Do", pictures=[form]).obj
+        for holder in (pdf.Root, page, form):
+            holder.PieceInfo = Dictionary(Tool=Dictionary(Private=pdf.make_stream(b"14 46 l")))
+        with pdf.open_metadata() as xmp:
+            xmp["dc:title"] = "Unit Test"
+        preview = b"<xmp:Thumbnails xmlns:xmp='http://ns.adobe.com/xap/1.0/'>14 46 l</xmp:Thumbnails></rdf:Description>"
+        about = pdf.Root.Metadata.read_bytes().replace(b"</rdf:Description>", preview, 1)
+        for holder in (pdf.Root, page, form):
+            holder.Metadata = pdf.make_stream(about, Type=Name.Metadata, Subtype=Name.XML)
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert contents_of(tmp_path / "in.pdf").count(b"14 46 l") == 6
+    assert b"14 46 l" not in contents_of(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        assert pdf.open_metadata()["dc:title"] == "Unit Test"
+
+
+@pytest.mark.parametrize("about", [dict(Filter=Name.DCTDecode), {}])
+def test_damaged_metadata_cost_nothing_else(tmp_path, about):
+    with pikepdf.new() as pdf:
+        add_page(pdf, over(), pictures=[picture(pdf, INKED)])
+        pdf.Root.Metadata = pdf.make_stream(b"<x:xmpmeta><Thumbnails", **about)
+        pdf.save(tmp_path / "in.pdf", fix_metadata_version=False)
+    assert clean(tmp_path) == [()] and not has_ink(tmp_path / "out.pdf")
 
 
 def test_what_a_page_does_not_show_of_a_picture_goes_too(tmp_path):
@@ -433,6 +594,27 @@ def test_a_digital_signature_that_is_broken_is_told_once(tmp_path, is_signed):
     assert any("digital signature no longer holds" in loss for loss in first) == is_signed and not second
 
 
+@pytest.mark.parametrize("is_content", [True, False])
+def test_layers_that_are_hidden_stay_so(tmp_path, is_content):
+    """As answers to a test are: in the page's content, or a picture; the page's own picture stays in its layer."""
+    with pikepdf.new() as pdf:
+        shown, hidden = (pdf.make_indirect(Dictionary(Type=Name.OCG, Name=name)) for name in ("scan", "answers"))
+        pdf.Root.OCProperties = Dictionary(OCGs=Array([shown, hidden]), D=Dictionary(OFF=Array([hidden])))
+        answers = "/OC /A BDC 0 0 0 rg 5 5 50 20 re f EMC " if is_content else "q 40 0 0 10 10 38 cm /P1 Do Q "
+        scans = [picture(pdf, INKED, OC=shown), picture(pdf, np.zeros((25, 100, 3), np.uint8), OC=hidden)]
+        page = add_page(pdf, over() + answers + "BT /F1 8 Tf 10 70 Td (Print) Tj ET", pictures=scans)
+        page.Resources.Properties = Dictionary(A=hidden)
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()] and not has_ink(tmp_path / "out.pdf")
+    assert texts_of(tmp_path / "out.pdf") == ["Print"]
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        names = {each.OC.Name for each in pdf.pages[0].Resources.XObject.values()}
+        assert names == ({"scan"} if is_content else {"scan", "answers"})
+        assert [each.Name for each in pdf.Root.OCProperties.D.OFF] == ["answers"]
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
+
+
 def test_strokes_in_a_form_make_the_page_a_picture(tmp_path):
     """Also where they are but a small part of what is erased, and the rest is in a picture."""
     box, pen = Array([0, 0, 60, 90]), b"0.08 0.12 0.78 RG 0.6 w 10 20 m 14 24 l 18 19 l 22 25 l S"
@@ -446,6 +628,37 @@ def test_strokes_in_a_form_make_the_page_a_picture(tmp_path):
         clean(tmp_path)
         assert is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf"), name
         assert b"18 19 l" not in contents_of(tmp_path / "out.pdf"), name
+
+
+LINES = " ".join(f"{x} 30 m {x} 65 l S" for x in range(11, 40, 3))
+
+
+@pytest.mark.parametrize("shown", [f"1 w {LINES}", "BT /F1 18 Tf 8 34 Td (2x + 4) Tj ET"])
+def test_a_figure_or_formula_in_a_form_may_cross_strokes(tmp_path, shown):
+    """As Word writes them: they are print, like words and lines of the page's own."""
+    with pikepdf.new() as pdf:
+        figure = hidden(pdf, "ET")
+        figure.write(shown.encode())
+        add_page(pdf, "/P0 Do BT /F1 8 Tf 10 70 Td (Print) Tj ET " + WRITTEN, pictures=[figure])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert texts_of(tmp_path / "out.pdf") == texts_of(tmp_path / "in.pdf")
+    assert b"14 46" not in contents_of(tmp_path / "out.pdf")
+    [after] = read_all(tmp_path / "out.pdf")
+    assert not is_blue(after.image).any() and (after.image[120:140, 30:110] < 100).any()
+
+
+@pytest.mark.parametrize("painted", ["10 40 30 6 re f", "q 30 0 0 8 10 40 cm /P0 Do Q"])
+def test_what_is_clipped_to_handwriting_leaves_no_shape_of_it(tmp_path, painted):
+    """As the strokes of a pen with grain are written."""
+    with pikepdf.new() as pdf:
+        clip = "q 0.08 0.12 0.78 rg 10 40 m 14 46 l 40 46 l 38 41 l h W n "
+        grain = picture(pdf, np.full((20, 60, 3), BLUE, np.uint8))
+        add_page(pdf, f"{PRINTED}q 5 65 50 15 re W n Q {clip}{painted} Q", pictures=[grain])
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any() and not has_ink(tmp_path / "out.pdf")
+    assert b"14 46" not in contents_of(tmp_path / "out.pdf")
 
 
 def test_a_brush_over_a_part_of_a_text_erases_that_part(tmp_path):

@@ -1,9 +1,25 @@
 """How dense a PDF's page is drawn: the finest of its pictures decides."""
 
+import zlib
+
 import numpy as np
 import pikepdf
 import pytest
-from pdfs import A_PAGE, add_page, erase, has_ink, is_blue, mask_of, over, paper, picture
+from pdfs import (
+    A_PAGE,
+    add_page,
+    contents_of,
+    erase,
+    has_ink,
+    is_blue,
+    is_flat,
+    jbig2,
+    mask_of,
+    over,
+    paper,
+    picture,
+    pictures_of,
+)
 from pikepdf import Array, Dictionary, Name
 from test_documents import read_all
 
@@ -125,6 +141,93 @@ def test_a_soft_mask_counts_and_loses_the_shape_of_what_was_written(tmp_path):
     with pikepdf.open(tmp_path / "out.pdf") as pdf:
         masks = [each.SMask for each in pdf.objects if isinstance(each, pikepdf.Stream) and "/SMask" in each]
         assert lost or not any(np.array(pikepdf.PdfImage(each).as_pil_image()).any() for each in masks)
+
+
+@pytest.mark.parametrize("kind", ["pattern", "soft mask", "soft mask of a picture"])
+def test_pictures_in_what_is_painted_with_count_and_do_not_stay(tmp_path, kind):
+    """A browser writes a picture as a pattern, a drawing program a pen's shape as a soft mask."""
+    shape = np.zeros(AT_300, np.uint8)
+    shape[180:200, 60:200] = 255
+    with pikepdf.new() as pdf:
+        whole = over().replace("P0", "I")
+        blue = picture(pdf, np.full((2, 2, 3), (20, 30, 200), np.uint8))
+        page = add_page(pdf, TEXT, pictures=[blue])
+        if kind == "pattern":
+            tile = form(pdf, whole, I=picture(pdf, paper(*AT_300, (slice(180, 200), slice(60, 200)))))
+            tile.Type, tile.PatternType, tile.PaintType, tile.TilingType = Name.Pattern, 1, 1, 1
+            tile.XStep, tile.YStep = A_PAGE
+            page.Resources.Pattern, content = Dictionary(T=tile), "/Pattern cs /T scn 0 0 60 90 re f "
+        else:
+            tile = form(pdf, whole, I=picture(pdf, shape))
+            tile.Group = Dictionary(S=Name.Transparency, CS=Name.DeviceGray)
+            soft = Dictionary(S=Name.Luminosity, G=tile)
+            drawn = over() if "picture" in kind else "0.08 0.12 0.78 rg 0 0 60 90 re f"
+            page.Resources.ExtGState, content = Dictionary(G=Dictionary(SMask=soft)), f"q /G gs {drawn} Q "
+        tile.BBox = Array([0, 0, *A_PAGE])
+        page.obj.Contents = pdf.make_stream((content + TEXT).encode())
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    assert sheet.image.shape[:2] == AT_300 and is_blue(sheet.image).any()
+    erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of)
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any() and not has_ink(tmp_path / "out.pdf")
+    assert len(pictures_of(tmp_path / "out.pdf")) == 1 and is_flat(tmp_path / "out.pdf")
+
+
+STENCIL = dict(ImageMask=True, ColorSpace=None)
+INVERTED = dict(Decode=Array([1, 0]))
+
+
+def on_ink(pdf):
+    """A colour space of one ink, as printers have."""
+    function = Dictionary(FunctionType=2, Domain=Array([0, 1]), C0=Array([1, 1, 1]), C1=Array([0, 0, 0]), N=1)
+    return Array([Name.Separation, Name.Black, Name.DeviceRGB, function])
+
+
+BILEVEL = {
+    "JBIG2": lambda pdf, bits: jbig2(pdf, bits),
+    "stencil of JBIG2": lambda pdf, bits: jbig2(pdf, bits, **STENCIL),
+    "inverted": lambda pdf, bits: picture(pdf, ~bits, **INVERTED),
+    "inverted stencil": lambda pdf, bits: picture(pdf, ~bits, **STENCIL, **INVERTED),
+    "of one ink": lambda pdf, bits: picture(pdf, ~bits, ColorSpace=on_ink(pdf)),
+    "two colours": lambda pdf, bits: picture(
+        pdf, ~bits, ColorSpace=Array([Name.Indexed, Name.DeviceGray, 1, pikepdf.String(b"\xff\0")])
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BILEVEL)
+def test_a_picture_of_two_levels_is_painted_in_its_place_however_it_is_coded(tmp_path, kind):
+    """Under a footer, whose letters stay such; and it stays of two levels."""
+    bits = paper(*AT_300, (slice(180, 200), slice(60, 200)))[..., 0] > 128
+    with pikepdf.new() as pdf:
+        add_page(pdf, over() + "BT /F1 8 Tf 10 5 Td (Print) Tj ET", pictures=[BILEVEL[kind](pdf, bits)])
+        pdf.save(tmp_path / "in.pdf")
+    [before] = read_all(tmp_path / "in.pdf")
+    mask = np.zeros(AT_300, bool)
+    mask[178:202, 58:202] = True
+    assert before.image[182:198, 62:198].max() == 0
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask) == [()]
+    [after] = read_all(tmp_path / "out.pdf")
+    np.testing.assert_array_equal(after.image, np.where(mask[..., None], np.uint8(255), before.image))
+    assert not is_flat(tmp_path / "out.pdf") and b"Print" in contents_of(tmp_path / "out.pdf")
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        [made] = pdf.pages[0].Resources.XObject.values()
+        assert (made.BitsPerComponent, made.Filter) == (1, "/CCITTFaxDecode")
+
+
+def test_a_picture_without_loss_stays_so_however_its_filters_are_named(tmp_path):
+    flat = np.full((250, 167, 3), 240, np.uint8)
+    flat[120:140, 40:120] = (20, 30, 200)
+    for name, filters in (("one", Name.FlateDecode), ("list", Array([Name.FlateDecode])), ("none", None)):
+        with pikepdf.new() as pdf:
+            made = picture(pdf, flat)
+            if filters is not None:
+                made.write(zlib.compress(flat.tobytes()), filter=filters)
+            add_page(pdf, over(), pictures=[made])
+            pdf.save(tmp_path / "in.pdf", compress_streams=False)
+        assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of) == [()]
+        with pikepdf.open(tmp_path / "out.pdf") as pdf:
+            assert pdf.pages[0].Resources.XObject.P0.Filter == "/FlateDecode", name
 
 
 def test_text_on_a_coarse_scan_is_drawn_at_200_dpi_and_a_fine_one_at_600_at_most(tmp_path, monkeypatch, in_process):

@@ -138,10 +138,11 @@ class Spool:
             file.write(b"xref\n" + table + b"trailer%s/Prev %d>>\nstartxref\n%d\n%%%%EOF\n" % ends)
 
     def _head(self, stream: pikepdf.Object) -> bytes:
-        """The dictionary of a stream, for its data."""
+        """The dictionary of a stream, for its data, with what was added to the object that stands for it."""
         import pikepdf
 
-        about = pikepdf.Dictionary(dict(stream[ABOUT].items()))
+        about = pikepdf.Dictionary(dict(stream.items()) | dict(stream[ABOUT].items()))
+        del about[WAITS], about[ABOUT]
         about.Length = self.parts[int(stream[WAITS])][1]
         return about.unparse(resolved=True)
 

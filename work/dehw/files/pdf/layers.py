@@ -50,7 +50,7 @@ class Picture:
 class Layers:
     """pictures: in the order they are drawn. text, hidden: whether there is text to see, or only to search. drawn:
     whether there are lines, areas or notes, beside one area behind all pictures, such as white paper. forms: each
-    with its matrix, (3, 3), to the page's space.
+    with its matrix, (3, 3), to the page's space. means: pictures in what is painted with, soft masks and patterns.
     """
 
     pictures: list[Picture] = field(default_factory=list)
@@ -58,6 +58,8 @@ class Layers:
     hidden: bool = False
     drawn: bool = False
     forms: list[tuple[pikepdf.Object, np.ndarray]] = field(default_factory=list)
+    means: list[Picture] = field(default_factory=list)
+    seen: set[tuple[int, int]] = field(default_factory=set)  # numbers of soft masks and patterns, to look through once
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,26 @@ def layers(page: pikepdf.Page) -> Layers:
     return found
 
 
+def streams(page: pikepdf.Page) -> dict[tuple[int, int], pikepdf.Object]:
+    """The pictures, masks and forms that a page draws, by their numbers in the file. Raises as `layers` does."""
+    found = layers(page)
+    named = (each.stream for each in found.pictures + found.means if each.holder is not None)
+    drawn = [*(each for picture in named for each in _with_masks(picture)), *(form for form, _ in found.forms)]
+    return {each.objgen: each for each in drawn}
+
+
+def named(resources: pikepdf.Object) -> set[tuple[int, int]]:
+    """The numbers of the pictures and forms that a page can draw by a name, and of those in these forms."""
+    found: set[tuple[int, int]] = set()
+    nodes = [resources]
+    while nodes:
+        for drawn in nodes.pop().get("/XObject", {}).values():
+            if drawn.objgen not in found:
+                found.add(drawn.objgen)
+                nodes += [drawn.Resources] if "/Resources" in drawn else []
+    return found
+
+
 def pixels(page: Layers, at: Frame) -> tuple[tuple[int, int], bool]:
     """(width, height) to draw a page with, and whether these are its picture's own pixels.
 
@@ -147,9 +169,15 @@ def pixels(page: Layers, at: Frame) -> tuple[tuple[int, int], bool]:
     return (math.ceil(width * scale - 1e-6), math.ceil(height * scale - 1e-6)), False
 
 
+def show_optional(trial: pikepdf.Pdf, source: pikepdf.Pdf) -> None:
+    """Have optional layers of the pages of a PDF shown or hidden as in the one that these were taken from."""
+    if "/OCProperties" in source.Root:
+        trial.Root.OCProperties = trial.copy_foreign(source.make_indirect(source.Root.OCProperties))
+
+
 def _finest(page: Layers, at: Frame) -> tuple[tuple[float, float], float]:
     """Pixels a unit, across and down as shown, of the finest pictures that cover enough; the share that all cover."""
-    known = sorted((_density(picture, at) for picture in page.pictures), key=lambda each: -max(each[0]))
+    known = sorted((_density(picture, at) for picture in page.pictures + page.means), key=lambda each: -max(each[0]))
     covered, finest = 0.0, (0.0, 0.0)
     for density, share in known:
         covered += share
@@ -181,7 +209,7 @@ def _walk(content: pikepdf.Object, resources: pikepdf.Object, ctm: np.ndarray, d
     import pikepdf
 
     saved: list[tuple[np.ndarray, int]] = []
-    mode, painted = 0, False
+    mode, painted, base = 0, False, ctm
     for operands, operator in pikepdf.parse_content_stream(content):
         word = str(operator)
         if word == "q":
@@ -203,6 +231,25 @@ def _walk(content: pikepdf.Object, resources: pikepdf.Object, ctm: np.ndarray, d
             found.pictures.append(Picture(None, "", inline, ctm, (inline.width, inline.height)))
         elif word == "Do" and depth < NESTED:
             _draw(resources.get("/XObject", {}), str(operands[0]), ctm, depth, found, resources)
+        elif word == "gs" and depth < NESTED:
+            state = resources.get("/ExtGState", {}).get(str(operands[0]))
+            soft = state.get("/SMask") if isinstance(state, pikepdf.Dictionary) else None
+            if isinstance(soft, pikepdf.Dictionary):  # not /None
+                _look_into(soft.get("/G"), resources, ctm, depth, found)
+        elif word in ("scn", "SCN") and operands and isinstance(operands[-1], pikepdf.Name) and depth < NESTED:
+            _look_into(resources.get("/Pattern", {}).get(str(operands[-1])), resources, base, depth, found)
+
+
+def _look_into(means: Any, outer: pikepdf.Object, ctm: np.ndarray, depth: int, found: Layers) -> None:
+    """Find the pictures in a soft mask, or in a pattern's tile."""
+    import pikepdf
+
+    if isinstance(means, pikepdf.Stream) and means.objgen not in found.seen:
+        found.seen.add(means.objgen)
+        inner = Layers(seen=found.seen)
+        to_page = matrix(tuple(means.get("/Matrix", (1, 0, 0, 1, 0, 0)))) @ ctm
+        _walk(means, means.get("/Resources", outer), to_page, depth + 1, inner)
+        found.means += inner.pictures + inner.means
 
 
 def _draw(holder: pikepdf.Object, name: str, ctm: np.ndarray, depth: int, found: Layers, outer: pikepdf.Object) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dehw.files.sheet import Sheet
 
 IN_FRONT = ("/Link", "/Widget", "/Popup")  # are no part of a page's picture, or work in front of it
+ICONS = ("/I", "/RI", "/IX")  # of buttons, which people fill with pictures
 PINNED = "/FileAttachment"  # drawn, but what it holds is kept
 
 
@@ -25,7 +26,26 @@ def found(page: pikepdf.Page) -> list[pikepdf.Object]:
     """The annotations of a page; others name them by their place here."""
     import pikepdf
 
-    return [note for note in page.obj.get("/Annots", []) if isinstance(note, pikepdf.Dictionary)]
+    notes = page.obj.get("/Annots")
+    return [note for note in notes if isinstance(note, pikepdf.Dictionary)] if isinstance(notes, pikepdf.Array) else []
+
+
+def drawn_by(note: pikepdf.Object) -> set[tuple[int, int]]:
+    """The numbers of all objects in how an annotation looks."""
+    import pikepdf
+
+    seen: set[tuple[int, int]] = set()
+    nodes = [note.get("/AP"), note.get("/MK")]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, pikepdf.Array):
+            nodes += list(node)
+        elif isinstance(node, (pikepdf.Dictionary, pikepdf.Stream)) and (
+            not node.is_indirect or node.objgen not in seen
+        ):
+            seen.add(node.objgen)
+            nodes += [value for key, value in node.items() if key != "/Parent"]
+    return seen
 
 
 def drop(page: pikepdf.Page, numbers: Collection[int]) -> None:
@@ -46,7 +66,10 @@ def bare(page: pikepdf.Page, numbers: Collection[int]) -> None:
     """Remove how form fields look; the fields stay."""
     notes = found(page)
     for number in numbers:
-        del notes[number]["/AP"]
+        note = notes[number]
+        for holder, key in [(note, "/AP"), *((note.get("/MK", {}), icon) for icon in ICONS)]:
+            if key in holder:
+                del holder[key]
 
 
 def touched_fields(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
@@ -66,7 +89,7 @@ def touched(page: pikepdf.Page, sheet: Sheet) -> list[tuple[slice, slice]]:
     """Where annotations and form fields that are seen lie, in pixels: those that the mask touches."""
     assert sheet.mask is not None
     at = layers.frame(page)
-    seen = (note for note in found(page) if "/AP" in note and "/Rect" in note)
+    seen = (note for note in found(page) if "/Rect" in note and ("/AP" in note or is_drawn(note)))
     edges = (_place(note, at, sheet) for note in seen)
     places = [(slice(top, bottom), slice(left, right)) for left, top, right, bottom in edges]
     return [place for place in places if sheet.mask[place].any()]

@@ -64,8 +64,8 @@ class Source:
             image = draw(self.pdf, page, look.size, look.exact)
             points = look.frame.points
             dpi = image.shape[1] / points[0] * INCH, image.shape[0] / points[1] * INCH
-            grey = _is_grey(image)
-            about = Metadata(dpi, grey=grey, bilevel=grey and _is_bilevel(image))
+            grey = is_grey(image)
+            about = Metadata(dpi, grey=grey, bilevel=grey and is_bilevel(image))
             return Sheet(image, about, points, inked=inked)
         finally:
             page.close()
@@ -76,7 +76,7 @@ class Source:
         at = layers.frame(page)
         try:
             found = layers.layers(page)
-            found.drawn |= any(notes.is_drawn(note) for note in page.obj.get("/Annots", []))
+            found.drawn |= any(notes.is_drawn(note) for note in notes.found(page))
         except MemoryError:
             raise
         except Exception:  # damaged content raises nearly anything; PDFium draws what it can of it
@@ -210,11 +210,12 @@ def _hide_inks(page: pypdfium2.PdfPage, hide: bool) -> int:
     return count
 
 
-def _is_grey(image: np.ndarray) -> bool:
+def is_grey(image: np.ndarray) -> bool:
+    """Whether an image, (H, W, 3) uint8, has no colour."""
     red, green, blue = image[..., 0], image[..., 1], image[..., 2]
     return np.array_equal(red, green) and np.array_equal(red, blue)
 
 
-def _is_bilevel(image: np.ndarray) -> bool:
+def is_bilevel(image: np.ndarray) -> bool:
     """Whether a grey page has but black and white."""
     return not cv2.calcHist([image], [0], None, [256], [0, 256])[1:255].any()

@@ -20,7 +20,6 @@ from dehw.files.worker import wire
 
 if TYPE_CHECKING:
     import pikepdf
-    from PIL import Image
 
     from dehw.files.pdf.read import Look, Source
     from dehw.files.sheet import Sheet
@@ -28,9 +27,10 @@ if TYPE_CHECKING:
 FAR = 40  # levels between two pixels that are seen as different
 NEAR = 8  # the same of faint pencil in a picture that is left as it is
 INSIDE, OUTSIDE = 0.02, 0.001  # shares of the mask, and of the rest, that may come out different
-LOSSLESS = ("/FlateDecode", "/LZWDecode", "/RunLengthDecode")
+LOSSY = {"/DCTDecode", "/JPXDecode"}
 WHITE = (255, 255, 255)
-NOT_SHOWN = ("/Thumb", "/PieceInfo")  # of a page: a preview, and what its program keeps of it, show the handwriting too
+# Of a page or form: a preview, what its program keeps of it, and XMP, which holds previews, show the handwriting too.
+NOT_SHOWN = ("/Thumb", "/PieceInfo", "/Metadata")
 
 
 @wire.sent
@@ -68,9 +68,7 @@ def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> Non
     """Change a page; what it shares with others stays as it is."""
     import pikepdf
 
-    for key in NOT_SHOWN:
-        if key in page.obj:
-            del page.obj[key]
+    _drop_previews(page.obj)
     if change.emptied:
         empty(pdf, page)
     notes.bare(page, change.bare)
@@ -84,17 +82,42 @@ def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> Non
         page.obj.Resources = _own(pdf, page.resources, 0)
         found = layers.layers(page)
         for number, encoded in change.pictures:
-            put(found.pictures[number].holder, found.pictures[number].name, encoded)
+            picture = found.pictures[number]
+            assert picture.holder is not None  # others are not repainted
+            put(picture.holder, picture.name, encoded)
+            if "/OC" in picture.stream:  # the layer it belongs to, which may be hidden
+                picture.holder[picture.name].OC = picture.stream.OC
         for number, content in change.forms:
             found.forms[number][0].write(content)
     if change.content is not None:
         page.obj.Contents = pdf.make_stream(change.content)
 
 
+def drop_previews(pdf: pikepdf.Pdf) -> None:
+    """Remove what the program that made a PDF keeps of it, and small pictures of its pages."""
+    if "/PieceInfo" in pdf.Root:
+        del pdf.Root.PieceInfo
+    try:
+        if "/Metadata" in pdf.Root and b"Thumbnails" in pdf.Root.Metadata.read_bytes():
+            with pdf.open_metadata(set_pikepdf_as_editor=False, update_docinfo=False) as xmp:
+                xmp.pop("xmp:Thumbnails", None)
+    except MemoryError:
+        raise
+    except Exception:  # damaged ones raise nearly anything; nobody can read them
+        del pdf.Root.Metadata
+
+
+def _drop_previews(holder: pikepdf.Object) -> None:
+    for key in NOT_SHOWN:
+        if key in holder:
+            del holder[key]
+
+
 def empty(pdf: pikepdf.Pdf, page: pikepdf.Page) -> None:
-    """Leave of a page its size."""
+    """Leave of a page its size; its form's fields have no look any more."""
     import pikepdf
 
+    notes.bare(page, range(len(notes.found(page))))
     for key in set(page.obj.keys()) & {"/Annots", "/Group"}:
         del page.obj[key]
     page.obj.Resources = pikepdf.Dictionary()
@@ -109,6 +132,7 @@ def _own(pdf: pikepdf.Pdf, resources: pikepdf.Object, depth: int) -> pikepdf.Obj
         for name, drawn in list(mine.XObject.items()):
             if drawn.get("/Subtype") == "/Form" and depth < layers.NESTED:
                 form = copy.copy(drawn)
+                _drop_previews(form)
                 if "/Resources" in form:
                     form.Resources = _own(pdf, form.Resources, depth + 1)
                 mine.XObject[name] = form
@@ -131,6 +155,8 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
             return None
         if any(strokes.are_in(form, ctm, at, sheet.mask) for form, ctm in found.forms):
             return None  # others may show the same form
+        if any(_is_in(each, at, sheet.mask) for each in found.means):
+            return None  # what it paints looks different elsewhere
         forms = [form for form, _ in found.forms]
         (content, *inner), losses = strokes.without(source.pdf, index, page, forms, at, sheet.mask)
         written = tuple((number, new) for number, new in enumerate(inner) if new is not None)
@@ -140,7 +166,7 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
         change = Change(content=content, forms=written, gone=gone)
         if (content is not None or written) and _shows(source, index, look, change, sheet):
             return change, losses
-        alone = look.exact and len(found.pictures) == 1 and not (found.text or found.drawn)
+        alone = look.exact and len(found.pictures) == 1 and not (found.text or found.drawn or found.means)
         painted = ((number, _repainted(each, at, sheet, alone)) for number, each in enumerate(found.pictures))
         change = replace(change, pictures=tuple((number, encoded) for number, encoded in painted if encoded))
         return (change, losses) if change.pictures and _shows(source, index, look, change, sheet) else None
@@ -150,11 +176,17 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
         return None
 
 
+def _is_in(picture: Picture, at: Frame, mask: np.ndarray) -> bool:
+    """Whether a mask, (H, W) bool, touches the place of a picture."""
+    left, top, right, bottom = layers.on_page(layers.bounds(picture), at, (mask.shape[1], mask.shape[0]))
+    return bool(mask[top:bottom, left:right].any())
+
+
 def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet) -> bool:
     """Whether a page, once changed, shows no handwriting, and all else.
 
-    Words and lines of its own that lie under the mask but in part are print, and better than what was erased there:
-    so only what lies behind them is compared for what is too dark.
+    Words and lines of its own and its forms that lie under the mask but in part are print, and better than what was
+    erased there: so only what lies behind them is compared for what is too dark.
     """
     import pikepdf
 
@@ -163,9 +195,10 @@ def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet)
         trial.pages.append(source.content.pages[index])
         changed = trial.pages[0]
         notes.show_fields(trial, source.content)
+        layers.show_optional(trial, source.content)
         apply(trial, changed, change, lambda holder, key, new: holder.__setitem__(key, new.stream(trial)))
         near = FAR if change.pictures else NEAR
-        shown = _drawn(trial, look)
+        shown = _drawn(trial, look.size, look.exact)
         lighter, darker, outside = _far(shown, sheet, near)
         most = INSIDE * np.count_nonzero(sheet.mask)
         if outside > OUTSIDE * sheet.mask.size or lighter > most:
@@ -173,7 +206,9 @@ def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet)
         laid = notes.touched(changed, sheet)
         if (darker > most or laid) and (look.layers.text or look.layers.drawn):
             changed.obj.Contents = trial.make_stream(strokes.bare(changed))
-            shown = _drawn(trial, look)
+            for form, _ in layers.layers(changed).forms:
+                form.write(strokes.bare(form))
+            shown = _drawn(trial, look.size, look.exact)
             darker = _far(shown, sheet, near)[1]
         return darker <= most and not any(_stays(shown, sheet, place, near) for place in laid)
 
@@ -186,8 +221,8 @@ def _stays(shown: np.ndarray, sheet: Sheet, place: tuple[slice, slice], near: in
     return darker > INSIDE * np.count_nonzero(mask)
 
 
-def _drawn(pdf: pikepdf.Pdf, look: Look) -> np.ndarray:
-    """The first page of a PDF, drawn as `look` says."""
+def _drawn(pdf: pikepdf.Pdf, size: tuple[int, int], exact: bool) -> np.ndarray:
+    """The first page of a PDF, see read.draw."""
     import pypdfium2
 
     from dehw.files.pdf.read import draw
@@ -197,7 +232,7 @@ def _drawn(pdf: pikepdf.Pdf, look: Look) -> np.ndarray:
     opened = pypdfium2.PdfDocument(file.getvalue())
     try:
         opened.init_forms()
-        return draw(opened, opened[0], look.size, look.exact)
+        return draw(opened, opened[0], size, exact)
     finally:
         opened.close()
 
@@ -223,9 +258,13 @@ def _far(shown: np.ndarray, sheet: Sheet, near: int) -> tuple[int, int, int]:
 def _repainted(picture: Picture, at: Frame, sheet: Sheet, alone: bool) -> Encoded | None:
     """A picture without the handwriting on it; None where the mask does not touch it. ValueError where it cannot be.
 
-    alone: whether the page shows it and nothing else, so that the page's own pixels are the picture's. What lies
-    outside the page becomes white: it may be handwriting too.
+    alone: whether the page shows it and nothing else, so that the page's own pixels are the picture's, where they lie
+    on each other. What lies outside the page becomes white: it may be handwriting too.
     """
+    import pikepdf
+
+    from dehw.files.pdf.read import is_bilevel, is_grey
+
     stream = picture.stream
     size = picture.size if picture.holder is None else (int(stream.Width), int(stream.Height))
     there = _there(picture, at, sheet.image.shape, size)
@@ -238,13 +277,13 @@ def _repainted(picture: Picture, at: Frame, sheet: Sheet, alone: bool) -> Encode
         return _stencil(stream, mask)
     page = _warp(sheet.image, there, size, WHITE)
     masks = _masks(picture, at, sheet)
-    lossless = str(stream.get("/Filter")) in LOSSLESS
-    if alone and not masks:
+    lossless = LOSSY.isdisjoint(pikepdf.PdfImage(stream).filters)
+    if alone and not masks and _is_aligned(there, size):
         return encode.picture(page, sheet.metadata, lossless)
-    decoded = _decoded(stream)
-    pixels = np.array(decoded.convert("RGB"))
+    pixels = _decoded(stream)
+    grey = is_grey(pixels)
+    about = Metadata(grey=grey and sheet.metadata.grey, bilevel=grey and is_bilevel(pixels))
     np.copyto(pixels, page, where=mask[..., None])
-    about = Metadata(grey=decoded.mode in ("1", "L") and sheet.metadata.grey, bilevel=decoded.mode == "1")
     made = encode.picture(pixels, about, lossless)
     return Encoded(made.data, made.head, tuple(masks.items()))
 
@@ -262,7 +301,7 @@ def _masks(picture: Picture, at: Frame, sheet: Sheet) -> dict[str, Encoded]:
         if key == "/Mask":
             made[key] = _stencil(stream, mask)
             continue
-        alpha = np.array(_decoded(stream).convert("L"))
+        alpha = _decoded(stream)[..., 0].copy()
         if alpha[mask].min(initial=255) < 255:
             alpha[mask] = 0
         made[key] = encode.picture(alpha, Metadata(grey=True), lossless=True)
@@ -271,17 +310,26 @@ def _masks(picture: Picture, at: Frame, sheet: Sheet) -> dict[str, Encoded]:
 
 def _stencil(stream: pikepdf.Object, mask: np.ndarray) -> Encoded:
     """A picture of where to paint, that does not under a mask, (H, W) bool."""
-    samples = np.array(_decoded(stream).convert("L"))
-    if [int(each) for each in stream.get("/Decode", (0, 1))] == [1, 0]:
-        samples = 255 - samples
-    samples[mask] = 255
+    samples = np.where(mask, np.uint8(255), _decoded(stream)[..., 0])
     return encode.bits(samples, stencil=True)
 
 
-def _decoded(stream: pikepdf.Object) -> Image.Image:
+def _decoded(stream: pikepdf.Object) -> np.ndarray:
+    """A picture without its masks, (H, W, 3) uint8 RGB, as PDFium draws it, which knows JBIG2 and every colour space.
+    A stencil is black where it paints.
+    """
     import pikepdf
 
-    return pikepdf.PdfImage(stream).as_pil_image()
+    size = int(stream.Width), int(stream.Height)
+    with pikepdf.new() as trial:
+        alone = trial.copy_foreign(stream)
+        for key in {"/SMask", "/Mask", "/OC"} & set(alone.keys()):
+            del alone[key]
+        page = pikepdf.Dictionary(Type=pikepdf.Name("/Page"), MediaBox=pikepdf.Array([0, 0, *size]))
+        page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Alone=alone))
+        page.Contents = trial.make_stream(b"%d 0 0 %d 0 0 cm /Alone Do" % size)
+        trial.pages.append(pikepdf.Page(page))
+        return _drawn(trial, size, True)
 
 
 def _there(picture: Picture, at: Frame, page: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
@@ -292,6 +340,12 @@ def _there(picture: Picture, at: Frame, page: tuple[int, ...], size: tuple[int, 
     corners = unit @ picture.matrix @ np.linalg.inv(at.matrix) @ shown
     half = layers.matrix((1, 0, 0, 1, 0.5, 0.5))  # OpenCV counts from the middle of a pixel
     return (half @ corners @ np.linalg.inv(half)).T[:2]
+
+
+def _is_aligned(there: np.ndarray, size: tuple[int, int]) -> bool:
+    """Whether a picture's pixels lie on its page's, unlike those of a scan that was straightened. there: see _there."""
+    off = np.abs(there - there.round()) @ (*size, 1)  # pixels, at the picture's far end
+    return off.max() < 0.25 and abs(np.linalg.det(there[:, :2].round())) == 1
 
 
 def _warp(image: np.ndarray, there: np.ndarray, size: tuple[int, int], border: tuple[int, ...]) -> np.ndarray:

@@ -18,6 +18,7 @@ STROKE, DOUBT = 0.7, 0.35  # shares of a stroke's length: of handwriting, and of
 RULE = 0.9  # the same of handwriting, where all lines are level or upright, as no hand draws them
 STEP = 2.0  # pixels from one point of a stroke that is looked at to the next
 PATH = ("m", "l", "c", "v", "y", "h", "re")
+CLIP = ("W", "W*")
 DRAWN = ("S", "s", "f", "F", "f*", "B", "B*", "b", "b*")
 
 
@@ -51,7 +52,7 @@ def are_in(form: pikepdf.Object, ctm: np.ndarray, at: Frame, mask: np.ndarray) -
 
 
 def bare(content: pikepdf.Object) -> bytes:
-    """A page's content without any words and strokes of its own: its pictures and forms."""
+    """A page's or form's content without any words and strokes of its own: its pictures and forms."""
     import pikepdf
 
     instructions = pikepdf.parse_content_stream(content)
@@ -75,6 +76,8 @@ def _without_strokes(instructions: Iterable, at: Frame, mask: np.ndarray, ctm: n
         if word in PATH:
             path.append(instruction)
             continue
+        if word in CLIP and _is_handwriting(path, ctm, at, mask, False):
+            raise ValueError("what is drawn has the shape of handwriting")
         if word not in DRAWN or not _is_handwriting(path, ctm, at, mask):
             yield from path
             yield instruction
@@ -82,8 +85,11 @@ def _without_strokes(instructions: Iterable, at: Frame, mask: np.ndarray, ctm: n
     yield from path
 
 
-def _is_handwriting(path: list, ctm: np.ndarray, at: Frame, mask: np.ndarray) -> bool:
-    """Whether a path is handwriting, by its share in the mask. ValueError where that is in doubt."""
+def _is_handwriting(path: list, ctm: np.ndarray, at: Frame, mask: np.ndarray, ruling: bool = True) -> bool:
+    """Whether a path is handwriting, by its share in the mask. ValueError where that is in doubt.
+
+    ruling: whether one of level and upright lines may be some.
+    """
     height, width = mask.shape
     to_pixels = ctm @ np.linalg.inv(at.matrix) @ matrix((width, 0, 0, -height, 0, height))
     seen = hit = 0
@@ -100,7 +106,7 @@ def _is_handwriting(path: list, ctm: np.ndarray, at: Frame, mask: np.ndarray) ->
     share = hit / seen if seen else 0.0
     if not ruled and DOUBT < share <= STROKE:
         raise ValueError("a stroke may be handwriting, or not")
-    return share > (RULE if ruled else STROKE)
+    return share > RULE and ruling if ruled else share > STROKE
 
 
 def _lines(path: list) -> Iterator[list[tuple[float, float]]]:

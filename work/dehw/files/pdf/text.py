@@ -58,8 +58,9 @@ class TextLayers:
         page.obj.Resources = resources
         at = layers.frame(page).matrix
         shown = b"\n".join(_shown(line, at) for line in lines)
+        restored = b"Q\n" * (1 + _unclosed(page))
         page.contents_add(b"q", prepend=True)  # what is there may leave the page's space moved
-        page.contents_add(b"Q\nBT %d Tr %s 1 Tf\n%s\nET" % (INVISIBLE, NAME.encode(), shown))
+        page.contents_add(restored + b"BT %d Tr %s 1 Tf\n%s\nET" % (INVISIBLE, NAME.encode(), shown))
 
     @cached_property
     def _font(self) -> pikepdf.Object:
@@ -100,6 +101,16 @@ class TextLayers:
             ToUnicode=self.pdf.make_stream(TO_UNICODE),
         )
         return self.pdf.make_indirect(font)
+
+
+def _unclosed(page: pikepdf.Page) -> int:
+    """How many states a page's content saves and does not restore, as some scanners leave them."""
+    import pikepdf
+
+    depth = 0
+    for _, operator in pikepdf.parse_content_stream(page):
+        depth += {"q": 1, "Q": -1 if depth else 0}.get(str(operator), 0)
+    return depth
 
 
 def _shown(line: TextLine, at: np.ndarray) -> bytes:

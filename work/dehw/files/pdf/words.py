@@ -10,6 +10,7 @@ import numpy as np
 
 from dehw.files.pdf import layers
 from dehw.files.pdf.layers import INVISIBLE, SHOW, Frame
+from dehw.files.pdf.read import draw
 
 if TYPE_CHECKING:
     import pikepdf
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 HIDDEN_WORD, WORD = 0.3, 0.7  # shares of a word's box in the mask, for it to go: of invisible text, and of print
 LETTER, BRUSHED = 0.98, 3  # of a letter's box, and letters in a row, that only a brush covers
+SAID = ("/ActualText", "/Alt", "/E")  # what a marked part of the content stands for, in words
 IDEOGRAPHS = 0x2E80  # characters from here on are words by themselves, as no spaces part them
 UNNAMED = "its text can no longer be selected"
 
@@ -27,9 +29,9 @@ Bounds = tuple[float, float, float, float]
 class Text:
     """What one instruction shows, as PDFium reads it.
 
-    is_own: whether the page's own content shows it, not a form's. box: of all of it, in the space of what shows it.
-    letters: each with its box in the page's space and its width in thousandths of its size. gone: for each letter
-    whether it is to go; or one for all of them.
+    mode: INVISIBLE too where other things hide it. is_own: whether the page's own content shows it, not a form's.
+    box: of all of it, in the space of what shows it. letters: each with its box in the page's space and its width in
+    thousandths of its size. gone: for each letter whether it is to go; or one for all of them.
     """
 
     mode: int
@@ -48,7 +50,7 @@ def without(
     The invisible text of a scan whose words cannot be told apart is left out as a whole. ValueError where but a part
     of a visible word is under the mask.
     """
-    found, letters = _texts(pdf, index)
+    found, letters = _texts(pdf, index, at, mask.shape)
     modes = [list(_modes(content)) for content in contents]
     known = [len(texts) for texts in found] == [len(each) for each in modes]
     if known:
@@ -64,20 +66,29 @@ def without(
     if not known:
         found = [[Text(mode, False, (0, 0, 0, 0), gone=[mode == INVISIBLE]) for mode in each] for each in modes]
     has_some = [any(any(text.gone) for text in texts) for texts in found]
-    kept = [list(_without(*pair)) if some else pair[0] for some, pair in zip(has_some, zip(contents, found))]
+    kept = [_without(*pair) if some else pair[0] for some, pair in zip(has_some, zip(contents, found))]
     return kept, (UNNAMED,) if any(has_some) and not known else ()
 
 
 def _gone(text: Text, at: Frame, mask: np.ndarray) -> list[bool]:
-    """Which letters of a text are to go: of visible text all or none, of invisible text whole words."""
+    """Which letters of a text are to go: of visible text all or none, of invisible text whole words. ValueError where
+    it is a form's, and visible.
+    """
+    if text.mode != INVISIBLE and text.is_own:
+        return [_share(text.box, at, mask) > WORD]
     if text.mode != INVISIBLE:
-        return [text.is_own and _share(text.box, at, mask) > WORD]
+        if len(text.letters) >= BRUSHED and _share(_around(text.letters), at, mask) > WORD:
+            raise ValueError("others may show the same form")
+        return [False]
     gone: list[bool] = []
     for word in _words(text.letters):
-        edges = np.array([box for _, box, _ in word])
-        box = (*edges[:, :2].min(0), *edges[:, 2:].max(0))
-        gone += [_share(box, at, mask) > HIDDEN_WORD] * len(word)
+        gone += [_share(_around(word), at, mask) > HIDDEN_WORD] * len(word)
     return gone or [False]
+
+
+def _around(letters: list[tuple[str, Bounds, float]]) -> Bounds:
+    edges = np.array([box for _, box, _ in letters])
+    return (*edges[:, :2].min(0), *edges[:, 2:].max(0))
 
 
 def _words(letters: list[tuple[str, Bounds, float]]) -> Iterator[list[tuple[str, Bounds, float]]]:
@@ -92,23 +103,43 @@ def _words(letters: list[tuple[str, Bounds, float]]) -> Iterator[list[tuple[str,
         yield word
 
 
-def _without(instructions: Iterable, texts: list[Text]) -> Iterator:
+def _without(instructions: Iterable, texts: list[Text]) -> list:
     """The instructions, with nothing to show where letters are to go; they still move on."""
     import pikepdf
 
     following = iter(texts)
+    kept: list = []
+    marks: list[int] = []  # where what is marked as one begins
     for instruction in instructions:
         operands, operator = instruction
         word = str(operator)
+        if word in ("BMC", "BDC"):
+            marks.append(len(kept))
+        elif word == "EMC" and marks:
+            marks.pop()
         text = next(following) if _shows_text(operands, word) else None
         if text and any(text.gone):
+            for mark in marks:
+                kept[mark] = _unsaid(kept[mark])
             left = None if all(text.gone) or word not in ("Tj", "TJ") else _left(operands[0], word, text)
-            if left is not None:
-                yield pikepdf.ContentStreamInstruction([left], pikepdf.Operator("TJ"))
-                continue
-            nothing = pikepdf.Array() if word == "TJ" else pikepdf.String("")
-            instruction = pikepdf.ContentStreamInstruction([*operands[:-1], nothing], operator)
-        yield instruction
+            if left is None:
+                operands = [*operands[:-1], pikepdf.Array() if word == "TJ" else pikepdf.String("")]
+            else:
+                operands, operator = [left], pikepdf.Operator("TJ")
+            instruction = pikepdf.ContentStreamInstruction(operands, operator)
+        kept.append(instruction)
+    return kept
+
+
+def _unsaid(mark: Any) -> Any:
+    """What begins a marked part of the content, without what it says in words of that part."""
+    import pikepdf
+
+    operands, operator = mark
+    if str(operator) != "BDC" or not isinstance(operands[1], pikepdf.Dictionary):
+        return mark
+    about = {key: value for key, value in operands[1].items() if key not in SAID}
+    return pikepdf.ContentStreamInstruction([operands[0], pikepdf.Dictionary(about)], operator)
 
 
 def _left(shown: Any, word: str, text: Text) -> pikepdf.Array | None:
@@ -157,12 +188,12 @@ def _shows_text(operands: Any, word: str) -> bool:
     return word in SHOW and len(bytes(operands[-1])) > 0
 
 
-def _texts(pdf: pypdfium2.PdfDocument, index: int) -> tuple[list[list[Text]], list[tuple[Text, Bounds]]]:
+def _texts(
+    pdf: pypdfium2.PdfDocument, index: int, at: Frame, shape: tuple[int, ...]
+) -> tuple[list[list[Text]], list[tuple[Text, Bounds]]]:
     """The texts of a page's own content and of each form, in the order they are drawn; and the visible letters, each
-    with its text and box.
+    with its text and box. shape: (height, width) to draw the page with, to see what is hidden.
     """
-    import ctypes
-
     import pypdfium2.raw as raw
 
     page = pdf[index]
@@ -171,8 +202,12 @@ def _texts(pdf: pypdfium2.PdfDocument, index: int) -> tuple[list[list[Text]], li
         found: list[list[Text]] = [[]]
         owners: dict[int | None, Text] = {}
         inside = [found[0]]  # lists of what is drawn, from the page's to the innermost form's
-        kinds = [raw.FPDF_PAGEOBJ_TEXT, raw.FPDF_PAGEOBJ_FORM]
+        hiding = False
+        kinds = [raw.FPDF_PAGEOBJ_TEXT, raw.FPDF_PAGEOBJ_FORM, raw.FPDF_PAGEOBJ_IMAGE]
         for each in page.get_objects(filter=kinds, max_depth=layers.NESTED + 1):
+            if each.type == raw.FPDF_PAGEOBJ_IMAGE:
+                hiding = True
+                continue
             del inside[each.level + 1 :]
             if each.type == raw.FPDF_PAGEOBJ_TEXT:
                 text = Text(raw.FPDFTextObj_GetTextRenderMode(each), each.level == 0, each.get_bounds())
@@ -181,23 +216,45 @@ def _texts(pdf: pypdfium2.PdfDocument, index: int) -> tuple[list[list[Text]], li
             elif each.level < layers.NESTED:
                 found.append([])
                 inside.append(found[-1])
-        seen, width = [], ctypes.c_float()
-        for number in range(reader.count_chars()):
-            owner = raw.FPDFText_GetTextObject(reader, number)
-            if not owner or _address(owner) not in owners:  # a space that PDFium adds, or too deep in forms
-                continue
-            text = owners[_address(owner)]
-            code, box = raw.FPDFText_GetUnicode(reader, number), reader.get_charbox(number)
-            if text.mode != INVISIBLE:
-                seen.append((text, box))
-            elif raw.FPDFFont_GetGlyphWidth(raw.FPDFTextObj_GetFont(owner), code, 1000, width):
-                text.letters.append((chr(code), box, width.value))
-            else:
-                text.letters.append((chr(code), box, 0.0))
-        return found, seen
+        letters = list(_letters(reader, owners))
+        if hiding and any(text.mode != INVISIBLE for text in owners.values()):
+            shown = _shown(pdf, page, shape)
+            for text in owners.values():
+                if not any(_under(box, at, shown).any() for _, box, _ in text.letters):
+                    text.mode = INVISIBLE
+        return found, [(text, box) for text, box in letters if text.mode != INVISIBLE]
     finally:
         reader.close()
         page.close()
+
+
+def _letters(reader: pypdfium2.PdfTextPage, owners: dict[int | None, Text]) -> Iterator[tuple[Text, Bounds]]:
+    """Give texts, by the addresses of their objects, their letters, and yield each with its text and box."""
+    import ctypes
+
+    import pypdfium2.raw as raw
+
+    width = ctypes.c_float()
+    for number in range(reader.count_chars()):
+        owner = raw.FPDFText_GetTextObject(reader, number)
+        if not owner or _address(owner) not in owners:  # a space that PDFium adds, or too deep in forms
+            continue
+        text = owners[_address(owner)]
+        code, box = raw.FPDFText_GetUnicode(reader, number), reader.get_charbox(number)
+        known = raw.FPDFFont_GetGlyphWidth(raw.FPDFTextObj_GetFont(owner), code, 1000, width)
+        text.letters.append((chr(code), box, width.value if known else 0.0))
+        yield text, box
+
+
+def _shown(pdf: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, shape: tuple[int, ...]) -> np.ndarray:
+    """Where texts are seen on a page, (H, W) bool. It is without them then."""
+    import pypdfium2.raw as raw
+
+    size = shape[1], shape[0]
+    before = draw(pdf, page, size, False)
+    for each in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT], max_depth=layers.NESTED + 1):
+        raw.FPDFTextObj_SetTextRenderMode(each, INVISIBLE)
+    return (draw(pdf, page, size, False) != before).any(2)
 
 
 def _address(handle: object) -> int | None:

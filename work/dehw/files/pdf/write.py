@@ -86,13 +86,17 @@ def assemble(path: Path | None, pages: Sequence[Path | str], target: Path, folde
 
     pdf = _copy(path) if path else pikepdf.new()
     spool, draft, texts = Spool(pdf, folder), folder / "draft.pdf", TextLayers(pdf)
+    shown: dict[tuple[int, int], pikepdf.Object] = {}  # by pages that change
     try:
         for index, known in enumerate(pages):
             if known == EMPTY:
                 repaint.apply(pdf, pdf.pages[index], Change(emptied=True), spool.put)
             elif isinstance(known, Path):
+                shown |= _streams(pdf, index) if path else {}
                 _apply(pdf, index, known, spool, texts)
+        repaint.drop_previews(pdf)
         pdf.remove_unreferenced_resources()  # pages may share a list of pictures that names the old ones
+        _empty_unseen(pdf, shown)
         pdf.save(
             draft,
             object_stream_mode=pikepdf.ObjectStreamMode.disable,
@@ -107,6 +111,34 @@ def assemble(path: Path | None, pages: Sequence[Path | str], target: Path, folde
         pdf.close()
         if path:
             read.close(path)  # Windows replaces no file that is open
+
+
+def _streams(pdf: pikepdf.Pdf, index: int) -> dict[tuple[int, int], pikepdf.Object]:
+    """See layers.streams; none of a page that cannot be looked into."""
+    try:
+        return layers.streams(pdf.pages[index])
+    except MemoryError:
+        raise
+    except Exception:  # see Source.look
+        return {}
+
+
+def _empty_unseen(pdf: pikepdf.Pdf, shown: dict[tuple[int, int], pikepdf.Object]) -> None:
+    """Empty those pictures and forms that no page shows any more, but tags, or lists of damaged pages, still name."""
+    unseen = set(shown)
+    for page in pdf.pages:
+        unseen -= {each for note in notes.found(page) for each in notes.drawn_by(note)}
+        try:
+            if not unseen.isdisjoint(layers.named(page.resources)):
+                unseen -= set(layers.streams(page))
+        except MemoryError:
+            raise
+        except Exception:  # see Source.look; nobody knows what it shows
+            return
+    for number in unseen:
+        shown[number].write(b"")
+        for key in set(shown[number].keys()) - {"/Length"}:
+            del shown[number][key]
 
 
 def _copy(path: Path) -> pikepdf.Pdf:
