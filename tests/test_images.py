@@ -63,6 +63,8 @@ def test_any_mode_becomes_rgb(tmp_path, page):
         "grey.png": (Image.fromarray(grey), grey[..., None].repeat(3, 2)),
         "bits.png": (Image.fromarray(grey > 127), np.where(grey > 127, 255, 0)[..., None].repeat(3, 2)),
         "deep.png": (Image.fromarray(grey.astype(np.uint16) * 257), grey[..., None].repeat(3, 2)),
+        "share.tif": (Image.fromarray(grey / np.float32(255)), grey[..., None].repeat(3, 2)),
+        "level.tif": (Image.fromarray(grey.astype(np.float32)), grey[..., None].repeat(3, 2)),
         "palette.png": (Image.fromarray(page).quantize(256), page),
         "cmyk.tif": (Image.fromarray(page).convert("CMYK"), page),
     }

@@ -306,6 +306,10 @@ def _kind_named(path: Path) -> str:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # Pillow's own conversion clips 16 bits to 255: a white page
         image = Image.fromarray((np.array(image).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.mode == "F":  # Pillow takes floats for 0 to 255; most programs mean 0 to 1, of which a page has some
+        levels = np.nan_to_num(np.array(image))
+        levels = levels * 255 if levels.max() <= 1 else levels
+        image = Image.fromarray(levels.clip(0, 255).round().astype(np.uint8))
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, PAPER), layer).convert("RGB")
