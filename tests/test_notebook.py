@@ -162,7 +162,7 @@ def test_the_prediction_commands_take_what_was_trained(monkeypatch, cell, step):
     class Parsed(Exception):
         pass
 
-    def stop(args):
+    def stop(args, *places, **more):
         raise Parsed(args)
 
     monkeypatch.setattr(submit, "_prepare", stop)
