@@ -323,13 +323,19 @@ def test_a_page_that_can_only_become_a_picture_says_what_it_loses(tmp_path):
     np.testing.assert_allclose(after.image[~mask_of(before)].astype(int), before.image[~mask_of(before)], atol=30)
 
 
+def add_field(pdf, about):
+    """A page whose form holds a field that is written on; returns the field."""
+    page, field = add_page(pdf, PRINTED), note(pdf, "Widget", WRITTEN)
+    for key, value in about.items():
+        field[key] = value
+    page.obj.Annots = Array([field])
+    pdf.Root.AcroForm = Dictionary(Fields=Array([field]))
+    return field
+
+
 def test_a_signature_in_a_form_field_goes_and_the_field_stays(tmp_path):
     with pikepdf.new() as pdf:
-        page = add_page(pdf, PRINTED)
-        field = note(pdf, "Widget", WRITTEN)
-        field.FT, field.T = Name.Sig, "signature"
-        page.obj.Annots = Array([field])
-        pdf.Root.AcroForm = Dictionary(Fields=Array([field]))
+        add_field(pdf, Dictionary(FT=Name.Sig, T="signature"))
         pdf.save(tmp_path / "in.pdf")
     clean(tmp_path)
     assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
@@ -341,11 +347,8 @@ def test_a_signature_in_a_form_field_goes_and_the_field_stays(tmp_path):
 def test_a_picture_in_a_button_of_a_form_goes(tmp_path):
     """The button names it once more, to be drawn anew."""
     with pikepdf.new() as pdf:
-        page = add_page(pdf, PRINTED)
-        field = note(pdf, "Widget", WRITTEN)
-        field.FT, field.Ff, field.T, field.MK = Name.Btn, 1 << 16, "photo", Dictionary(I=field.AP.N, TP=1)
-        page.obj.Annots = Array([field])
-        pdf.Root.AcroForm = Dictionary(Fields=Array([field]))
+        field = add_field(pdf, Dictionary(FT=Name.Btn, Ff=1 << 16, T="photo"))
+        field.MK = Dictionary(I=field.AP.N, TP=1)
         pdf.save(tmp_path / "in.pdf")
     clean(tmp_path)
     assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
@@ -357,11 +360,7 @@ def test_the_look_of_a_field_goes_with_a_page_that_cannot_be_looked_into(tmp_pat
         raise ValueError("damaged")
 
     with pikepdf.new() as pdf:
-        page = add_page(pdf, PRINTED)
-        field = note(pdf, "Widget", WRITTEN)
-        field.FT, field.T = Name.Sig, "signature"
-        page.obj.Annots = Array([field])
-        pdf.Root.AcroForm = Dictionary(Fields=Array([field]))
+        add_field(pdf, Dictionary(FT=Name.Sig, T="signature"))
         pdf.save(tmp_path / "in.pdf")
     monkeypatch.setattr("dehw.files.pdf.write.change", fail)
     assert clean(tmp_path) == [("it became a picture, without text, links and fields",)]
