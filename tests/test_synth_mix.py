@@ -25,6 +25,7 @@ from dehw.data.synth.printed.kinds import KINDS
 from dehw.data.synth.printed.typeset import Typesetter
 from dehw.data.synth.worksheet import Field, Printed, Worksheet
 from dehw.errors import ConfigError, InputError
+from dehw.files.find import find_pages
 from dehw.files.images import read_image
 
 DEJAVU = [str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")]
@@ -61,7 +62,7 @@ def assert_mask_is_where_ink_is(sheet: Worksheet) -> None:
 def test_the_mix_names_every_step_and_no_other():
     named = [shares(part(**({"exam": 1.0} if part is PrintedMix else {}))) for part in (PrintedMix, AddedMix)]
     assert set(named[0]) == {"clean", "photo"} | set(KINDS)
-    assert set(named[1]) == {"pasted", "close_up"} | set(EXTRAS)
+    assert set(named[1]) == {"pasted", "drawings", "close_up"} | set(EXTRAS)
     assert set(shares(InkMix())) == {"none"} | set(steps.PUPIL) | set(steps.TEACHER) | set(FILLERS)
     assert set(shares(CameraMix())) == {"digital", "photo"} | set(CAMERA)
 
@@ -143,6 +144,27 @@ def test_what_is_printed_on_top_is_print(name):
     assert 0 < (page.min(axis=2) < 250).mean() < 0.7
     made = made_up(1, SOURCES, 12, mix(added=AddedMix(**{name: 1.0}), ink=InkMix(none=1.0)))
     assert not made.mask.any() and np.array_equal(made.image, made.gt)
+
+
+def test_drawings_are_printed_where_there_is_room(tmp_path):
+    drawing = np.zeros((90, 60, 4), np.uint8)  # clear around a red disc with a black outline
+    cv2.circle(drawing, (30, 45), 25, (0, 0, 255, 255), -1)
+    cv2.circle(drawing, (30, 45), 25, (0, 0, 0, 255), 3)
+    (tmp_path / "animals").mkdir()
+    cv2.imwrite(str(tmp_path / "animals" / "disc.png"), drawing)
+    given = SOURCES._replace(drawings=[page.path for page in find_pages([tmp_path])])
+    looks = set()
+    for seed in range(20):
+        sheet = lined_sheet().page
+        printed = sheet.copy()
+        sides.illustrate(rng(seed), printed, 16, given.drawings)
+        assert (printed != sheet).any() and (printed[sheet.min(axis=2) < 128] == sheet[sheet.min(axis=2) < 128]).all()
+        new = printed[(printed != sheet).any(axis=2)].astype(int)
+        looks.add("red" if np.ptp(new, axis=1).max() > 200 else "grey" if np.ptp(new) > 50 else "lines")
+    assert looks == {"red", "grey", "lines"}
+    made = made_up(1, given, 12, mix(added=AddedMix(drawings=1.0), ink=InkMix(none=1.0)))
+    plain = made_up(1, SOURCES, 12, mix(added=AddedMix(drawings=1.0), ink=InkMix(none=1.0)))
+    assert not made.mask.any() and not np.array_equal(made.gt, plain.gt)
 
 
 @pytest.mark.parametrize("name", [*steps.PUPIL, *steps.TEACHER])

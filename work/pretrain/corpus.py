@@ -65,7 +65,7 @@ def scale_pairs(args: argparse.Namespace) -> None:
 
 
 def make_pages(args: argparse.Namespace) -> None:
-    mix, sources = load_mix(args.mix), find_sources(args.clean, args.ink, args.fonts, args.photos)
+    mix, sources = load_mix(args.mix), find_sources(args.clean, args.ink, args.fonts, args.photos, args.drawings)
     pieces = [
         piece
         for _, page in (pairs(args.pairs, "train") if args.pairs else [])
@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--mix", type=Path, default=MIX, help="what pages are mixed from")
     parser.add_argument("--clean", type=Path, nargs="*", default=[], help="folders of born-digital pages")
     parser.add_argument("--photos", type=Path, help="folder of photos and scans of print without handwriting")
+    parser.add_argument("--drawings", type=Path, help="folder of pictures to print beside texts")
     parser.add_argument("--fonts", type=Path, help="folder of handwriting fonts, searched to its depths")
     parser.add_argument(
         "--ink", type=Path, nargs="*", default=[], help="folders of strokes or pieces, see `dehw synth`"

@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mix", type=Path, metavar="FILE", help="what the pages are mixed from; default: configs/synth.yml")
     add("--clean", type=Path, nargs="+", default=[], metavar="DIR", help="print some from these PDFs or clean images")
     add("--photos", type=Path, metavar="DIR", help="write on some of these photos and scans of print without ink")
+    add("--drawings", type=Path, metavar="DIR", help="print these pictures beside texts")
     add("--ink", type=Path, nargs="+", default=[], metavar="DIR", help="strokes, pieces or pairs to write with")
     add("--fonts", type=Path, metavar="DIR", help="handwriting fonts to write with")
     add("--print-height", type=float, default=32, metavar="PX", help="height of printed characters; default: 32")
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     seeds = [seed for seed in range(args.seed, args.seed + args.count) if not _files(args.output, seed)[-1].exists()]
     start = time.perf_counter()
     mix = load_mix(args.mix or MIX)
-    sources = find_sources(args.clean, args.ink, args.fonts, args.photos)
+    sources = find_sources(args.clean, args.ink, args.fonts, args.photos, args.drawings)
     make = partial(write_page, folder=args.output, print_height=args.print_height, mix=mix)
     # workers get the sources sent: reading thousands of fonts again would take each a minute, and a forked process
     # may wait for ever for OpenCV's threads, which did not come along

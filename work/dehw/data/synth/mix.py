@@ -47,10 +47,12 @@ class PrintedMix:
 class AddedMix:
     """The probability of each thing that is printed on top of a page, see printed.extras.
 
-    pasted: a clipping of another printed side. close_up: half a column is all that the picture shows.
+    pasted: a clipping of another printed side. drawings: pictures of the sources. close_up: half a column is all that
+    the picture shows.
     """
 
     pasted: Fraction = 0.0
+    drawings: Fraction = 0.0
     close_up: Fraction = 0.0
     headline: Fraction = 0.0
     rules: Fraction = 0.0

@@ -27,22 +27,29 @@ THICKEST = 7  # px from the middle of a stroke to its edge; what is thicker is a
 class Sources(NamedTuple):
     """bank: the ink. clean: PDFs and images of pages without handwriting. photos: photos of print, with their light.
 
-    fonts: printing fonts by role, see printed.fonts.
+    fonts: printing fonts by role, see printed.fonts. drawings: pictures of one thing each, to print beside texts.
     """
 
     bank: InkBank
     clean: Sequence[Path]
     photos: Sequence[Path]
     fonts: dict[str, list[str]]
+    drawings: Sequence[Path] = ()
 
 
-def find_sources(clean: Sequence[Path], ink: Sequence[Path], fonts: Path | None, photos: Path | None = None) -> Sources:
+def find_sources(
+    clean: Sequence[Path],
+    ink: Sequence[Path],
+    fonts: Path | None,
+    photos: Path | None = None,
+    drawings: Path | None = None,
+) -> Sources:
     """Gather sources. Raises InputError where a folder has nothing in it, or no printing fonts are installed.
 
     clean: folders of PDFs or images of clean pages. fonts: folder of handwriting fonts. photos: folder of photos and
-    scans of print without handwriting. ink: folders, searched to their depths, of stroke data (medians.json.gz of
-    hanzi-writer-data, paths.json.gz of KanjiVG: char -> SVG paths, strokes_*.zip of Omniglot), of pieces that
-    `dehw materials` cut, and of pairs with images/ and gts/.
+    scans of print without handwriting. drawings: folder of pictures, searched to its depths. ink: folders, searched
+    to their depths, of stroke data (medians.json.gz of hanzi-writer-data, paths.json.gz of KanjiVG: char -> SVG paths,
+    strokes_*.zip of Omniglot), of pieces that `dehw materials` cut, and of pairs with images/ and gts/.
     """
     banks = [find_ink(folder) for folder in ink]
     bank = InkBank(
@@ -53,7 +60,8 @@ def find_sources(clean: Sequence[Path], ink: Sequence[Path], fonts: Path | None,
         fonts=materials.load_families(fonts) if fonts else (),
     )
     pages = [page for folder in clean for page in find_clean(folder)]
-    return Sources(bank, pages, find_clean(photos) if photos else [], printing.system_fonts())
+    pictures = [page.path for page in find_pages([drawings])] if drawings else []
+    return Sources(bank, pages, find_clean(photos) if photos else [], printing.system_fonts(), pictures)
 
 
 def find_clean(folder: Path) -> list[Path]:

@@ -33,7 +33,7 @@ def headline(rng: np.random.Generator, page: np.ndarray, height: float, fonts: F
         alpha = lettering(str(rng.choice(fonts[role])), text, round(height * rng.uniform(1.8, 3.3)))
         grey = float(rng.integers(0, 70))
         colour = rng.choice([RED, BLUE]) if rng.random() < 0.15 else (grey, grey, grey)
-        spot = _free(rng, taken, alpha.shape)
+        spot = free_spot(rng, taken, alpha.shape)
         if spot:
             lay(page, alpha, colour, spot, 1.0)
             taken = cv2.integral(blanks.dark(page))
@@ -44,7 +44,7 @@ def rules(rng: np.random.Generator, page: np.ndarray, height: float, fonts: Font
     taken = cv2.integral(blanks.dark(page))
     for _ in range(int(rng.integers(1, 4))):
         high, wide = (round(height * rng.uniform(*span)) for span in ((2, 14), (6, 40)))
-        spot, tile = _free(rng, taken, (high, wide)), Image.new("L", (wide, high))
+        spot, tile = free_spot(rng, taken, (high, wide)), Image.new("L", (wide, high))
         if not spot:
             continue
         pen, dash, pitch = ImageDraw.Draw(tile), int(rng.choice([1, 3, 8, wide])), height * rng.uniform(1.5, 2)
@@ -157,7 +157,7 @@ def _anywhere(rng: np.random.Generator, page: np.ndarray, shape: tuple[int, ...]
     return top, left
 
 
-def _free(rng: np.random.Generator, taken: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int] | None:
+def free_spot(rng: np.random.Generator, taken: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int] | None:
     """A spot for a patch of this shape without any print; None where none was found."""
     rows, columns = (side - 1 - n for side, n in zip(taken.shape, shape))
     if rows <= 0 or columns <= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 from dehw.data.synth.ink import blanks
 from dehw.data.synth.ink.blanks import Room
 from dehw.data.synth.mix import PageMix, PrintedMix, drawn, shares
-from dehw.data.synth.printed.extras import EXTRAS
+from dehw.data.synth.printed.extras import EXTRAS, free_spot, lay
 from dehw.data.synth.printed.kinds import KINDS
 from dehw.data.synth.sources import Sources
 from dehw.data.synth.worksheet import Field, Printed
@@ -25,6 +26,8 @@ TRIAL_DPI = 150  # a PDF's print is measured at this resolution
 LARGEST = (85, 62)  # the sides of a page in heights of its print, at the most
 CLOSE = ((10, 30), (14, 26))  # of a close-up
 CLIP = ((5, 22), (10, 38))  # of a clipping
+DRAWING = (2.5, 16)  # the longer side of a drawing
+DARK_LINES = 110  # grey, and darker: a drawing's outlines, as black and white copies of it have them
 LINES = 55  # of print that a photo holds from top to bottom, where its print cannot be measured
 
 
@@ -93,6 +96,21 @@ def paste(rng: np.random.Generator, printed: Printed, height: float, sources: So
     return printed._replace(page=page, fields=free)
 
 
+def illustrate(rng: np.random.Generator, page: np.ndarray, height: float, paths: Sequence[Path]) -> None:
+    """Print drawings where there is room, in place: all in colour, all in grey, or their outlines alone in black."""
+    taken, style = cv2.integral(blanks.dark(page)), int(rng.integers(3))
+    for _ in range(int(rng.integers(1, 9))):
+        drawing = read_image(paths[rng.integers(len(paths))])
+        scale = height * rng.uniform(*DRAWING) / max(drawing.shape)
+        drawing = cv2.resize(drawing, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        grey = cv2.cvtColor(drawing, cv2.COLOR_RGB2GRAY)[..., None]
+        darkness = (255 - drawing, 255 - grey, 255 * (grey < DARK_LINES))[style].astype(np.float32) / 255
+        spot = free_spot(rng, taken, grey.shape[:2])
+        if spot:
+            lay(page, np.ones(grey.shape[:2], np.float32), 255 * (1 - darkness), spot, 1.0)
+            taken = cv2.integral(blanks.dark(page))
+
+
 def _overlap(a: Room, b: Room) -> bool:
     return a.x < b.x + b.w and b.x < a.x + a.w and a.y < b.y + b.h and b.y < a.y + a.h
 
@@ -101,6 +119,8 @@ def finished(rng: np.random.Generator, printed: Printed, height: float, sources:
     """The printed side with what is printed on top of it, or as much of it as a picture holds."""
     if rng.random() < mix.added.pasted:
         printed = paste(rng, printed, height, sources, mix.printed)
+    if sources.drawings and rng.random() < mix.added.drawings:
+        illustrate(rng, printed.page, height, sources.drawings)
     sides = CLOSE if rng.random() < mix.added.close_up else tuple((n, n) for n in LARGEST)
     h, w = (min(n, round(rng.uniform(*span) * height)) for n, span in zip(printed.page.shape, sides))
     y, x = (int(rng.integers(n - side + 1)) for n, side in zip(printed.page.shape, (h, w)))
