@@ -19,7 +19,7 @@ from dehw.data.synth.ink.fields import FILLERS
 from dehw.data.synth.ink.writer import PENS, Writer
 from dehw.data.synth.mix import AddedMix, CameraMix, InkMix, PageMix, PrintedMix, load_mix, shares
 from dehw.data.synth.pages import lost, made_up, make_page, write_on
-from dehw.data.synth.printed import fonts, forms, sides
+from dehw.data.synth.printed import fonts, forms, formulas, sides
 from dehw.data.synth.printed.extras import EXTRAS
 from dehw.data.synth.printed.kinds import KINDS
 from dehw.data.synth.printed.typeset import Typesetter
@@ -135,6 +135,26 @@ def test_pictures_stand_in_a_row_with_room_below_where_a_font_has_any():
     bare = Typesetter(rng(1), 600, 500, 12, {role: files for role, files in FONTS.items() if role != "pictures"})
     bare.pictures()
     assert bare.y == top and np.array(bare.image).min() == 255
+
+
+def test_formulas_are_as_large_as_asked_for_and_never_the_same():
+    one, other = (formulas.formula(rng(3), em, "cm", False) for em in (20, 40))
+    assert np.allclose(np.array(other.shape) / one.shape, 2, atol=0.15)
+    bold = formulas.formula(rng(3), 20, "cm", True)
+    assert bold.shape == one.shape and (bold >= one).all() and bold.sum() > 1.1 * one.sum()
+    texts = {formulas.equation(rng(seed)) for seed in range(300)}
+    assert len(texts) > 290
+    for text in texts:  # braces in pairs, as TeX wants them, and some of all it can set
+        assert text.count("{") == text.count("}") and text.count("left") == text.count("right")
+    assert all(any(rf"\{name}" in text for text in texts) for name in ("frac", "sqrt", "sum", "int", "left", "vec"))
+
+
+def test_displayed_formulas_stand_below_each_other():
+    sheet = Typesetter(rng(4), 600, 500, 12, FONTS)
+    top = sheet.y
+    sheet.displayed()
+    dark = np.array(sheet.image).min(axis=2) < 128
+    assert dark[top : sheet.y].any() and not dark[:top].any() and not dark[sheet.y :].any()
 
 
 @pytest.mark.parametrize("name", EXTRAS)

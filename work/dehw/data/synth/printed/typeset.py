@@ -11,6 +11,7 @@ from dehw.data.materials import characters, open_font
 from dehw.data.synth.ink.blanks import Room
 from dehw.data.synth.printed.drawings import DRAWINGS, Ink, Place
 from dehw.data.synth.printed.fonts import legible
+from dehw.data.synth.printed.formulas import FACES, formula
 from dehw.data.synth.words import everyday_hanzi, nonsense, sentence, words
 from dehw.data.synth.worksheet import Field, Printed
 
@@ -242,6 +243,21 @@ class Typesetter:
             self.y += height
         self.feed(0.7)
 
+    def displayed(self) -> None:
+        """Formulas below each other as books set them, now and then with words before them."""
+        face, bold = str(self.rng.choice(FACES)), bool(self.rng.random() < 0.3)
+        fill, left = self.tint or (int(self.rng.integers(0, 60)),) * 3, self.left + self.size * self.rng.uniform(0, 6)
+        for _ in range(int(self.rng.integers(1, 5))):
+            x = (
+                left
+                if self.rng.random() < 0.6
+                else self.text(left, sentence(self.rng, True)[:3] + " ", "cjk", fill=fill)
+            )
+            alpha = formula(self.rng, self.size * self.rng.uniform(0.9, 1.2), face, bold)[:, : self.right - int(x)]
+            self.image.paste(fill, (int(x), self.y), Image.fromarray((255 * alpha).astype(np.uint8)))
+            self.y += max(len(alpha), self.size)
+            self.feed(0.3)
+
     def figure(self) -> None:
         """A drawing with small print about it."""
         size = int(self.size * self.rng.uniform(5, 16))
@@ -347,6 +363,7 @@ ELEMENTS = {
     Typesetter.dictation: 0.7,
     Typesetter.choices: 3,
     Typesetter.formula: 2,
+    Typesetter.displayed: 1,
     Typesetter.table: 0.8,
     Typesetter.figure: 1.5,
     Typesetter.pictures: 0.4,
