@@ -1,5 +1,6 @@
 """`dehw erase --scan`, `--paper` and `--merge`."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -105,6 +106,30 @@ def test_a_document_that_fails_is_left_out_of_the_merged_one(eraser):
     Path("b.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     assert run("a.png", "b.png", "--merge", "all.pdf") == ExitCode.FAILED
     assert len(pages_of("all.pdf")) == 1
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_merged_pdf_that_never_was_has_no_pages_in_the_report(eraser, monkeypatch, error):
+    def fail(paths, target):
+        raise error
+
+    monkeypatch.setattr(merge, "join", fail)
+    write_image("a.png", page())
+    assert run("a.png", "--merge", "all.pdf", "--report", "report.json") != ExitCode.OK
+    [told] = report()["pages"]
+    assert (told["status"], told["output"]) == ("failed", None)
+    assert "all.pdf cannot be written: No space" in told["warnings"][-1] or "stopped" in told["warnings"][-1]
+    assert files() == ["a.png", "report.json"]
+
+
+def test_a_document_that_cannot_be_written_is_named_by_itself(eraser, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dehw.files.documents.PdfWriter._add", full)
+    write_image("a.png", page())
+    assert run("a.png", "--merge", "all.pdf") == ExitCode.FAILED
+    assert "a.png: all.pdf cannot be written: No space left" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ ABOUT_THE_PAGE = (
 SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations in which a page lies on its side (EXIF 2.3, tag 274)
 END, MORE = b"\xff\xd9", b"\x35\xa7" * 64  # a JPEG's end marker, and data that could stand before it
 WINDOW = 512  # px: networks see a page in squares of about this side, so a thin page costs them as much as a wide one
-MAX_DPI = 65535  # the most that JPEG can hold; what lies beyond is damage
+MIN_DPI, MAX_DPI = 10, 65535  # Pillow gives 1 for a TIFF that tells none, a page of metres; 65535 is JPEG's most
 
 
 @wire.sent
@@ -322,7 +322,7 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
         across, down = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return (across, down) if 0 < across <= MAX_DPI and 0 < down <= MAX_DPI else None
+    return (across, down) if all(MIN_DPI <= value <= MAX_DPI for value in (across, down)) else None
 
 
 def _exif(image: Image.Image) -> bytes | None:

@@ -67,11 +67,15 @@ def _erase(args: argparse.Namespace, places: "Places") -> int:
         try:
             for outcomes in _outcomes(args, jobs, shown) if jobs else ():
                 report.add(outcomes)
+            places.deliver(jobs)
+        except BaseException as error:
+            if places.are_filled_last:
+                report.lose(str(error) or "the run was stopped before it was written")
+            raise
         finally:  # what was done is told of an interrupted run too
             report.sort(jobs)
             if args.report:
                 report.write(args.report)
-        places.deliver(jobs)
     written = args.merge or args.output
     where = "in place" if args.in_place else f"to {written}" if written else "beside the originals"
     shown.note(report.summary(time.perf_counter() - started, where), **report.counts())

@@ -267,4 +267,6 @@ def _stamp(path: Path) -> Stamp:
 def _cause(error: Exception, name: str) -> str:
     if isinstance(error, InputError):
         return f"{name}: {error}."
-    return str(error) if isinstance(error, PageError) else f"{name}: not enough memory for this page."
+    if isinstance(error, MemoryError):
+        return f"{name}: not enough memory for this page."
+    return str(error) if str(error).startswith(name) else f"{name}: {error}"  # what cannot be written is named alone

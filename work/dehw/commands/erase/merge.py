@@ -24,6 +24,11 @@ class Merged(Places):
 
     target: Path = Path()
 
+    @property
+    def are_filled_last(self) -> bool:
+        """Yes: the target appears when it is whole."""
+        return True
+
     def check(self, jobs: Sequence[Job]) -> None:
         """Name the target in place of what is written apart. Raises InputError where it is one of the pages."""
         if find.real(self.target) in {find.real(job.source) for job in jobs}:

@@ -65,6 +65,15 @@ class Report:
             for page in outcomes
         ]
 
+    def lose(self, cause: str) -> None:
+        """Nothing of what was erased came to be: its pages count as failed."""
+        self.pages = [
+            page
+            if page.status == "failed"
+            else replace(page, output=None, status="failed", warnings=(*page.warnings, cause))
+            for page in self.pages
+        ]
+
     def sort(self, jobs: Sequence[Job]) -> None:
         """List pages in the order of their documents, whichever was finished first; those done before come first."""
         places = {self.named(str(job.source)): place for place, job in enumerate(jobs)}
