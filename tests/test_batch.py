@@ -479,6 +479,7 @@ def test_o_may_name_the_file_and_its_kind(eraser):
         (["a.png", "in", "-o", "out.png"], "out.png is one file, and there are 2"),
         (["many.tif", "-o", "out.png"], "a PNG cannot hold its 2 pages"),
         (["a.png", "-o", "out.png", "--format", "jpg"], "out.png is named as a PNG"),
+        (["a.png", "-o", "out.gif"], "out.gif is named as a kind that is not written"),
         (["a.png", "-o", "precious.png"], "precious.png is there already"),
         (["a.png", "-o", "./a.png", "--overwrite"], "is a file to be erased"),
     ],

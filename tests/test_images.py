@@ -99,6 +99,8 @@ def test_unreadable_files_are_named(tmp_path, smooth):
     for name in [*cases, "missing.png"]:
         with pytest.raises(PageError, match=name):
             read_image(tmp_path / name)
+    with pytest.raises(PageError, match="it is empty"):
+        read_image(tmp_path / "empty.png")
     with pytest.raises(PageError, match="text.png"):
         read_mask(tmp_path / "text.png")
     with pytest.raises(PageError, match="text.png"):

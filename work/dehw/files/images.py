@@ -1,6 +1,7 @@
 """Pages as files: the one place where images are found, read and written (Pillow). See documents.py for many pages."""
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -217,6 +218,8 @@ def open_image(path: str | Path) -> Image.Image:
     """Open an image file of a known kind, whose pixels are not decoded yet; to be closed. Raises PageError."""
     with reading(path):
         kind = kind_of(path)
+        if not os.path.getsize(path):
+            raise PageError(f"{path} cannot be read: it is empty. Copy or download it again.")
         if kind is None or kind == "PDF":
             raise Image.UnidentifiedImageError
         image = heif.HeifFile(Path(path)) if kind == "HEIF" else Image.open(path, formats=[kind])

@@ -269,4 +269,5 @@ def _cause(error: Exception, name: str) -> str:
         return f"{name}: {error}."
     if isinstance(error, MemoryError):
         return f"{name}: not enough memory for this page."
-    return str(error) if str(error).startswith(name) else f"{name}: {error}"  # what cannot be written is named alone
+    is_named = str(error).startswith((name, Path(name).name))
+    return str(error) if is_named else f"{name}: {error}"  # such as a target, which many may share
