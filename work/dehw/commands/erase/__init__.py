@@ -117,7 +117,7 @@ def _jobs(args: argparse.Namespace, places: "Places", found: "Sequence[InputFile
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `dehw erase`."""
     parser.description = (
-        "Erase the handwriting of pages: JPEG, PNG, WebP, BMP, TIFF, PDF and HEIC (needs pillow-heif), told by their "
+        "Erase the handwriting of pages: JPEG, PNG, WebP, BMP, TIFF, PDF and HEIC (needs pillow-heif), detected by "
         "content. Without -o, STEM.clean.SUFFIX is written beside each file. In folders, what earlier runs wrote is "
         "passed over, by its name (*.clean.*, side files) or by a report that lists it, and files of other kinds are "
         "named. Exit codes: 0 done, 1 some pages failed, 2 bad input, 3 weights, 4 memory, 5 device, 130 stopped."
