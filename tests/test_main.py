@@ -161,7 +161,7 @@ def test_a_bad_page_is_named_and_the_others_are_done(networks, capsys):
     assert files("out") == ["a.png", "c.png"]
     captured = capsys.readouterr()
     assert "in/b.png cannot be read" in captured.err
-    assert "1 pages erased, 1 without handwriting copied, 1 failed" in captured.err
+    assert "1 page erased, 1 without handwriting copied, 1 failed" in captured.err
     assert captured.out == ""
 
 

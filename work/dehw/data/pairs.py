@@ -70,12 +70,6 @@ def find_pairs(
     return pairs
 
 
-def pairs_problems(roots: str | Path | Sequence[str | Path]) -> list[str]:
-    """Everything wrong with the pairs at or below `roots`, a line each: pairing, unreadable files, sizes."""
-    pairs, problems = _scan(roots)
-    return problems + size_problems(pairs)
-
-
 def match(images: str | Path, gts: str | Path, masks: str | Path | None = None) -> tuple[list[Pair], list[str]]:
     """Pair the files of two folders by stem: the pairs in order, and what is wrong, one line each.
 

@@ -88,8 +88,9 @@ class Report:
         skipped = f", {self.count('skipped')} done before" if self.count("skipped") else ""
         outputs = {page.output for page in self.pages if page.output and page.status in ("erased", "empty")}
         where = f"to {next(iter(outputs))}" if len(outputs) == 1 else place
+        erased = self.count("erased")
         return (
-            f"{self.count('erased')} pages erased, {self.count('empty')} without handwriting copied{skipped}, "
+            f"{erased} page{'s' * (erased != 1)} erased, {self.count('empty')} without handwriting copied{skipped}, "
             f"{self.count('failed')} failed, in {seconds:.1f} s" + (f"; written {where}" if outputs else "")
         )
 
