@@ -60,6 +60,14 @@ def test_a_page_that_fills_its_picture_is_named_and_erased(eraser, capfd):
     assert clean.shape == sheet().shape and np.median(clean) > 245
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 2000), (2000, 3), (4000, 40)])
+def test_a_page_too_thin_for_a_sheet_is_named_and_erased(eraser, capfd, size):
+    write_image("thin.png", np.full((*size, 3), 255, np.uint8))
+    assert run("thin.png", "--scan") == ExitCode.OK
+    assert "thin.png: no edge of a sheet was found" in capfd.readouterr().err
+    assert read_image("thin.clean.png").shape[:2] == size
+
+
 def test_a_page_without_handwriting_is_scanned_too(eraser):
     blank = np.full((300, 200, 3), 255, np.uint8)
     write_image("blank.png", photo_of(np.repeat(blank, 2, 1), pose_of(), "light"))
@@ -87,6 +95,14 @@ def test_many_documents_end_in_one_pdf(eraser):
     assert merged[0].shape[0] > merged[0].shape[1] and merged[1].shape[0] < merged[1].shape[1]  # in the order given
     assert {each["output"] for each in report()["pages"]} == {"all.pdf"}
     assert files() == ["a.png", "all.pdf", "b.jpg", "c.pdf", "report.json"]
+
+
+def test_documents_of_one_name_end_in_one_pdf(eraser):
+    for name, height in (("a.png", 40), ("a.jpg", 60), ("in/a.png", 80)):
+        write_image(name, page(size=(height, 50)))
+    assert run("a.png", "a.jpg", "in/a.png", "--merge", "all.pdf") == ExitCode.OK
+    heights = [each.shape[0] / each.shape[1] for each in pages_of("all.pdf")]
+    assert heights == pytest.approx([40 / 50, 60 / 50, 80 / 50], abs=0.05)
 
 
 def test_more_documents_than_can_be_open_end_in_one_pdf_too(tmp_path, monkeypatch):

@@ -47,13 +47,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _erase(args: argparse.Namespace, places: "Places") -> int:
-    from dehw.commands.erase import plan, progress
+    from dehw.commands.erase import merge, plan, progress
     from dehw.commands.erase.former import FormerOutputs
     from dehw.commands.erase.report import Report
 
     started = time.perf_counter()
     former = FormerOutputs(places.pages, places.output, args.report)
     found, unknown = plan.find_documents(places.pages, former)
+    found = merge.numbered(found) if args.merge else found
     jobs, finished = _jobs(args, places, found)
     if args.ocr and jobs and not any(job.kind == "PDF" for job in jobs):
         raise InputError("--ocr adds words to PDFs, and none is written: add --format pdf, or --merge")
