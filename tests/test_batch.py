@@ -75,7 +75,7 @@ def test_a_document_with_a_bad_page_keeps_the_rest_and_says_so(eraser, capsys):
     np.testing.assert_array_equal(cleaned[2], page(ink=False))
     written = capsys.readouterr().err
     assert "in.tif, page 2, cannot be read" in written and "an empty page stands in its place" in written
-    assert "1 pages erased, 1 without handwriting copied, 1 failed" in written
+    assert "1 page erased, 1 without handwriting copied, 1 failed" in written
     assert [each["status"] for each in report()["pages"]] == ["erased", "failed", "empty"]
 
 
@@ -276,7 +276,7 @@ def test_resume_passes_over_what_is_done(eraser, capsys):
         ("in/a.png", "skipped"),
         ("in/b.png", "erased"),
     ]
-    assert "1 pages erased, 0 without handwriting copied, 1 done before, 0 failed" in capsys.readouterr().err
+    assert "1 page erased, 0 without handwriting copied, 1 done before, 0 failed" in capsys.readouterr().err
 
 
 def test_resume_with_nothing_left_loads_no_network(eraser, monkeypatch):
@@ -397,11 +397,11 @@ def test_progress_on_stderr(eraser, capsys, kind, lines):
     *shown, summary = capsys.readouterr().err.splitlines()
     if lines:
         figures = json.loads(summary)
-        assert figures.pop("message").startswith("1 pages erased")
+        assert figures.pop("message").startswith("1 page erased")
         assert figures == {"erased": 1, "empty": 0, "skipped": 0, "failed": 0}
         assert {"done": 1.0, "total": 1} in map(json.loads, shown)  # every line is JSON
     else:
-        assert summary.startswith("dehw: 1 pages erased") and shown == ["dehw: engine paddle"]
+        assert summary.startswith("dehw: 1 page erased") and shown == ["dehw: engine paddle"]
 
 
 def test_whatever_json_progress_tells_is_json(eraser, capsys):
@@ -479,6 +479,7 @@ def test_o_may_name_the_file_and_its_kind(eraser):
         (["a.png", "in", "-o", "out.png"], "out.png is one file, and there are 2"),
         (["many.tif", "-o", "out.png"], "a PNG cannot hold its 2 pages"),
         (["a.png", "-o", "out.png", "--format", "jpg"], "out.png is named as a PNG"),
+        (["a.png", "-o", "out.gif"], "out.gif is named as a kind that is not written"),
         (["a.png", "-o", "precious.png"], "precious.png is there already"),
         (["a.png", "-o", "./a.png", "--overwrite"], "is a file to be erased"),
     ],

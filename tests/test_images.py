@@ -11,6 +11,7 @@ from dehw.files.find import InputFile, find_pages, for_each
 from dehw.files.images import Metadata, image_size, read_image, read_mask, read_metadata, write_image, write_mask
 
 ORIENTATION, MAKE = 0x0112, 0x010F
+NAN = float("nan")
 # How a file of each EXIF orientation stores an upright page (EXIF 2.3, tag 274).
 STORED = {
     1: lambda page: page,
@@ -98,6 +99,8 @@ def test_unreadable_files_are_named(tmp_path, smooth):
     for name in [*cases, "missing.png"]:
         with pytest.raises(PageError, match=name):
             read_image(tmp_path / name)
+    with pytest.raises(PageError, match="it is empty"):
+        read_image(tmp_path / "empty.png")
     with pytest.raises(PageError, match="text.png"):
         read_mask(tmp_path / "text.png")
     with pytest.raises(PageError, match="text.png"):
@@ -219,7 +222,7 @@ def test_exif_that_a_format_cannot_take_costs_no_page(tmp_path, smooth, suffix):
     assert (read_metadata(target).exif is None) == (suffix == ".jpg")
 
 
-@pytest.mark.parametrize("dpi", [(0, 0), (-1, 300), (1e9, 300), (float("nan"), 1), (300,), "x", None])
+@pytest.mark.parametrize("dpi", [(0, 0), (-1, 300), (1e9, 300), (300, 1), (NAN, 300), (300, NAN), (300,), "x", None])
 def test_a_resolution_that_makes_no_sense_is_dropped(tmp_path, page, monkeypatch, dpi):
     path = saved(tmp_path / "page.png", page)
     opened = Image.open
@@ -231,6 +234,11 @@ def test_a_resolution_that_makes_no_sense_is_dropped(tmp_path, page, monkeypatch
 
     monkeypatch.setattr(Image, "open", with_dpi)
     assert read_metadata(path).dpi is None
+
+
+def test_a_tiff_that_tells_no_resolution_has_none(tmp_path, page):
+    """Pillow says 1 dpi of it, which would make a PDF's page of many metres."""
+    assert read_metadata(saved(tmp_path / "page.tif", page)).dpi is None
 
 
 @pytest.mark.parametrize("error", [TypeError, KeyError, OverflowError, Image.DecompressionBombError])

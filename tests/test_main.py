@@ -161,7 +161,7 @@ def test_a_bad_page_is_named_and_the_others_are_done(networks, capsys):
     assert files("out") == ["a.png", "c.png"]
     captured = capsys.readouterr()
     assert "in/b.png cannot be read" in captured.err
-    assert "1 pages erased, 1 without handwriting copied, 1 failed" in captured.err
+    assert "1 page erased, 1 without handwriting copied, 1 failed" in captured.err
     assert captured.out == ""
 
 
@@ -369,7 +369,15 @@ def test_help_answers_at_once(arguments):
 
 
 def test_wrong_arguments_exit_with_2(capsys):
-    for arguments in ([], ["erase"], ["erase", "a.png", "--device", "tpu"]):
+    for arguments in (
+        [],
+        ["erase"],
+        ["erase", "a.png", "--device", "tpu"],
+        ["serve", "--port", "-1"],
+        ["serve", "--max-pages", "0"],
+        ["bench", "--tiles", "-1"],
+        ["watch", "in", "out", "--every", "inf"],
+    ):
         with pytest.raises(SystemExit) as end:
-            run(*arguments)
+            main.parser().parse_args(arguments)
         assert end.value.code == ExitCode.USAGE

@@ -131,6 +131,15 @@ def test_a_page_that_cannot_be_read_is_named_and_the_others_are_cut(data, tmp_pa
     assert {name[4:6] for name in names(tmp_path / "bank")} == {"p0", "p2", "p3"}
 
 
+def test_the_only_page_is_cut_where_none_is_left_out(data, tmp_path, capsys):
+    for path in [*data.glob("*/p[1-9].*")]:
+        path.unlink()
+    assert run(data, "-o", tmp_path / "bank") == 2
+    assert "Name a folder with more pairs." in capsys.readouterr().err
+    assert run(data, "-o", tmp_path / "bank", "--val-count", "0") == 0
+    assert {name[4:6] for name in names(tmp_path / "bank")} == {"p0"}
+
+
 def test_mistakes_are_told_and_nothing_is_written(data, tmp_path, capsys):
     assert run("-o", tmp_path / "bank") == 2
     assert "name DATA" in capsys.readouterr().err

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dehw.data.pairs import Pair, find_pairs, left_out, match, pairs_problems, split
+from dehw.data.pairs import Pair, find_pairs, left_out, match, size_problems, split
 from dehw.errors import InputError
 
 
@@ -89,7 +89,7 @@ def test_unreadable_files_and_unequal_sizes_are_listed_together(tmp_path):
     write_page(tmp_path / "gts/a.png", 6, 4)
     write_page(tmp_path / "images/b.jpg")
     (tmp_path / "gts/b.png").write_bytes(b"not an image")
-    problems = pairs_problems(tmp_path)
+    problems = size_problems(find_pairs(tmp_path))
     assert len(problems) == 2
     assert any("unequal" in line and "6x4" in line and "4x6" in line for line in problems)
     assert any("b.png" in line for line in problems)
@@ -100,7 +100,7 @@ def test_sizes_are_those_of_the_upright_page(tmp_path):
     exif[0x0112] = 6  # the camera was turned by a quarter
     write_page(tmp_path / "images/a.jpg", 4, 6, exif=exif)
     write_page(tmp_path / "gts/a.png", 6, 4)
-    assert pairs_problems(tmp_path) == []
+    assert size_problems(find_pairs(tmp_path)) == []
 
 
 def test_match_takes_folders_of_any_name(tmp_path):

@@ -1,5 +1,6 @@
 """`dehw erase --scan`, `--paper` and `--merge`."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def test_a_page_that_fills_its_picture_is_named_and_erased(eraser, capfd):
     assert clean.shape == sheet().shape and np.median(clean) > 245
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 2000), (2000, 3), (4000, 40)])
+def test_a_page_too_thin_for_a_sheet_is_named_and_erased(eraser, capfd, size):
+    write_image("thin.png", np.full((*size, 3), 255, np.uint8))
+    assert run("thin.png", "--scan") == ExitCode.OK
+    assert "thin.png: no edge of a sheet was found" in capfd.readouterr().err
+    assert read_image("thin.clean.png").shape[:2] == size
+
+
 def test_a_page_without_handwriting_is_scanned_too(eraser):
     blank = np.full((300, 200, 3), 255, np.uint8)
     write_image("blank.png", photo_of(np.repeat(blank, 2, 1), pose_of(), "light"))
@@ -88,6 +97,14 @@ def test_many_documents_end_in_one_pdf(eraser):
     assert files() == ["a.png", "all.pdf", "b.jpg", "c.pdf", "report.json"]
 
 
+def test_documents_of_one_name_end_in_one_pdf(eraser):
+    for name, height in (("a.png", 40), ("a.jpg", 60), ("in/a.png", 80)):
+        write_image(name, page(size=(height, 50)))
+    assert run("a.png", "a.jpg", "in/a.png", "--merge", "all.pdf") == ExitCode.OK
+    heights = [each.shape[0] / each.shape[1] for each in pages_of("all.pdf")]
+    assert heights == pytest.approx([40 / 50, 60 / 50, 80 / 50], abs=0.05)
+
+
 def test_more_documents_than_can_be_open_end_in_one_pdf_too(tmp_path, monkeypatch):
     monkeypatch.setattr(merge, "AT_ONCE", 2)
     paths = [tmp_path / f"{number}.pdf" for number in range(7)]
@@ -105,6 +122,30 @@ def test_a_document_that_fails_is_left_out_of_the_merged_one(eraser):
     Path("b.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     assert run("a.png", "b.png", "--merge", "all.pdf") == ExitCode.FAILED
     assert len(pages_of("all.pdf")) == 1
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_merged_pdf_that_never_was_has_no_pages_in_the_report(eraser, monkeypatch, error):
+    def fail(paths, target):
+        raise error
+
+    monkeypatch.setattr(merge, "join", fail)
+    write_image("a.png", page())
+    assert run("a.png", "--merge", "all.pdf", "--report", "report.json") != ExitCode.OK
+    [told] = report()["pages"]
+    assert (told["status"], told["output"]) == ("failed", None)
+    assert "all.pdf cannot be written: No space" in told["warnings"][-1] or "stopped" in told["warnings"][-1]
+    assert files() == ["a.png", "report.json"]
+
+
+def test_a_document_that_cannot_be_written_is_named_by_itself(eraser, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dehw.files.documents.PdfWriter._add", full)
+    write_image("a.png", page())
+    assert run("a.png", "--merge", "all.pdf") == ExitCode.FAILED
+    assert "a.png: all.pdf cannot be written: No space left" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

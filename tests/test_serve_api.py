@@ -102,6 +102,13 @@ def test_a_form_without_a_file_is_refused(program):
     assert program.post_form("/api/erase", sensitivity=0.5)[0] == 422
 
 
+def test_every_refusal_has_its_error(program):
+    status, _, content = program.post_form("/api/erase", ("exam.png", png()), sensitivity=2)
+    assert status == 422 and json.loads(content)["error"] == "sensitivity: Input should be less than or equal to 1"
+    status, _, content = program.ask("GET", "/nowhere")
+    assert status == 404 and json.loads(content) == {"error": "Not Found"}
+
+
 def test_the_queue_and_the_disk_have_the_same_limits():
     with serving(limits=Limits(queue=0)) as server:
         with held(server.sessions):

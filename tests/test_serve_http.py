@@ -438,6 +438,8 @@ def test_a_port_that_is_taken_is_named():
         port = other.getsockname()[1]
         with pytest.raises(InputError, match=rf"127\.0\.0\.1:{port} cannot be served from.*--port"):
             serve.server(None, port=port)
+    with pytest.raises(InputError, match="99999 cannot be served from.*--port"):
+        serve.server(None, port=99999)
 
 
 def test_a_command_that_cannot_serve_leaves_no_folder(tmp_path):

@@ -93,6 +93,11 @@ def test_doubts_have_their_chinese():
             "无法读取 exam.pdf 第 2 页：不是图片，或文件已损坏。请用看图软件打开后另存一份再试。",
         ),
         (
+            "a.png cannot be read: it has more than 178 megapixels, the most that is read (a side counts for 512 "
+            "pixels or more). Scan it at a lower resolution, or cut it up.",
+            "无法读取 a.png：超过 178 百万像素。请降低扫描分辨率，或裁成几张。",
+        ),
+        (
             "a.png: your files take all the room that is allowed here. Download them.",
             "a.png：您的文件已占满允许的空间。请先下载，再移除所有文件。",
         ),

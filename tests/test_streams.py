@@ -48,7 +48,7 @@ def test_stdin_goes_to_stdout_in_its_kind_or_the_one_asked_for(eraser, stdin, ca
             assert difference.max() <= (40 if image.format == "JPEG" else 0)
     [told] = report()["pages"]
     assert (told["input"], told["output"], told["status"]) == ("stdin", "stdout", "erased")
-    assert b"1 pages erased" in captured.err and b"written to stdout" in captured.err
+    assert b"1 page erased" in captured.err and b"written to stdout" in captured.err
     assert files() == ["out", "report.json"]
 
 
@@ -147,8 +147,8 @@ def test_a_pipe_that_closes_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "closed", "code", "told"),
     [
-        ("a.png -o out.png", "<&-", ExitCode.OK, "1 pages erased"),
-        ("a.png -o out.png", ">&-", ExitCode.OK, "1 pages erased"),
+        ("a.png -o out.png", "<&-", ExitCode.OK, "1 page erased"),
+        ("a.png -o out.png", ">&-", ExitCode.OK, "1 page erased"),
         ("a.png -o out.png", "2>&-", ExitCode.OK, ""),
         ("a.png -o out.png --progress json", "2>&-", ExitCode.OK, ""),
         ("a.png -o out.png", "<&- >&- 2>&-", ExitCode.OK, ""),

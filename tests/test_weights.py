@@ -195,6 +195,8 @@ def test_weights_are_found_in_the_folder_given_before_the_shipped(tmp_path, monk
         (own / "net.pdparams").unlink()
         assert weights.find(NETWORK, own, pipeline()) == shipped / "net.pdparams"
     assert caplog.messages == [f"net.pdparams is not in {own}; taking the one that ships."]
+    with pytest.raises(WeightsError, match="owm is no folder; name the one that holds the weights"):
+        weights.find(NETWORK, tmp_path / "owm", pipeline())
 
 
 def test_missing_weights_name_the_command_that_trains_them(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Arguments that several commands take, for argparse."""
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def at_least(least: float, kind: type = float) -> Callable[[str], float]:
             value = kind(text)
         except ValueError:
             value = None
-        if value is None or not value >= least:
+        if value is None or not least <= value < math.inf:
             word = "whole number" if kind is int else "number"
             raise argparse.ArgumentTypeError(f"must be a {word} of at least {least}, got {text!r}")
         return value

@@ -121,7 +121,7 @@ class Watched:
             print(f"dehw: {error}", file=sys.stderr)
             return False
         states = sorted({outcome.status for outcome in outcomes})
-        print(f"dehw: {path}: {', '.join(states)}, {len(outcomes)} pages", file=sys.stderr)
+        print(f"dehw: {path}: {', '.join(states)}, {len(outcomes)} page{'s' * (len(outcomes) != 1)}", file=sys.stderr)
         return "failed" not in states
 
 

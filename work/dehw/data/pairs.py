@@ -70,12 +70,6 @@ def find_pairs(
     return pairs
 
 
-def pairs_problems(roots: str | Path | Sequence[str | Path]) -> list[str]:
-    """Everything wrong with the pairs at or below `roots`, a line each: pairing, unreadable files, sizes."""
-    pairs, problems = _scan(roots)
-    return problems + size_problems(pairs)
-
-
 def match(images: str | Path, gts: str | Path, masks: str | Path | None = None) -> tuple[list[Pair], list[str]]:
     """Pair the files of two folders by stem: the pairs in order, and what is wrong, one line each.
 
@@ -152,17 +146,17 @@ def split(pairs: Sequence[Pair], count: int = 81, seed: int = 2022) -> tuple[lis
     """Divide pairs into (train, val) by a fixed seed, each in the order given.
 
     `count` pages go to val (81 of the contest's 1081, seed 001), from fewer than ten times as many a tenth,
-    at least one. Tiles of one page, and watermarked copies of one picture, stay together. Raises
-    InputError for fewer than two pages.
+    at least one; none where `count` is 0. Tiles of one page, and watermarked copies of one picture, stay together.
+    Raises InputError where fewer than two pages are to be divided.
     """
     groups: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         tile = TILE_STEM.fullmatch(pair.stem)
         groups[tile["page"] or tile["picture"] if tile else str(pair.image)].append(pair)
-    if len(groups) < 2:
+    if count and len(groups) < 2:
         raise InputError(
-            f"{len(groups)} page pair(s) cannot be divided into training and validation; two are needed. "
-            "Name a folder with more pairs by --data."
+            f"pairs of {len(groups)} page(s) cannot be divided into training and validation, which takes two. "
+            "Name a folder with more pairs."
         )
     number = min(count, max(1, len(groups) // 10))
     chosen = set(random.Random(seed).sample(sorted(groups), number))

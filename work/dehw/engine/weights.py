@@ -46,6 +46,8 @@ def find(network: NetworkConfig, directory: str | Path | None, pipeline: Pipelin
         path = folder / network.weights
         if path.is_file():
             if folder != folders[0]:
+                if not folders[0].is_dir():
+                    raise WeightsError(f"{directory} is no folder; name the one that holds the weights with --weights.")
                 _log.warning("%s is not in %s; taking the one that ships.", network.weights, directory)
             return path
     trained = f"output/{pipeline.name}/weights"

@@ -1,6 +1,7 @@
 """Pages as files: the one place where images are found, read and written (Pillow). See documents.py for many pages."""
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -49,7 +50,7 @@ ABOUT_THE_PAGE = (
 SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations in which a page lies on its side (EXIF 2.3, tag 274)
 END, MORE = b"\xff\xd9", b"\x35\xa7" * 64  # a JPEG's end marker, and data that could stand before it
 WINDOW = 512  # px: networks see a page in squares of about this side, so a thin page costs them as much as a wide one
-MAX_DPI = 65535  # the most that JPEG can hold; what lies beyond is damage
+MIN_DPI, MAX_DPI = 10, 65535  # Pillow gives 1 for a TIFF that tells none, a page of metres; 65535 is JPEG's most
 
 
 @wire.sent
@@ -217,6 +218,8 @@ def open_image(path: str | Path) -> Image.Image:
     """Open an image file of a known kind, whose pixels are not decoded yet; to be closed. Raises PageError."""
     with reading(path):
         kind = kind_of(path)
+        if not os.path.getsize(path):
+            raise PageError(f"{path} cannot be read: it is empty. Copy or download it again.")
         if kind is None or kind == "PDF":
             raise Image.UnidentifiedImageError
         image = heif.HeifFile(Path(path)) if kind == "HEIF" else Image.open(path, formats=[kind])
@@ -322,7 +325,7 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
         across, down = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return (across, down) if 0 < across <= MAX_DPI and 0 < down <= MAX_DPI else None
+    return (across, down) if all(MIN_DPI <= value <= MAX_DPI for value in (across, down)) else None
 
 
 def _exif(image: Image.Image) -> bytes | None:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dehw.commands.arguments import add_networks
+from dehw.commands.arguments import add_networks, at_least
 from dehw.commands.bench.measure import INKED, STAGES, Bench, Measured, mosaic
 from dehw.engine.machine import machine, peak_memory, since_start
 from dehw.errors import ExitCode, InputError
@@ -37,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--untrained", action="store_true", help="random weights, for pipelines without any; implies --inked")
     add("--inked", type=float, metavar="SHARE", help="ink this share of the tiles, 0 to 1, in place of what is found")
     add("--against", choices=("reference",), help="measure the contest's winners' way of running the same networks too")
-    add("--tiles", type=int, default=4, metavar="N", help="passes of each network timed for it, 0: all; default: 4")
+    timed = "passes of each network timed for it, 0: all; default: 4"
+    add("--tiles", type=at_least(0, int), default=4, metavar="N", help=timed)
     add("--scale", type=Path, metavar="PNG", help="draw seconds and memory against area and inked share instead")
-    add("--largest", type=float, default=60, metavar="MP", help="largest page of it, in megapixels; default: 60")
+    add("--largest", type=float, default=60, metavar="MP", help="megapixels of its largest page; default: 60")
     add("--json", type=Path, metavar="FILE", help="write all figures there too")
     parser.set_defaults(command=run)
 

@@ -47,13 +47,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _erase(args: argparse.Namespace, places: "Places") -> int:
-    from dehw.commands.erase import plan, progress
+    from dehw.commands.erase import merge, plan, progress
     from dehw.commands.erase.former import FormerOutputs
     from dehw.commands.erase.report import Report
 
     started = time.perf_counter()
     former = FormerOutputs(places.pages, places.output, args.report)
     found, unknown = plan.find_documents(places.pages, former)
+    found = merge.numbered(found) if args.merge else found
     jobs, finished = _jobs(args, places, found)
     if args.ocr and jobs and not any(job.kind == "PDF" for job in jobs):
         raise InputError("--ocr adds words to PDFs, and none is written: add --format pdf, or --merge")
@@ -67,11 +68,15 @@ def _erase(args: argparse.Namespace, places: "Places") -> int:
         try:
             for outcomes in _outcomes(args, jobs, shown) if jobs else ():
                 report.add(outcomes)
+            places.deliver(jobs)
+        except BaseException as error:
+            if places.are_filled_last:
+                report.lose(str(error) or "the run was stopped before it was written")
+            raise
         finally:  # what was done is told of an interrupted run too
             report.sort(jobs)
             if args.report:
                 report.write(args.report)
-        places.deliver(jobs)
     written = args.merge or args.output
     where = "in place" if args.in_place else f"to {written}" if written else "beside the originals"
     shown.note(report.summary(time.perf_counter() - started, where), **report.counts())
@@ -113,7 +118,7 @@ def _jobs(args: argparse.Namespace, places: "Places", found: "Sequence[InputFile
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `dehw erase`."""
     parser.description = (
-        "Erase the handwriting of pages: JPEG, PNG, WebP, BMP, TIFF, PDF and HEIC (needs pillow-heif), told by their "
+        "Erase the handwriting of pages: JPEG, PNG, WebP, BMP, TIFF, PDF and HEIC (needs pillow-heif), detected by "
         "content. Without -o, STEM.clean.SUFFIX is written beside each file. In folders, what earlier runs wrote is "
         "passed over, by its name (*.clean.*, side files) or by a report that lists it, and files of other kinds are "
         "named. Exit codes: 0 done, 1 some pages failed, 2 bad input, 3 weights, 4 memory, 5 device, 130 stopped."

@@ -267,4 +267,7 @@ def _stamp(path: Path) -> Stamp:
 def _cause(error: Exception, name: str) -> str:
     if isinstance(error, InputError):
         return f"{name}: {error}."
-    return str(error) if isinstance(error, PageError) else f"{name}: not enough memory for this page."
+    if isinstance(error, MemoryError):
+        return f"{name}: not enough memory for this page."
+    is_named = str(error).startswith((name, Path(name).name))
+    return str(error) if is_named else f"{name}: {error}"  # such as a target, which many may share

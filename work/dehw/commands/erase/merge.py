@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dehw.commands.erase import checks
@@ -14,6 +14,7 @@ from dehw.commands.erase.plan import Job
 from dehw.commands.erase.streams import Places
 from dehw.errors import InputError
 from dehw.files import atomic, find, images
+from dehw.files.find import InputFile
 
 AT_ONCE = 100  # files that are open; systems allow 256 or 1,024
 
@@ -23,6 +24,11 @@ class Merged(Places):
     """Documents that are written apart, to `output`, and end as one, at `target`."""
 
     target: Path = Path()
+
+    @property
+    def are_filled_last(self) -> bool:
+        """Yes: the target appears when it is whole."""
+        return True
 
     def check(self, jobs: Sequence[Job]) -> None:
         """Name the target in place of what is written apart. Raises InputError where it is one of the pages."""
@@ -37,6 +43,11 @@ class Merged(Places):
         if whole:
             with images.written(self.target) as temporary:
                 join(whole, temporary)
+
+
+def numbered(found: Sequence[InputFile]) -> list[InputFile]:
+    """The same documents under numbers: names that two of them share are in nobody's way."""
+    return [replace(each, relative=Path(f"{number}.pdf")) for number, each in enumerate(found, 1)]
 
 
 def join(paths: Sequence[Path], target: Path) -> None:

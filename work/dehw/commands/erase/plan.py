@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from PIL import Image
+
 from dehw.commands.erase import checks, sidefiles
 from dehw.errors import InputError, PageError
 from dehw.files import FORMATS, SUFFIXES, documents, find, images
@@ -75,6 +77,8 @@ def make(
     named = named_kind(output) if output else None
     if output:
         checks.check_folder(output.parent if named else output)
+        if not named and not os.path.isdir(output) and output.suffix.lower() in Image.registered_extensions():
+            raise InputError(f"{output} is named as a kind that is not written; name it as one of {', '.join(FORMATS)}")
     if output and named:
         jobs = [_job_to_file(found, output, named, form)]
     else:

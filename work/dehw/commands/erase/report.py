@@ -65,6 +65,15 @@ class Report:
             for page in outcomes
         ]
 
+    def lose(self, cause: str) -> None:
+        """Nothing of what was erased came to be: its pages count as failed."""
+        self.pages = [
+            page
+            if page.status == "failed"
+            else replace(page, output=None, status="failed", warnings=(*page.warnings, cause))
+            for page in self.pages
+        ]
+
     def sort(self, jobs: Sequence[Job]) -> None:
         """List pages in the order of their documents, whichever was finished first; those done before come first."""
         places = {self.named(str(job.source)): place for place, job in enumerate(jobs)}
@@ -79,8 +88,9 @@ class Report:
         skipped = f", {self.count('skipped')} done before" if self.count("skipped") else ""
         outputs = {page.output for page in self.pages if page.output and page.status in ("erased", "empty")}
         where = f"to {next(iter(outputs))}" if len(outputs) == 1 else place
+        erased = self.count("erased")
         return (
-            f"{self.count('erased')} pages erased, {self.count('empty')} without handwriting copied{skipped}, "
+            f"{erased} page{'s' * (erased != 1)} erased, {self.count('empty')} without handwriting copied{skipped}, "
             f"{self.count('failed')} failed, in {seconds:.1f} s" + (f"; written {where}" if outputs else "")
         )
 

@@ -28,6 +28,11 @@ class Places:
     to_stdout: bool = False
     names: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def are_filled_last(self) -> bool:
+        """Whether nothing is written before `deliver`."""
+        return self.to_stdout
+
     def check(self, jobs: Sequence[Job]) -> None:
         """Where stdout is to be written, name its file. Raises InputError unless it is one, and all there is."""
         if not self.to_stdout:

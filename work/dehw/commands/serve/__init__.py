@@ -11,7 +11,7 @@ from collections.abc import Collection
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from dehw.commands.arguments import add_networks
+from dehw.commands.arguments import add_networks, at_least
 from dehw.commands.serve.limits import Limits
 from dehw.errors import ExitCode, InputError
 
@@ -39,16 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     limits = Limits()
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on; default: %(default)s, this machine alone")
-    add("--port", type=int, default=7860, help="default: %(default)s")
+    add("--port", type=at_least(0, int), default=7860, help="default: %(default)s")
     add("--allow-host", action="append", default=[], metavar="NAME", help="a name this server goes by; may be repeated")
     add("--root-path", default="", metavar="/PATH", help="where a proxy shows this page, when it is not at its root")
     add_networks(parser)
-    add("--max-megabytes", type=int, default=limits.megabytes, metavar="N", help="of a file; default: %(default)s")
-    add("--max-megapixels", type=int, default=limits.megapixels, metavar="N", help="of a page; default: %(default)s")
-    add("--max-pages", type=int, default=limits.pages, metavar="N", help="of a visitor; default: %(default)s")
-    add("--max-queue", type=int, default=limits.queue, metavar="N", help="visitors that wait; default: %(default)s")
-    add("--max-visitor-disk", type=int, default=limits.visitor_megabytes, metavar="MB", help="files of one visitor")
-    add("--max-disk", type=int, default=limits.all_megabytes, metavar="MB", help="files of all visitors")
+    bounds: list[tuple[str, int, int, str, str]] = [
+        ("--max-megabytes", 1, limits.megabytes, "N", "of a file"),
+        ("--max-megapixels", 1, limits.megapixels, "N", "of a page"),
+        ("--max-pages", 1, limits.pages, "N", "of a visitor"),
+        ("--max-queue", 0, limits.queue, "N", "visitors that wait"),
+        ("--max-visitor-disk", 1, limits.visitor_megabytes, "MB", "files of one visitor"),
+        ("--max-disk", 1, limits.all_megabytes, "MB", "files of all visitors"),
+    ]
+    for name, least, default, unit, of in bounds:
+        add(name, type=at_least(least, int), default=default, metavar=unit, help=f"{of}; default: %(default)s")
     parser.set_defaults(command=run)
 
 
@@ -139,7 +143,7 @@ def _listen(host: str, ports: list[int]) -> socket.socket:
     for port in ports:
         try:
             return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             failure = error
     where = f"{host}:{ports[0]}"
     raise InputError(f"{where} cannot be served from; choose another --host or --port ({failure})") from failure

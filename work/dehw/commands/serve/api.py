@@ -90,8 +90,8 @@ async def erase(
 ) -> Response | Answer:
     """Erase the handwriting of an image or a document.
 
-    JPEG, PNG, WebP, BMP, TIFF, PDF and HEIC, told by content. What comes back has the kind of what was sent. Sentences
-    come in English, or in Chinese by Accept-Language.
+    JPEG, PNG, WebP, BMP, TIFF, PDF and HEIC, detected by content. What comes back has the kind of what was sent.
+    Sentences come in English, or in Chinese by Accept-Language.
     """
     sessions: Sessions = request.app.state.sessions
     key = secrets.token_urlsafe(32)

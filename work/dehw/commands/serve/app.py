@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
@@ -95,6 +97,8 @@ def build(sessions: Sessions, hosts: Collection[str], frames: Collection[str], r
     )
     app.state.sessions, app.state.framed = sessions, bool(frames)
     app.add_exception_handler(DehwError, _refused)
+    app.add_exception_handler(RequestValidationError, _misasked)
+    app.add_exception_handler(HTTPException, _failed)
     app.add_exception_handler(ClientDisconnect, _left)
     app.include_router(router)
     app.include_router(api.router)
@@ -137,6 +141,19 @@ async def _refused(request: Request, error: Exception) -> Response:
     """What was refused, in the visitor's language."""
     status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
     return JSONResponse({"error": translated(str(error), language(request))}, status)
+
+
+async def _misasked(request: Request, error: Exception) -> Response:
+    """Which field of a request is wrong, and how."""
+    faults = error.errors() if isinstance(error, RequestValidationError) else []
+    told = "; ".join(f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}" for fault in faults)
+    return JSONResponse({"error": told}, 422)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """What is not there, too long or cut short."""
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
 async def _left(request: Request, error: Exception) -> Response:

@@ -5,10 +5,12 @@ import re
 # A pattern of an English sentence, and below it the Chinese one, with the pattern's groups by their numbers. The first
 # pattern that fits is taken.
 TABLE = r"""
-(.+) cannot be read: it has more than (\d+) megapixels, the most that is read\. .*
+(.+) cannot be read: it has more than (\d+) megapixels, the most that is read .*
     无法读取 {1}：超过 {2} 百万像素。请降低扫描分辨率，或裁成几张。
 (.+) cannot be read: not an image, or damaged\. .*
     无法读取 {1}：不是图片，或文件已损坏。请用看图软件打开后另存一份再试。
+(.+) cannot be read: it is empty\. .*
+    无法读取 {1}：文件是空的。请重新复制或下载。
 (.+) cannot be read: (?:image file is truncated|unrecognized data stream|broken data stream).*
     无法读取 {1}：文件不完整。请重新保存、重新发送或重新拍摄。
 (.+) cannot be read: it is an animation of (\d+) pictures; .*

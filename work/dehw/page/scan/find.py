@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 SIDE = 600  # px; longer side of the copy that is searched
+THIN = 8  # px of the copy; a narrower photo has no room for a sheet's edges
 STROKE = 9  # px of the copy; what is dark and thinner is print, not the step from one surface to another
 SLANT, STEP = 40, 2  # degrees; how far sides lean, and between the directions that are tried
 ALIKE = 12  # degrees by which an edge differs from the line that it votes for, for sides are curled
@@ -50,7 +51,9 @@ def find(photo: np.ndarray, text: np.ndarray) -> Quad | None:
     text: the photo's lines of text, (N, 5) as Layout.lines.
     """
     scale = SIDE / max(photo.shape[:2])
-    size = tuple(max(1, round(side * scale)) for side in photo.shape[1::-1])
+    size = tuple(round(side * scale) for side in photo.shape[1::-1])
+    if min(size) < THIN:
+        return None
     slopes = _slopes(cv2.resize(photo, size, interpolation=cv2.INTER_AREA))
     ends = _ends(text, scale)
     for weak, border in (CLEAR, FAINT):
