@@ -216,6 +216,89 @@ def test_what_marked_content_says_in_words_goes_with_these(tmp_path):
     assert b"secret" not in content and b"(Title)" in content and b"/MCID 1" in content
 
 
+def tagged(pdf, page, *kids):
+    """A tree of tags, with an element for each of `kids`, which name content; each tells by a letter which it is."""
+    root = pdf.Root.StructTreeRoot = pdf.make_indirect(Dictionary(Type=Name.StructTreeRoot))
+    about = pdf.make_indirect(Dictionary(Type=Name.StructElem, S=Name.Sect, Alt="around"))
+    made = [Dictionary(S=Name.P, P=about, Pg=page, K=kid, Alt="tag " + "abcdef"[at]) for at, kid in enumerate(kids)]
+    about.K, root.K = Array([pdf.make_indirect(each) for each in made]), about
+
+
+def tags_of(path):
+    with pikepdf.open(path) as pdf:
+        about = pdf.Root.StructTreeRoot.K
+        return [str(each.get("/Alt", "")).removeprefix("tag ") for each in (about, *about.K)]
+
+
+def test_tags_of_erased_words_and_strokes_tell_them_no_more(tmp_path):
+    """Nor do marks that are known by a name; what they say of other words stays."""
+    marks = "/Span /A BDC 14 41 Td (secret) Tj EMC /Span /B BDC 0 38 Td (Print) Tj EMC"
+    form_marks = "/P <</MCID 0>> BDC 14 41 Td (secret) Tj EMC /P <</MCID 1>> BDC 0 30 Td (in) Tj EMC ET"
+    with pikepdf.new() as pdf:
+        form = hidden(pdf, form_marks)
+        content = over() + f"BT 3 Tr /F1 8 Tf {marks} ET /P1 Do"
+        page = add_page(pdf, content, pictures=[picture(pdf, INKED), form])
+        about = [Dictionary(ActualText=text, MCID=at) for at, text in enumerate(("said secret", "said Print"))]
+        page.Resources.Properties = Dictionary(A=pdf.make_indirect(about[0]), B=pdf.make_indirect(about[1]))
+        inner = [Dictionary(Type=Name.MCR, Stm=form, MCID=at) for at in range(2)]
+        tagged(pdf, page.obj, 0, Array([1]), *inner, Dictionary(Type=Name.OBJR, Obj=page.Resources.XObject.P0))
+        add_page(pdf, f"BT 3 Tr /F1 8 Tf {marks} ET").Resources.Properties = Dictionary(A=about[1])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()] and not is_flat(tmp_path / "out.pdf")
+    assert tags_of(tmp_path / "in.pdf") == ["around", *"abcde"]
+    assert tags_of(tmp_path / "out.pdf") == ["", "", "b", "", "d", ""]
+    assert "Print" in texts_of(tmp_path / "out.pdf")[0]
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        everything = b"".join(each.unparse(resolved=True) for each in pdf.objects)
+        assert b"said secret" not in everything and b"said Print" in everything
+
+
+@pytest.mark.parametrize("how", ["strokes", "picture", "inks", "flat"])
+def test_tags_of_other_handwriting_tell_it_no_more(tmp_path, how):
+    written, words = {"strokes": WRITTEN, "picture": over(name="X")}.get(how, ""), "BT /F1 8 Tf 10 70 Td (Print) Tj ET"
+    with pikepdf.new() as pdf:
+        form = pdf.make_stream(over().encode(), Type=Name.XObject, Subtype=Name.Form, BBox=Array([0, 0, 60, 90]))
+        form.Resources = Dictionary(XObject=Dictionary(P0=picture(pdf, INKED)))
+        form.BBox, form.Matrix = Array([0, 0, 60, 90]), Array([1 / 60, 0, 0, 1 / 90, 0, 0])
+        content = f"/Figure <</MCID 0 /Alt (said secret)>> BDC {written} EMC /P <</MCID 1>> BDC {words} EMC"
+        page = add_page(pdf, content)
+        page.Resources.XObject.X = form
+        mark = note(pdf, "Ink" if how == "inks" else "Stamp", WRITTEN)
+        if how in ("inks", "flat"):
+            page.obj.Annots = Array([mark])
+        tagged(pdf, page.obj, 0, 1, Dictionary(Type=Name.OBJR, Obj=mark))
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    left = {"strokes": ["", "", "b", "c"], "picture": ["", "", "b", "c"], "inks": ["", "a", "b", ""], "flat": [""] * 4}
+    assert tags_of(tmp_path / "out.pdf") == left[how]
+    assert (b"said secret" in contents_of(tmp_path / "out.pdf")) == (how == "inks")
+
+
+def test_a_ring_of_tags_ends_and_damaged_ones_go(tmp_path):
+    for damage in (False, True):
+        with pikepdf.new() as pdf:
+            page = add_page(pdf, over(), pictures=[picture(pdf, INKED)])
+            tagged(pdf, page.obj, Dictionary(Type=Name.OBJR, Obj=page.Resources.XObject.P0))
+            root = pdf.Root.StructTreeRoot
+            root.K.K.append(root if not damage else Dictionary(Type=Name.MCR, Pg=page.obj))
+            pdf.save(tmp_path / "in.pdf")
+        assert clean(tmp_path) == [()]
+        with pikepdf.open(tmp_path / "out.pdf") as pdf:
+            assert ("/StructTreeRoot" in pdf.Root) != damage
+            assert not any(b"tag a" in each.unparse(resolved=True) for each in pdf.objects)
+
+
+def test_what_a_form_tells_in_xfa_goes_and_that_is_said(tmp_path):
+    with pikepdf.new() as pdf:
+        add_field(pdf, Dictionary(FT=Name.Sig, T="signature"))
+        pdf.Root.AcroForm.XFA = Array(["datasets", pdf.make_stream(b"<photo>14 46 l</photo>")])
+        pdf.save(tmp_path / "in.pdf")
+    [lost] = clean(tmp_path)
+    assert any("XFA" in loss for loss in lost) and b"14 46 l" not in contents_of(tmp_path / "out.pdf")
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        assert [each.T for each in pdf.Root.AcroForm.Fields] == ["signature"]
+
+
 def last_letter(path):
     pdf = pypdfium2.PdfDocument(path)
     try:

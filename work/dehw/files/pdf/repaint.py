@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 
 from dehw.files.images import Metadata
-from dehw.files.pdf import encode, layers, notes, strokes
+from dehw.files.pdf import encode, layers, notes, strokes, tags
 from dehw.files.pdf.encode import Encoded
-from dehw.files.pdf.layers import Frame, Picture
+from dehw.files.pdf.layers import Frame, Layers, Picture
+from dehw.files.pdf.tags import Marked
 from dehw.files.sheet import TextLine
 from dehw.files.worker import wire
 
@@ -39,8 +40,8 @@ class Change:
     """What to change of a page. pictures, forms: by their place among those that it draws; of forms their
     content. content: in place of the page's own; None where that stays. page: the picture that the page becomes.
     points: (width, height) of a page that is new. gone, bare: annotations to remove, and form fields to remove the
-    look of, see dehw.files.pdf.notes. emptied: whether all else goes first. lines: to be laid on it,
-    where it holds no text then.
+    look of, see dehw.files.pdf.notes. emptied: whether all else goes first. told: marked parts that show less, see
+    dehw.files.pdf.tags. lines: to be laid on it, where it holds no text then.
     """
 
     pictures: tuple[tuple[int, Encoded], ...] = ()
@@ -51,6 +52,7 @@ class Change:
     gone: tuple[int, ...] = ()
     bare: tuple[int, ...] = ()
     emptied: bool = False
+    told: tuple[Marked, ...] = ()
     lines: tuple[TextLine, ...] = ()
 
 
@@ -88,9 +90,13 @@ def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> Non
             if "/OC" in picture.stream:  # the layer it belongs to, which may be hidden
                 picture.holder[picture.name].OC = picture.stream.OC
         for number, content in change.forms:
-            found.forms[number][0].write(content)
+            form = found.forms[number][0]
+            form.write(content)
+            if "/Resources" in form:
+                form.Resources = tags.pruned(form.Resources, form)
     if change.content is not None:
         page.obj.Contents = pdf.make_stream(change.content)
+        page.obj.Resources = tags.pruned(page.resources, page)
 
 
 def drop_previews(pdf: pikepdf.Pdf) -> None:
@@ -146,6 +152,8 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
     Strokes and words under the mask are left out; where that does not do, the pictures that it touches are painted
     anew. Whether it does is seen by drawing the page.
     """
+    import pikepdf
+
     if sheet.mask is None:
         return None
     try:
@@ -158,22 +166,42 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
         if any(_is_in(each, at, sheet.mask) for each in found.means):
             return None  # what it paints looks different elsewhere
         forms = [form for form, _ in found.forms]
-        (content, *inner), losses = strokes.without(source.pdf, index, page, forms, at, sheet.mask)
-        written = tuple((number, new) for number, new in enumerate(inner) if new is not None)
+        contents = [list(pikepdf.parse_content_stream(each)) for each in (page, *forms)]
+        kept, losses = strokes.without(source.pdf, index, contents, at, sheet.mask)
         names = [form.objgen for form in forms]
-        if any(names.count(names[number]) > 1 for number, _ in written):
+        written = {name for name, old, new in zip(names, contents[1:], kept[1:]) if new is not old}
+        if any(names.count(name) > 1 for name in written):
             return None  # drawn twice, with different words under the mask
-        change = Change(content=content, forms=written, gone=gone)
-        if (content is not None or written) and _shows(source, index, look, change, sheet):
+        change = _written(page, found, contents, kept, Change(gone=gone))
+        if (change.content is not None or change.forms) and _shows(source, index, look, change, sheet):
             return change, losses
         alone = look.exact and len(found.pictures) == 1 and not (found.text or found.drawn or found.means)
         painted = ((number, _repainted(each, at, sheet, alone)) for number, each in enumerate(found.pictures))
-        change = replace(change, pictures=tuple((number, encoded) for number, encoded in painted if encoded))
+        pictures = tuple((number, encoded) for number, encoded in painted if encoded)
+        change = _written(page, found, contents, kept, Change(pictures, gone=gone))
         return (change, losses) if change.pictures and _shows(source, index, look, change, sheet) else None
     except MemoryError:
         raise
     except Exception:  # a damaged or rare picture makes decoders raise nearly anything
         return None
+
+
+def _written(page: pikepdf.Page, found: Layers, old: list[list], new: list[list], change: Change) -> Change:
+    """A change of pictures, with what comes of the contents of a page and its forms too: these are instructions."""
+    import pikepdf
+
+    forms = [form for form, _ in found.forms]
+    changed = {found.pictures[number].stream.objgen for number, _ in change.pictures}
+    changed |= {form.objgen for form, before, after in zip(forms, old[1:], new[1:]) if before is not after}
+    told = [(number, tags.WHOLE) for number in changed]
+    written: list[bytes | None] = []
+    for holder, before, after in zip((None, *forms), old, new):
+        resources = page.resources if holder is None else holder.get("/Resources", page.resources)
+        kept, numbers = tags.silenced(before, after, resources, changed)
+        told += [((0, 0) if holder is None else holder.objgen, number) for number in numbers]
+        written.append(None if kept is before else pikepdf.unparse_content_stream(kept))
+    inner = tuple((number, content) for number, content in enumerate(written[1:]) if content is not None)
+    return replace(change, content=written[0], forms=inner, told=tuple(told))
 
 
 def _is_in(picture: Picture, at: Frame, mask: np.ndarray) -> bool:

@@ -25,22 +25,17 @@ DRAWN = ("S", "s", "f", "F", "f*", "B", "B*", "b", "b*")
 def without(
     pdf: pypdfium2.PdfDocument,
     index: int,
-    page: pikepdf.Page,
-    forms: Sequence[pikepdf.Object],
+    contents: Sequence[list],
     at: Frame,
     mask: np.ndarray,
-) -> tuple[list[bytes | None], tuple[str, ...]]:
-    """The contents of a page and its forms, in the order they are drawn, without the words and the page's own strokes
-    under a mask, None for each without any; and what is lost.
+) -> tuple[list[list], tuple[str, ...]]:
+    """The instructions of a page and its forms, in the order they are drawn, without the words and the page's own
+    strokes under a mask, the same lists for those without any; and what is lost.
     """
-    import pikepdf
-
-    contents = [list(pikepdf.parse_content_stream(each)) for each in (page, *forms)]
     kept, losses = words.without(pdf, index, contents, at, mask)
     drawn = list(_without_strokes(kept[0], at, mask, np.eye(3)))
     kept[0] = kept[0] if len(drawn) == len(kept[0]) else drawn
-    pairs = zip(contents, kept)
-    return [None if new is old else pikepdf.unparse_content_stream(new) for old, new in pairs], losses
+    return kept, losses
 
 
 def are_in(form: pikepdf.Object, ctm: np.ndarray, at: Frame, mask: np.ndarray) -> bool:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 HIDDEN_WORD, WORD = 0.3, 0.7  # shares of a word's box in the mask, for it to go: of invisible text, and of print
 LETTER, BRUSHED = 0.98, 3  # of a letter's box, and letters in a row, that only a brush covers
-SAID = ("/ActualText", "/Alt", "/E")  # what a marked part of the content stands for, in words
 IDEOGRAPHS = 0x2E80  # characters from here on are words by themselves, as no spaces part them
 UNNAMED = "its text can no longer be selected"
 
@@ -109,18 +108,11 @@ def _without(instructions: Iterable, texts: list[Text]) -> list:
 
     following = iter(texts)
     kept: list = []
-    marks: list[int] = []  # where what is marked as one begins
     for instruction in instructions:
         operands, operator = instruction
         word = str(operator)
-        if word in ("BMC", "BDC"):
-            marks.append(len(kept))
-        elif word == "EMC" and marks:
-            marks.pop()
         text = next(following) if _shows_text(operands, word) else None
         if text and any(text.gone):
-            for mark in marks:
-                kept[mark] = _unsaid(kept[mark])
             left = None if all(text.gone) or word not in ("Tj", "TJ") else _left(operands[0], word, text)
             if left is None:
                 operands = [*operands[:-1], pikepdf.Array() if word == "TJ" else pikepdf.String("")]
@@ -129,17 +121,6 @@ def _without(instructions: Iterable, texts: list[Text]) -> list:
             instruction = pikepdf.ContentStreamInstruction(operands, operator)
         kept.append(instruction)
     return kept
-
-
-def _unsaid(mark: Any) -> Any:
-    """What begins a marked part of the content, without what it says in words of that part."""
-    import pikepdf
-
-    operands, operator = mark
-    if str(operator) != "BDC" or not isinstance(operands[1], pikepdf.Dictionary):
-        return mark
-    about = {key: value for key, value in operands[1].items() if key not in SAID}
-    return pikepdf.ContentStreamInstruction([operands[0], pikepdf.Dictionary(about)], operator)
 
 
 def _left(shown: Any, word: str, text: Text) -> pikepdf.Array | None:

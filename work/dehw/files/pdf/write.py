@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dehw.files.pdf import encode, layers, mend, notes, read, repaint
+from dehw.files.pdf import encode, layers, mend, notes, read, repaint, tags
 from dehw.files.pdf.encode import Spool
 from dehw.files.pdf.repaint import Change
+from dehw.files.pdf.tags import Marked
 from dehw.files.pdf.text import TextLayers
 from dehw.files.sheet import DPI, INCH, Sheet
 from dehw.files.worker import wire
@@ -52,6 +53,7 @@ def losses(path: Path) -> tuple[str, ...]:
     source = read.source(path)
     lost = {
         "the digital signature no longer holds, as it signs what is erased": _is_signed(source.content),
+        "its form's XFA goes, which may tell what is erased; the form's fields stay": tags.has_xfa(source.content),
         "the file is damaged, and only its pages are kept, no outline, fields and attached files": source.is_mended,
     }
     return tuple(loss for loss, happens in lost.items() if happens)
@@ -87,14 +89,18 @@ def assemble(path: Path | None, pages: Sequence[Path | str], target: Path, folde
     pdf = _copy(path) if path else pikepdf.new()
     spool, draft, texts = Spool(pdf, folder), folder / "draft.pdf", TextLayers(pdf)
     shown: dict[tuple[int, int], pikepdf.Object] = {}  # by pages that change
+    told: dict[tuple[int, int], Collection[Marked] | None] = {}
     try:
         for index, known in enumerate(pages):
             if known == EMPTY:
                 repaint.apply(pdf, pdf.pages[index], Change(emptied=True), spool.put)
+                told[pdf.pages[index].objgen] = None
             elif isinstance(known, Path):
                 shown |= _streams(pdf, index) if path else {}
-                _apply(pdf, index, known, spool, texts)
+                done = _apply(pdf, index, known, spool, texts)
+                told[pdf.pages[index].objgen] = None if done.page else done.told
         repaint.drop_previews(pdf)
+        tags.silence(pdf, told)
         pdf.remove_unreferenced_resources()  # pages may share a list of pictures that names the old ones
         _empty_unseen(pdf, shown)
         pdf.save(
@@ -146,7 +152,7 @@ def _copy(path: Path) -> pikepdf.Pdf:
     return mend.opened(path, source.pdf)[0]
 
 
-def _apply(pdf: pikepdf.Pdf, index: int, file: Path, spool: Spool, texts: TextLayers) -> None:
+def _apply(pdf: pikepdf.Pdf, index: int, file: Path, spool: Spool, texts: TextLayers) -> Change:
     with file.open("rb") as stream:
         change: Change = wire.read(stream)
     file.unlink()
@@ -154,6 +160,7 @@ def _apply(pdf: pikepdf.Pdf, index: int, file: Path, spool: Spool, texts: TextLa
     repaint.apply(pdf, page, change, spool.put)
     if change.lines and not _has_text(page):
         texts.add(page, change.lines)
+    return change
 
 
 def _save(change: Change, sheet: Sheet, file: Path, losses: tuple[str, ...] = ()) -> tuple[str, ...]:
