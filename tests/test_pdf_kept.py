@@ -406,6 +406,50 @@ def test_a_page_that_can_only_become_a_picture_says_what_it_loses(tmp_path):
     np.testing.assert_allclose(after.image[~mask_of(before)].astype(int), before.image[~mask_of(before)], atol=30)
 
 
+PLAIN = {
+    "PolyLine": Dictionary(Vertices=Array([10, 40, 14, 46, 20, 40, 24, 47]), C=Array([0, 0, 0.9])),
+    "Polygon": Dictionary(Vertices=Array([10, 40, 14, 46, 20, 40]), C=Array([1, 0.8, 0, 0]), Border=Array([0, 0, 3])),
+    "Line": Dictionary(L=Array([10, 40, 30, 46]), C=Array([0, 0, 1]), BS=Dictionary(W=2)),
+}
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_lines_of_which_the_file_says_but_where_they_are_are_seen_and_go(tmp_path, kind):
+    """PDFium does not draw them; viewers do. One that is no handwriting stays, and so does a stamp without a look."""
+    with pikepdf.new() as pdf:
+        for _ in range(2):
+            page = add_page(pdf, PRINTED)
+            about = dict(Type=Name.Annot, F=4, Rect=Array([8, 36, 42, 50]))
+            mark = Dictionary(**about, Subtype=Name(f"/{kind}"))
+            for key, value in PLAIN[kind].items():
+                mark[key] = value
+            seal = Dictionary(**about, Subtype=Name.Stamp, Name=Name.Approved)
+            bad = Dictionary(**about, Subtype=Name.Line, L="bad")
+            page.obj.Annots = Array([pdf.make_indirect(each) for each in (bad, seal, mark)])
+        pdf.save(tmp_path / "in.pdf")
+    first = iter([True, False])
+    erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask_of(sheet) & next(first))
+    before, after = (read_all(tmp_path / name) for name in ("in.pdf", "out.pdf"))
+    assert is_blue(before[0].image)[:, 30:70].sum() > 200 and not is_blue(after[0].image).any()
+    np.testing.assert_array_equal(after[1].image, before[1].image)
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        kinds = [[str(each.Subtype) for each in page.Annots] for page in pdf.pages]
+        assert kinds == [["/Stamp"], ["/Line", "/Stamp", f"/{kind}"]] and "/AP" not in pdf.pages[1].Annots[2]
+
+
+def test_a_see_through_line_hides_no_print(tmp_path):
+    """As of a marker over a word."""
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED)
+        mark = Dictionary(Type=Name.Annot, Subtype=Name.PolyLine, Rect=Array([5, 65, 40, 80]), CA=0.4)
+        mark.Vertices, mark.C, mark.Border = Array([8, 72, 36, 72]), Array([1, 0.9, 0]), Array([0, 0, 9])
+        page.obj.Annots = Array([mark])
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    print_of = sheet.image[40:60, 25:100]
+    assert (print_of < 130).all(2).sum() > 50 and (print_of[..., 2] < 180).all(1).any()
+
+
 def add_field(pdf, about):
     """A page whose form holds a field that is written on; returns the field."""
     page, field = add_page(pdf, PRINTED), note(pdf, "Widget", WRITTEN)

@@ -173,6 +173,53 @@ def test_pictures_in_what_is_painted_with_count_and_do_not_stay(tmp_path, kind):
     assert len(pictures_of(tmp_path / "out.pdf")) == 1 and is_flat(tmp_path / "out.pdf")
 
 
+@pytest.mark.parametrize("kind", ["pattern", "soft mask", "form in a pattern"])
+def test_strokes_in_what_is_painted_with_do_not_stay(tmp_path, kind):
+    """Beside much handwriting in a picture, of which they are but a small part."""
+    pen = "0.08 0.12 0.78 RG 1 G 0.6 w 10 20 m 14 24 l 18 19 l 22 25 l S".replace(
+        "1 G " if kind != "soft mask" else "", ""
+    )
+    with pikepdf.new() as pdf:
+        scan = picture(pdf, paper(250, 167, (slice(40, 120), slice(20, 140))))
+        page = add_page(pdf, "", pictures=[scan])
+        tile = form(pdf, pen)
+        tile.BBox = Array([0, 0, *A_PAGE])
+        if kind == "soft mask":
+            tile.Group = Dictionary(S=Name.Transparency, CS=Name.DeviceRGB)
+            page.Resources.ExtGState = Dictionary(G=Dictionary(SMask=Dictionary(S=Name.Luminosity, G=tile)))
+            drawn = "q /G gs 0 0 1 rg 0 0 60 90 re f Q"
+        else:
+            tile = form(pdf, "/X Do", X=tile) if "form" in kind else tile
+            tile.Type, tile.PatternType, tile.PaintType, tile.TilingType = Name.Pattern, 1, 1, 1
+            tile.BBox, (tile.XStep, tile.YStep) = Array([0, 0, *A_PAGE]), A_PAGE
+            page.Resources.Pattern, drawn = Dictionary(T=tile), "/Pattern cs /T scn 0 0 60 90 re f"
+        page.obj.Contents = pdf.make_stream((over() + drawn).encode())
+        pdf.save(tmp_path / "in.pdf")
+    assert is_blue(read_all(tmp_path / "in.pdf")[0].image)[170:].any()
+    erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of)
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any() and not has_ink(tmp_path / "out.pdf")
+    assert b"18 19 l" not in contents_of(tmp_path / "out.pdf")
+
+
+@pytest.mark.parametrize("kind", ["Stamp", "Widget", "Ink", "hidden"])
+def test_a_photo_in_an_annotation_counts(tmp_path, kind):
+    """It lies turned in a part of the page; one that is not shown counts for nothing."""
+    with pikepdf.new() as pdf:
+        look = form(pdf, "/I Do", I=picture(pdf, paper(120, 160, (slice(40, 60), slice(20, 120)))))
+        look.Matrix = Array([0, 1, -1, 0, 0, 0])
+        about = dict(Type=Name.Annot, Subtype=Name.Stamp if kind == "hidden" else Name(f"/{kind}"))
+        note = Dictionary(**about, Rect=Array([10, 10, 34, 42]), F=2 if kind == "hidden" else 4, AP=Dictionary(N=look))
+        gone = Dictionary(**about, Rect=Array([0, 0, 0, 0]), F=4, AP=Dictionary(N=form(pdf, "")))
+        gone.AP.N.BBox = Array([0, 0, 0, 0])
+        page = add_page(pdf, TEXT)
+        page.obj.Annots = Array([pdf.make_indirect(gone), pdf.make_indirect(note)])
+        pdf.save(tmp_path / "in.pdf")
+    fine = kind in ("Stamp", "Widget")
+    assert shape_of(tmp_path / "in.pdf") == ((450, 300) if fine else AT_200)  # 160 pixels on 32 points
+    erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of)
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+
+
 STENCIL = dict(ImageMask=True, ColorSpace=None)
 INVERTED = dict(Decode=Array([1, 0]))
 

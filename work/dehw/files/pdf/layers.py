@@ -50,7 +50,8 @@ class Picture:
 class Layers:
     """pictures: in the order they are drawn. text, hidden: whether there is text to see, or only to search. drawn:
     whether there are lines, areas or notes, beside one area behind all pictures, such as white paper. forms: each
-    with its matrix, (3, 3), to the page's space. means: pictures in what is painted with, soft masks and patterns.
+    with its matrix, (3, 3), to the page's space. means: pictures in what is painted with, soft masks and patterns, or
+    in annotations. tiles: the contents of soft masks and patterns, like forms.
     """
 
     pictures: list[Picture] = field(default_factory=list)
@@ -59,7 +60,8 @@ class Layers:
     drawn: bool = False
     forms: list[tuple[pikepdf.Object, np.ndarray]] = field(default_factory=list)
     means: list[Picture] = field(default_factory=list)
-    seen: set[tuple[int, int]] = field(default_factory=set)  # numbers of soft masks and patterns, to look through once
+    tiles: list[tuple[pikepdf.Object, np.ndarray]] = field(default_factory=list)
+    seen: set[tuple] = field(default_factory=set)  # numbers and places of soft masks and patterns, to look through once
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,22 @@ def layers(page: pikepdf.Page) -> Layers:
     found = Layers()
     _walk(page, page.resources, np.eye(3), 0, found)
     return found
+
+
+def inside(form: pikepdf.Object, box: Sequence[float]) -> list[Picture]:
+    """The pictures in a form that fills a box (x0, y0, x1, y1), as annotations do. Raises as `layers` does."""
+    import pikepdf
+
+    own = _to_outer(form)
+    left, bottom, right, top = (float(side) for side in form.BBox)
+    x0, y0, x1, y1 = _around(matrix((right - left, 0, 0, top - bottom, left, bottom)) @ own)
+    if x0 == x1 or y0 == y1:  # as of a signature that is not seen
+        return []
+    across, down = (box[2] - box[0]) / (x1 - x0), (box[3] - box[1]) / (y1 - y0)
+    there = matrix((across, 0, 0, down, box[0] - x0 * across, box[1] - y0 * down))
+    found = Layers()
+    _walk(form, form.get("/Resources", pikepdf.Dictionary()), own @ there, 0, found)
+    return found.pictures + found.means
 
 
 def streams(page: pikepdf.Page) -> dict[tuple[int, int], pikepdf.Object]:
@@ -201,7 +219,12 @@ def _density(picture: Picture, at: Frame) -> tuple[tuple[float, float], float]:
 
 def bounds(picture: Picture) -> tuple[float, float, float, float]:
     """(x0, y0, x1, y1) of a picture in the page's space."""
-    corners = np.array([(0, 0, 1), (1, 0, 1), (0, 1, 1), (1, 1, 1)]) @ picture.matrix
+    return _around(picture.matrix)
+
+
+def _around(place: np.ndarray) -> tuple[float, float, float, float]:
+    """(x0, y0, x1, y1) about the unit square, moved by a matrix, (3, 3)."""
+    corners = np.array([(0, 0, 1), (1, 0, 1), (0, 1, 1), (1, 1, 1)]) @ place
     return (*corners[:, :2].min(0), *corners[:, :2].max(0))
 
 
@@ -241,15 +264,27 @@ def _walk(content: pikepdf.Object, resources: pikepdf.Object, ctm: np.ndarray, d
 
 
 def _look_into(means: Any, outer: pikepdf.Object, ctm: np.ndarray, depth: int, found: Layers) -> None:
-    """Find the pictures in a soft mask, or in a pattern's tile."""
+    """Find the pictures and forms in a soft mask, or in a pattern's tile."""
     import pikepdf
 
-    if isinstance(means, pikepdf.Stream) and means.objgen not in found.seen:
-        found.seen.add(means.objgen)
-        inner = Layers(seen=found.seen)
-        to_page = matrix(tuple(means.get("/Matrix", (1, 0, 0, 1, 0, 0)))) @ ctm
-        _walk(means, means.get("/Resources", outer), to_page, depth + 1, inner)
-        found.means += inner.pictures + inner.means
+    if not isinstance(means, pikepdf.Stream):
+        return
+    to_page = _to_outer(means) @ ctm
+    place = means.objgen, to_page.round(3).tobytes()
+    if place in found.seen:
+        return
+    found.seen.add(place)
+    if len(found.seen) > FORMS:
+        raise ValueError(f"it has more than {FORMS} soft masks and patterns")
+    inner = Layers(seen=found.seen)
+    _walk(means, means.get("/Resources", outer), to_page, depth + 1, inner)
+    found.means += inner.pictures + inner.means
+    found.tiles += [(means, to_page), *inner.forms, *inner.tiles]
+
+
+def _to_outer(form: pikepdf.Object) -> np.ndarray:
+    """(3, 3): from the space of a form, or the like, to that of what it is drawn in."""
+    return matrix(tuple(form.get("/Matrix", (1, 0, 0, 1, 0, 0))))
 
 
 def _draw(holder: pikepdf.Object, name: str, ctm: np.ndarray, depth: int, found: Layers, outer: pikepdf.Object) -> None:
@@ -263,7 +298,7 @@ def _draw(holder: pikepdf.Object, name: str, ctm: np.ndarray, depth: int, found:
     elif drawn.get("/Subtype") == "/Form":
         if len(found.forms) == FORMS:
             raise ValueError(f"it has more than {FORMS} forms")
-        inner = matrix(tuple(drawn.get("/Matrix", (1, 0, 0, 1, 0, 0)))) @ ctm
+        inner = _to_outer(drawn) @ ctm
         found.forms.append((drawn, inner))
         _walk(drawn, drawn.get("/Resources", outer), inner, depth + 1, found)
 

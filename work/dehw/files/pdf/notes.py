@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dehw.files.pdf import layers
@@ -15,11 +16,17 @@ if TYPE_CHECKING:
 IN_FRONT = ("/Link", "/Widget", "/Popup")  # are no part of a page's picture, or work in front of it
 ICONS = ("/I", "/RI", "/IX")  # of buttons, which people fill with pictures
 PINNED = "/FileAttachment"  # drawn, but what it holds is kept
+INK = "/Ink"
+LINES = ("/Line", "/PolyLine", "/Polygon")
+# Drawn, as lines are, where the file says not how. Others show then but what their viewer makes up, such as a stamp.
+PLAIN = (INK, "/Circle", "/FreeText", "/Highlight", "/Square", "/Squiggly", "/StrikeOut", "/Text", "/Underline")
+UNSEEN = 2 | 32  # flags of annotations: hidden, and not viewed
 
 
 def is_drawn(note: pikepdf.Object) -> bool:
     """Whether an annotation is drawn as a part of the page's picture."""
-    return note.get("/Subtype") not in IN_FRONT
+    kind = note.get("/Subtype")
+    return kind not in IN_FRONT and ("/AP" in note or kind in PLAIN or kind in LINES)
 
 
 def found(page: pikepdf.Page) -> list[pikepdf.Object]:
@@ -28,6 +35,62 @@ def found(page: pikepdf.Page) -> list[pikepdf.Object]:
 
     notes = page.obj.get("/Annots")
     return [note for note in notes if isinstance(note, pikepdf.Dictionary)] if isinstance(notes, pikepdf.Array) else []
+
+
+def pictures(page: pikepdf.Page) -> list[layers.Picture]:
+    """The pictures that annotations and form fields show, but no Ink ones."""
+    import pikepdf
+
+    shown: list[layers.Picture] = []
+    for note in found(page):
+        try:
+            look = note.get("/AP", {}).get("/N")
+            if isinstance(look, pikepdf.Dictionary):
+                look = look.get(str(note.get("/AS", "/Off")))
+            if isinstance(look, pikepdf.Stream) and note.get("/Subtype") != INK and not int(note.get("/F", 0)) & UNSEEN:
+                shown += layers.inside(look, [float(side) for side in note.Rect])
+        except MemoryError:
+            raise
+        except Exception:  # damaged ones raise nearly anything, and are not drawn
+            continue
+    return shown
+
+
+def plain_lines(page: pikepdf.Page) -> dict[int, bytes]:
+    """How lines look of which the file says but where they are, as some programs write what is drawn by hand: viewers
+    draw them by themselves, PDFium does not. By their places in the page's array.
+    """
+    import pikepdf
+
+    looks: dict[int, bytes] = {}
+    for number, note in enumerate(page.obj.Annots if found(page) else ()):
+        if isinstance(note, pikepdf.Dictionary) and note.get("/Subtype") in LINES and "/AP" not in note:
+            with suppress(ValueError, TypeError, IndexError, AttributeError):  # of a damaged one
+                looks[number] = _line(note)
+    return looks
+
+
+def show_lines(pdf: pikepdf.Pdf, page: pikepdf.Page) -> None:
+    """Have such lines of a page drawn, as read.Source does."""
+    import pikepdf
+
+    for number, look in plain_lines(page).items():
+        note = page.obj.Annots[number]
+        form = pdf.make_stream(look, Type=pikepdf.Name.XObject, Subtype=pikepdf.Name.Form, BBox=note.Rect)
+        state = pikepdf.Dictionary(ca=note.get("/CA", 1), CA=note.get("/CA", 1))
+        form.Resources = pikepdf.Dictionary(ExtGState=pikepdf.Dictionary(GS=state))
+        note.AP = pikepdf.Dictionary(N=form)
+
+
+def _line(note: pikepdf.Object) -> bytes:
+    """What draws a line, or a row of them, as a form of its own."""
+    numbers = [float(each) for each in note.get("/L", note.get("/Vertices", ()))]
+    corners = " l ".join(f"{x:.3f} {y:.3f}" for x, y in zip(numbers[::2], numbers[1::2])).replace(" l ", " m ", 1)
+    colour = " ".join(f"{float(each):.3f}" for each in note.get("/C", ())) or "0"
+    width = note.BS.get("/W", 1) if "/BS" in note else [*note.get("/Border", (0, 0, 1))][2]
+    how = {1: "G", 3: "RG", 4: "K"}.get(colour.count(" ") + 1, "G")
+    end = "s" if note.Subtype == "/Polygon" else "S"
+    return f"/GS gs {colour} {how} {float(width):.3f} w 1 J 1 j {corners} l {end}".encode()
 
 
 def drawn_by(note: pikepdf.Object) -> set[tuple[int, int]]:
@@ -113,8 +176,8 @@ def inks(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
     at = layers.frame(page)
 
     def unwanted(note: pikepdf.Object) -> bool:
-        if note.get("/Subtype") != "/Ink" or sheet.spared is None:
-            return note.get("/Subtype") == "/Ink"
+        if note.get("/Subtype") != INK or sheet.spared is None:
+            return note.get("/Subtype") == INK
         left, top, right, bottom = _place(note, at, sheet)
         return not sheet.spared[top:bottom, left:right].any()
 

@@ -58,6 +58,7 @@ class Source:
         page = self.pdf[index]
         try:
             look = self.look(index)
+            _show_lines(page, notes.plain_lines(self.content.pages[index]))
             inks = _hide_inks(page, False)
             inked = draw(self.pdf, page, look.size, look.exact) if inks else None
             _hide_inks(page, True)
@@ -77,6 +78,7 @@ class Source:
         try:
             found = layers.layers(page)
             found.drawn |= any(notes.is_drawn(note) for note in notes.found(page))
+            found.means += notes.pictures(page)
         except MemoryError:
             raise
         except Exception:  # damaged content raises nearly anything; PDFium draws what it can of it
@@ -193,6 +195,19 @@ def _is_a(annotation: object, kind: int) -> bool:
     try:
         return bool(annotation) and raw.FPDFAnnot_GetSubtype(annotation) == kind
     finally:
+        raw.FPDFPage_CloseAnnot(annotation)
+
+
+def _show_lines(page: pypdfium2.PdfPage, looks: dict[int, bytes]) -> None:
+    """Have annotations drawn that PDFium does not draw by itself, in memory; by their places."""
+    import ctypes
+
+    import pypdfium2.raw as raw
+
+    for number, look in looks.items():
+        annotation = raw.FPDFPage_GetAnnot(page, number)
+        wide = (ctypes.c_ushort * (len(look) + 1))(*look)
+        raw.FPDFAnnot_SetAP(annotation, raw.FPDF_ANNOT_APPEARANCEMODE_NORMAL, wide)
         raw.FPDFPage_CloseAnnot(annotation)
 
 

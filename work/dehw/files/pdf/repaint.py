@@ -161,8 +161,8 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
         found, at = look.layers, look.frame
         if look.size != sheet.image.shape[1::-1]:
             return None
-        if any(strokes.are_in(form, ctm, at, sheet.mask) for form, ctm in found.forms):
-            return None  # others may show the same form
+        if any(strokes.are_in(form, ctm, at, sheet.mask) for form, ctm in found.forms + found.tiles):
+            return None  # others may show the same form, or be painted with it
         if any(_is_in(each, at, sheet.mask) for each in found.means):
             return None  # what it paints looks different elsewhere
         forms = [form for form, _ in found.forms]
@@ -223,6 +223,7 @@ def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet)
         trial.pages.append(source.content.pages[index])
         changed = trial.pages[0]
         notes.show_fields(trial, source.content)
+        notes.show_lines(trial, changed)
         layers.show_optional(trial, source.content)
         apply(trial, changed, change, lambda holder, key, new: holder.__setitem__(key, new.stream(trial)))
         near = FAR if change.pictures else NEAR
