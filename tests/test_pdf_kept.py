@@ -668,6 +668,40 @@ def test_what_a_page_does_not_show_of_a_picture_goes_too(tmp_path):
     assert not has_ink(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
 
 
+@pytest.mark.parametrize("how", ["path", "form"])
+def test_what_is_clipped_of_a_picture_goes_too(tmp_path, how):
+    """It lies on the page, but outside what a path, or a form's box, leaves to see."""
+    image = paper(250, 334, (slice(120, 140), slice(40, 120)))
+    image[60:80, 200:300] = BLUE
+    shown = "q 120 0 0 90 0 0 cm /P0 Do Q "
+    with pikepdf.new() as pdf:
+        scan = picture(pdf, image)
+        inside = pdf.make_stream(shown.encode(), Type=Name.XObject, Subtype=Name.Form, BBox=Array([0, 0, 60, 90]))
+        inside.Resources = Dictionary(XObject=Dictionary(P0=scan))
+        content = {"path": f"q 5 5 m 60 0 l 60 90 l 0 90 l h W n {shown}Q ", "form": "/P1 Do "}[how]
+        add_page(pdf, content + "BT /F1 8 Tf 70 60 Td (Print) Tj ET", (120, 90), [scan, inside])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert not has_ink(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
+
+
+def test_a_picture_in_two_places_loses_what_is_written_on_in_either(tmp_path):
+    """Each of them shows a half of it."""
+    image = paper(250, 334, (slice(120, 140), slice(40, 120)))
+    image[60:80, 200:300] = BLUE
+    half = "q {} 0 60 90 re W n 120 0 0 90 {} 0 cm /P0 Do Q "
+    with pikepdf.new() as pdf:
+        content = half.format(60, 60) + half.format(0, -60) + "BT /F1 8 Tf 70 10 Td (Print) Tj ET"
+        add_page(pdf, content, (120, 90), [picture(pdf, image)])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert not has_ink(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
+
+
 def test_a_picture_under_another_is_painted_too(tmp_path):
     with pikepdf.new() as pdf:
         add_page(pdf, over() + over(name="P1"), pictures=[picture(pdf, INKED), picture(pdf, INKED)])

@@ -1,5 +1,6 @@
 """How dense a PDF's page is drawn: the finest of its pictures decides."""
 
+import io
 import zlib
 
 import numpy as np
@@ -21,6 +22,7 @@ from pdfs import (
     pictures_of,
 )
 from pikepdf import Array, Dictionary, Name
+from PIL import Image
 from test_documents import read_all
 
 from dehw.files import images
@@ -260,6 +262,26 @@ def test_a_picture_of_two_levels_is_painted_in_its_place_however_it_is_coded(tmp
     with pikepdf.open(tmp_path / "out.pdf") as pdf:
         [made] = pdf.pages[0].Resources.XObject.values()
         assert (made.BitsPerComponent, made.Filter) == (1, "/CCITTFaxDecode")
+
+
+def test_a_picture_in_jpeg_2000_keeps_how_opaque_it_is(tmp_path):
+    """Its data say that: it is painted in its place, and what lies behind it is still seen."""
+    opaque = np.full((*AT_200, 1), 255, np.uint8)
+    opaque[:20], opaque[20:40] = 0, 128
+    ink = paper(*AT_200, (slice(120, 140), slice(40, 120)))
+    file = io.BytesIO()
+    Image.fromarray(np.concatenate([ink, opaque], 2)).save(file, "JPEG2000")
+    with pikepdf.new() as pdf:
+        made = picture(pdf, ink, ColorSpace=None, BitsPerComponent=None, SMaskInData=1)
+        made.write(file.getvalue(), filter=Name.JPXDecode)
+        add_page(pdf, "0.5 0.6 0.5 rg 0 0 60 90 re f " + over() + "BT /F1 8 Tf 10 5 Td (Print) Tj ET", pictures=[made])
+        pdf.save(tmp_path / "in.pdf")
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of) == [()]
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    assert before[5, 5].tolist() == [128, 153, 128] and not is_flat(tmp_path / "out.pdf")
+    mask = is_blue(before)
+    np.testing.assert_allclose(after[~mask].astype(int), before[~mask], atol=12)
+    assert after[mask].min() > 200 and not has_ink(tmp_path / "out.pdf")
 
 
 def test_a_picture_without_loss_stays_so_however_its_filters_are_named(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -176,8 +176,7 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
         if (change.content is not None or change.forms) and _shows(source, index, look, change, sheet):
             return change, losses
         alone = look.exact and len(found.pictures) == 1 and not (found.text or found.drawn or found.means)
-        painted = ((number, _repainted(each, at, sheet, alone)) for number, each in enumerate(found.pictures))
-        pictures = tuple((number, encoded) for number, encoded in painted if encoded)
+        pictures = tuple(_painted(found.pictures, at, sheet, alone))
         change = _written(page, found, contents, kept, Change(pictures, gone=gone))
         return (change, losses) if change.pictures and _shows(source, index, look, change, sheet) else None
     except MemoryError:
@@ -284,49 +283,70 @@ def _far(shown: np.ndarray, sheet: Sheet, near: int) -> tuple[int, int, int]:
     return lighter, darker, outside
 
 
-def _repainted(picture: Picture, at: Frame, sheet: Sheet, alone: bool) -> Encoded | None:
-    """A picture without the handwriting on it; None where the mask does not touch it. ValueError where it cannot be.
+def _painted(pictures: Sequence[Picture], at: Frame, sheet: Sheet, alone: bool) -> Iterator[tuple[int, Encoded]]:
+    """Those of a page's pictures that the mask touches, by their numbers, see _repainted. One that is drawn in several
+    places is made once, for all of them.
+    """
+    places: dict[object, list[int]] = {}
+    for number, each in enumerate(pictures):
+        places.setdefault(number if each.holder is None else each.stream.objgen, []).append(number)
+    for numbers in places.values():
+        encoded = _repainted([pictures[number] for number in numbers], at, sheet, alone)
+        if encoded:
+            yield from ((number, encoded) for number in numbers)
+
+
+def _repainted(places: Sequence[Picture], at: Frame, sheet: Sheet, alone: bool) -> Encoded | None:
+    """A picture, drawn in some places, without the handwriting on it; None where the mask does not touch it. ValueError
+    where it cannot be.
 
     alone: whether the page shows it and nothing else, so that the page's own pixels are the picture's, where they lie
-    on each other. What lies outside the page becomes white: it may be handwriting too.
+    on each other. What the page does not show of it becomes white: it may be handwriting too.
     """
     import pikepdf
 
     from dehw.files.pdf.read import is_bilevel, is_grey
 
+    picture = places[0]
     stream = picture.stream
     size = picture.size if picture.holder is None else (int(stream.Width), int(stream.Height))
-    there = _there(picture, at, sheet.image.shape, size)
-    mask = _mask_there(sheet, there, size)
-    if mask is None or not mask.any():
+    seen = [_seen(each, at, sheet, size) for each in places]
+    mask, unseen = _together(seen)
+    if not mask.any():
         return None
     if picture.holder is None or not isinstance(stream.get("/Mask", stream), type(stream)):
         raise ValueError("written into the content, or see-through by colour")
     if picture.is_stencil:
-        return _stencil(stream, mask)
-    page = _warp(sheet.image, there, size, WHITE)
-    masks = _masks(picture, at, sheet)
+        return _stencil(stream, mask | unseen)
     lossless = LOSSY.isdisjoint(pikepdf.PdfImage(stream).filters)
-    if alone and not masks and _is_aligned(there, size):
-        return encode.picture(page, sheet.metadata, lossless)
+    if stream.get("/SMaskInData", 0) == 1:
+        apart = pikepdf.new()  # has to stay, for its objects go with it
+        stream = _parted(stream, apart)
+        places = [replace(each, stream=stream) for each in places]
+    masks = _masks(places, at, sheet)
+    if alone and not masks and _is_aligned(seen[0][0], size):
+        return encode.picture(_warp(sheet.image, seen[0][0], size, WHITE), sheet.metadata, lossless)
     pixels = _decoded(stream)
     grey = is_grey(pixels)
     about = Metadata(grey=grey and sheet.metadata.grey, bilevel=grey and is_bilevel(pixels))
-    np.copyto(pixels, page, where=mask[..., None])
+    for there, inside, _ in seen:
+        np.copyto(pixels, _warp(sheet.image, there, size, WHITE), where=inside[..., None])
+    pixels[unseen] = WHITE
     made = encode.picture(pixels, about, lossless)
     return Encoded(made.data, made.head, tuple(masks.items()))
 
 
-def _masks(picture: Picture, at: Frame, sheet: Sheet) -> dict[str, Encoded]:
-    """The masks of a picture, by their keys, without handwriting: there it is not painted, unless it is opaque."""
+def _masks(places: Sequence[Picture], at: Frame, sheet: Sheet) -> dict[str, Encoded]:
+    """The masks of a picture, drawn in some places, by their keys, without handwriting: there it is not painted, unless
+    it is opaque.
+    """
     made: dict[str, Encoded] = {}
     for key in ("/SMask", "/Mask"):
-        stream = picture.stream.get(key)
+        stream = places[0].stream.get(key)
         if stream is None:
             continue
         size = int(stream.Width), int(stream.Height)
-        mask = _mask_there(sheet, _there(picture, at, sheet.image.shape, size), size)
-        assert mask is not None
+        mask = np.logical_or(*_together([_seen(each, at, sheet, size) for each in places]))
         if key == "/Mask":
             made[key] = _stencil(stream, mask)
             continue
@@ -343,9 +363,18 @@ def _stencil(stream: pikepdf.Object, mask: np.ndarray) -> Encoded:
     return encode.bits(samples, stencil=True)
 
 
-def _decoded(stream: pikepdf.Object) -> np.ndarray:
+def _parted(stream: pikepdf.Object, pdf: pikepdf.Pdf) -> pikepdf.Object:
+    """A picture whose own data say how opaque it is, as one with a soft mask, in a PDF."""
+    black = _decoded(stream, b"0 g 0 0 1 1 re f ").astype(np.int32)
+    alpha = (255 - (_decoded(stream) - black).max(2)).clip(0, 255).astype(np.uint8)
+    colours = (black * 255 // np.maximum(alpha, 1)[..., None]).clip(0, 255).astype(np.uint8)
+    mask = encode.picture(alpha, Metadata(grey=True), lossless=True)
+    return replace(encode.picture(colours, Metadata(), lossless=True), masks=(("/SMask", mask),)).stream(pdf)
+
+
+def _decoded(stream: pikepdf.Object, behind: bytes = b"") -> np.ndarray:
     """A picture without its masks, (H, W, 3) uint8 RGB, as PDFium draws it, which knows JBIG2 and every colour space.
-    A stencil is black where it paints.
+    A stencil is black where it paints. behind: content that draws on the unit square first.
     """
     import pikepdf
 
@@ -356,7 +385,7 @@ def _decoded(stream: pikepdf.Object) -> np.ndarray:
             del alone[key]
         page = pikepdf.Dictionary(Type=pikepdf.Name("/Page"), MediaBox=pikepdf.Array([0, 0, *size]))
         page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Alone=alone))
-        page.Contents = trial.make_stream(b"%d 0 0 %d 0 0 cm /Alone Do" % size)
+        page.Contents = trial.make_stream(b"%d 0 0 %d 0 0 cm %s/Alone Do" % (*size, behind))
         trial.pages.append(pikepdf.Page(page))
         return _drawn(trial, size, True)
 
@@ -384,14 +413,28 @@ def _warp(image: np.ndarray, there: np.ndarray, size: tuple[int, int], border: t
     return cv2.warpAffine(image, there, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=border)
 
 
-def _mask_there(sheet: Sheet, there: np.ndarray, size: tuple[int, int]) -> np.ndarray | None:
-    """The mask as a picture sees it, (h, w) bool, and all that lies outside the page; None where it sees none of it."""
+def _seen(
+    picture: Picture, at: Frame, sheet: Sheet, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a picture of (width, height), or a mask of it, has to do with its page: see _there; the mask as it sees it,
+    (h, w) bool; and where the page does not show it, (h, w) bool.
+    """
     assert sheet.mask is not None
+    there = _there(picture, at, sheet.image.shape, size)
     mask = sheet.mask.astype(np.uint8) * np.uint8(255)
     step = int(np.ceil(np.linalg.norm(there[:, :2], axis=0).max()))  # page's pixels to one of the picture
     if step > 1:
         mask = cv2.dilate(mask, np.ones((step, step), np.uint8))
-    seen = _warp(mask, there, size, (0,)) > 0
-    if not seen.any():
-        return None
-    return seen | (_warp(np.full_like(mask, 255), there, size, (0,)) == 0)
+    window = np.zeros_like(mask)
+    page = window.shape[1], window.shape[0]
+    left, top, right, bottom = layers.on_page(layers.shared(picture.clip, at.box), at, page)
+    edge = step + 1  # pixels, as what is seen there is mixed with what lies behind
+    window[max(top - edge, 0) : bottom + edge, max(left - edge, 0) : right + edge] = 255
+    unseen = _warp(window, there, size, (0,)) == 0
+    return there, (_warp(mask, there, size, (0,)) > 0) & ~unseen, unseen
+
+
+def _together(seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """What _seen found in several places of a picture: the mask in any, and what none shows, (h, w) bool."""
+    _, masks, unseen = zip(*seen)
+    return np.logical_or.reduce(masks), np.logical_and.reduce(unseen)

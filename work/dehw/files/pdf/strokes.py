@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dehw.files.pdf import words
-from dehw.files.pdf.layers import SHOW, Frame, matrix
+from dehw.files.pdf.layers import CLIP, PATH, SHOW, Frame, matrix
 
 if TYPE_CHECKING:
     import pikepdf
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 STROKE, DOUBT = 0.7, 0.35  # shares of a stroke's length: of handwriting, and of what may be some
 RULE = 0.9  # the same of handwriting, where all lines are level or upright, as no hand draws them
 STEP = 2.0  # pixels from one point of a stroke that is looked at to the next
-PATH = ("m", "l", "c", "v", "y", "h", "re")
-CLIP = ("W", "W*")
 DRAWN = ("S", "s", "f", "F", "f*", "B", "B*", "b", "b*")
 
 
