@@ -702,6 +702,34 @@ def test_a_picture_in_two_places_loses_what_is_written_on_in_either(tmp_path):
     np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_page_that_shows_the_clean_half_of_a_shared_scan_holds_no_more_of_it(tmp_path, flat):
+    """As programs split a booklet; pages that show all of a shared picture keep it as it was."""
+    wide = np.concatenate([INKED, paper(250, 167, seed=1)], 1)
+    with pikepdf.new() as pdf:
+        scan, ground = picture(pdf, wide), picture(pdf, paper(250, 167, seed=2))
+        stamps = Array([note(pdf, "Stamp", WRITTEN)])
+        for left in (0, 60):
+            box = Array([left, 0, left + 60, 90])
+            add_page(
+                pdf,
+                over((120, 90)),
+                (120, 90),
+                [scan],
+                CropBox=box,
+                **(dict(Annots=stamps) if flat and not left else {}),
+            )
+        for content in (over() + WRITTEN, over()):
+            add_page(pdf, content, pictures=[ground])
+        pdf.save(tmp_path / "in.pdf")
+    assert len(clean(tmp_path)) == 2
+    assert not has_ink(tmp_path / "out.pdf") and is_flat(tmp_path / "out.pdf") == flat
+    before, after = (read_all(tmp_path / name) for name in ("in.pdf", "out.pdf"))
+    np.testing.assert_allclose(after[1].image.astype(int), before[1].image, atol=12)
+    np.testing.assert_array_equal(after[3].image, before[3].image)
+    assert sum(np.array_equal(each, paper(250, 167, seed=2)) for each in pictures_of(tmp_path / "out.pdf")) == 1
+
+
 def test_a_picture_under_another_is_painted_too(tmp_path):
     with pikepdf.new() as pdf:
         add_page(pdf, over() + over(name="P1"), pictures=[picture(pdf, INKED), picture(pdf, INKED)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,17 +16,17 @@ from dehw.files.pdf import encode, layers, notes, strokes, tags
 from dehw.files.pdf.encode import Encoded
 from dehw.files.pdf.layers import Frame, Layers, Picture
 from dehw.files.pdf.tags import Marked
-from dehw.files.sheet import TextLine
+from dehw.files.sheet import Sheet, TextLine
 from dehw.files.worker import wire
 
 if TYPE_CHECKING:
     import pikepdf
 
     from dehw.files.pdf.read import Look, Source
-    from dehw.files.sheet import Sheet
 
 FAR = 40  # levels between two pixels that are seen as different
 NEAR = 8  # the same of faint pencil in a picture that is left as it is
+HIDDEN = 0.01  # share of a picture that a page has to hide, for it to be cropped
 INSIDE, OUTSIDE = 0.02, 0.001  # shares of the mask, and of the rest, that may come out different
 LOSSY = {"/DCTDecode", "/JPXDecode"}
 WHITE = (255, 255, 255)
@@ -185,6 +185,17 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
         return None
 
 
+def cropped(page: pikepdf.Page, numbers: Collection[tuple[int, int]]) -> Change:
+    """What a page that is not erased changes, so that of pictures with these numbers in the file it holds only what it
+    shows. Raises what decoders raise.
+    """
+    found, at = layers.layers(page), layers.frame(page)
+    (width, height), _ = layers.pixels(found, at)
+    white = np.broadcast_to(np.uint8(255), (height, width, 3))
+    sheet = Sheet(white, Metadata(grey=True), mask=np.zeros((height, width), bool))
+    return Change(pictures=tuple(_painted(found.pictures, at, sheet, False, numbers)))
+
+
 def _written(page: pikepdf.Page, found: Layers, old: list[list], new: list[list], change: Change) -> Change:
     """A change of pictures, with what comes of the contents of a page and its forms too: these are instructions."""
     import pikepdf
@@ -283,25 +294,29 @@ def _far(shown: np.ndarray, sheet: Sheet, near: int) -> tuple[int, int, int]:
     return lighter, darker, outside
 
 
-def _painted(pictures: Sequence[Picture], at: Frame, sheet: Sheet, alone: bool) -> Iterator[tuple[int, Encoded]]:
-    """Those of a page's pictures that the mask touches, by their numbers, see _repainted. One that is drawn in several
-    places is made once, for all of them.
+def _painted(
+    pictures: Sequence[Picture], at: Frame, sheet: Sheet, alone: bool, crop: Collection[tuple[int, int]] = ()
+) -> Iterator[tuple[int, Encoded]]:
+    """Those of a page's pictures that the mask touches, by their places among them, see _repainted. One that is drawn
+    in several places is made once, for all of them. crop: the numbers in the file of those to crop at least.
     """
     places: dict[object, list[int]] = {}
     for number, each in enumerate(pictures):
         places.setdefault(number if each.holder is None else each.stream.objgen, []).append(number)
     for numbers in places.values():
-        encoded = _repainted([pictures[number] for number in numbers], at, sheet, alone)
+        is_cropped = pictures[numbers[0]].stream.objgen in crop
+        encoded = _repainted([pictures[number] for number in numbers], at, sheet, alone, is_cropped)
         if encoded:
             yield from ((number, encoded) for number in numbers)
 
 
-def _repainted(places: Sequence[Picture], at: Frame, sheet: Sheet, alone: bool) -> Encoded | None:
+def _repainted(places: Sequence[Picture], at: Frame, sheet: Sheet, alone: bool, crop: bool) -> Encoded | None:
     """A picture, drawn in some places, without the handwriting on it; None where the mask does not touch it. ValueError
     where it cannot be.
 
     alone: whether the page shows it and nothing else, so that the page's own pixels are the picture's, where they lie
-    on each other. What the page does not show of it becomes white: it may be handwriting too.
+    on each other. What the page does not show of it becomes white: it may be handwriting too. crop: whether that is
+    done to one without a mask too.
     """
     import pikepdf
 
@@ -312,7 +327,7 @@ def _repainted(places: Sequence[Picture], at: Frame, sheet: Sheet, alone: bool) 
     size = picture.size if picture.holder is None else (int(stream.Width), int(stream.Height))
     seen = [_seen(each, at, sheet, size) for each in places]
     mask, unseen = _together(seen)
-    if not mask.any():
+    if not mask.any() and not (crop and unseen.mean() > HIDDEN):
         return None
     if picture.holder is None or not isinstance(stream.get("/Mask", stream), type(stream)):
         raise ValueError("written into the content, or see-through by colour")

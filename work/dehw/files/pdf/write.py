@@ -90,15 +90,20 @@ def assemble(path: Path | None, pages: Sequence[Path | str], target: Path, folde
     spool, draft, texts = Spool(pdf, folder), folder / "draft.pdf", TextLayers(pdf)
     shown: dict[tuple[int, int], pikepdf.Object] = {}  # by pages that change
     told: dict[tuple[int, int], Collection[Marked] | None] = {}
+    erased: set[tuple[int, int]] = set()  # pictures of these pages that may show handwriting
     try:
         for index, known in enumerate(pages):
             if known == EMPTY:
                 repaint.apply(pdf, pdf.pages[index], Change(emptied=True), spool.put)
                 told[pdf.pages[index].objgen] = None
             elif isinstance(known, Path):
-                shown |= _streams(pdf, index) if path else {}
+                before = _streams(pdf, index) if path else {}
+                shown |= before
                 done = _apply(pdf, index, known, spool, texts)
+                erased |= set(before) if done.page else {number for number, part in done.told if part == tags.WHOLE}
                 told[pdf.pages[index].objgen] = None if done.page else done.told
+        for index in (index for index, known in enumerate(pages) if known == AS_IT_WAS):
+            _crop(pdf, index, erased, spool)
         repaint.drop_previews(pdf)
         tags.silence(pdf, told)
         pdf.remove_unreferenced_resources()  # pages may share a list of pictures that names the old ones
@@ -127,6 +132,21 @@ def _streams(pdf: pikepdf.Pdf, index: int) -> dict[tuple[int, int], pikepdf.Obje
         raise
     except Exception:  # see Source.look
         return {}
+
+
+def _crop(pdf: pikepdf.Pdf, index: int, erased: Collection[tuple[int, int]], spool: Spool) -> None:
+    """Let a page show, but not hold, its part of pictures that erased pages show too, as halves of one scan."""
+    page = pdf.pages[index]
+    try:
+        if layers.named(page.resources).isdisjoint(erased):
+            return
+        change = repaint.cropped(page, erased)
+    except MemoryError:
+        raise
+    except Exception:  # see Source.look
+        return
+    if change.pictures:
+        repaint.apply(pdf, page, change, spool.put)
 
 
 def _empty_unseen(pdf: pikepdf.Pdf, shown: dict[tuple[int, int], pikepdf.Object]) -> None:
