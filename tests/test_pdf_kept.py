@@ -450,6 +450,42 @@ def test_a_see_through_line_hides_no_print(tmp_path):
     assert (print_of < 130).all(2).sum() > 50 and (print_of[..., 2] < 180).all(1).any()
 
 
+def test_the_look_of_a_dropped_annotation_is_empty_where_tags_name_it(tmp_path):
+    """But not where another annotation shows it, nor its font."""
+    with pikepdf.new() as pdf:
+        page, other = add_page(pdf, PRINTED), add_page(pdf, PRINTED)
+        inks = [note(pdf, "Ink", f"{number} 40 m 14 46 l 20 40 l S") for number in (10, 11)]
+        font = page.Resources.Font.F1 = pdf.make_indirect(page.Resources.Font.F1)
+        inks[0].AP.N.Resources = Dictionary(Font=Dictionary(F1=font))
+        page.obj.Annots = Array(inks)
+        other.obj.Annots = Array([note(pdf, "Stamp", "")])
+        other.obj.Annots[0].AP.N = inks[1].AP.N
+        tags = [Dictionary(Type=Name.MCR, Pg=page.obj, Stm=ink.AP.N, StmOwn=ink, MCID=0) for ink in inks]
+        pdf.Root.StructTreeRoot = Dictionary(Type=Name.StructTreeRoot, K=Array(tags))
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    contents = contents_of(tmp_path / "out.pdf")
+    assert b"10 40 m" not in contents and b"11 40 m" in contents
+    assert texts_of(tmp_path / "out.pdf") == texts_of(tmp_path / "in.pdf")
+
+
+def test_handwriting_that_is_a_letter_of_a_font_goes_with_the_font(tmp_path):
+    """As scans whose shapes became fonts; print in such fonts costs a page nothing."""
+    glyph = "1000 0 0 0 1000 1000 d1 0 0 m 1000 0 l 1000 1000 l 0 1000 l f"
+    for show, flat in (("0 0 1 rg BT /T 10 Tf 10 40 Td (AA) Tj ET", True), (WRITTEN, False)):
+        with pikepdf.new() as pdf:
+            page = add_page(pdf, f"q BT /T 10 Tf 40 75 Td (A) Tj ET Q {PRINTED}{show}")
+            font = Dictionary(Type=Name.Font, Subtype=Name.Type3, FirstChar=65, LastChar=65, Widths=Array([1000]))
+            font.FontBBox, font.FontMatrix = Array([0, 0, 1000, 1000]), Array([0.001, 0, 0, 0.001, 0, 0])
+            font.CharProcs = Dictionary(A=pdf.make_stream(glyph.encode()))
+            font.Encoding = Dictionary(Type=Name.Encoding, Differences=Array([65, Name.A]))
+            page.Resources.Font.T = font
+            pdf.save(tmp_path / "in.pdf")
+        clean(tmp_path)
+        assert is_flat(tmp_path / "out.pdf") == flat == (b"1000 1000 l" not in contents_of(tmp_path / "out.pdf"))
+        assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+
+
 def add_field(pdf, about):
     """A page whose form holds a field that is written on; returns the field."""
     page, field = add_page(pdf, PRINTED), note(pdf, "Widget", WRITTEN)

@@ -93,11 +93,11 @@ def _line(note: pikepdf.Object) -> bytes:
     return f"/GS gs {colour} {how} {float(width):.3f} w 1 J 1 j {corners} l {end}".encode()
 
 
-def drawn_by(note: pikepdf.Object) -> set[tuple[int, int]]:
-    """The numbers of all objects in how an annotation looks."""
+def drawn_by(note: pikepdf.Object) -> dict[tuple[int, int], pikepdf.Object]:
+    """All objects in how an annotation looks, by their numbers in the file."""
     import pikepdf
 
-    seen: set[tuple[int, int]] = set()
+    seen: dict[tuple[int, int], pikepdf.Object] = {}
     nodes = [note.get("/AP"), note.get("/MK")]
     while nodes:
         node = nodes.pop()
@@ -106,7 +106,7 @@ def drawn_by(note: pikepdf.Object) -> set[tuple[int, int]]:
         elif isinstance(node, (pikepdf.Dictionary, pikepdf.Stream)) and (
             not node.is_indirect or node.objgen not in seen
         ):
-            seen.add(node.objgen)
+            seen[node.objgen] = node
             nodes += [value for key, value in node.items() if key != "/Parent"]
     return seen
 

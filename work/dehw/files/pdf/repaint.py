@@ -167,7 +167,7 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
             return None  # what it paints looks different elsewhere
         forms = [form for form, _ in found.forms]
         contents = [list(pikepdf.parse_content_stream(each)) for each in (page, *forms)]
-        kept, losses = strokes.without(source.pdf, index, contents, at, sheet.mask)
+        kept, losses = strokes.without(source.pdf, index, contents, at, sheet.mask, _drawn_fonts(page))
         names = [form.objgen for form in forms]
         written = {name for name, old, new in zip(names, contents[1:], kept[1:]) if new is not old}
         if any(names.count(name) > 1 for name in written):
@@ -212,6 +212,11 @@ def _written(page: pikepdf.Page, found: Layers, old: list[list], new: list[list]
         written.append(None if kept is before else pikepdf.unparse_content_stream(kept))
     inner = tuple((number, content) for number, content in enumerate(written[1:]) if content is not None)
     return replace(change, content=written[0], forms=inner, told=tuple(told))
+
+
+def _drawn_fonts(page: pikepdf.Page) -> set[str]:
+    """The names of a page's fonts whose letters are drawings."""
+    return {name for name, font in page.resources.get("/Font", {}).items() if font.get("/Subtype") == "/Type3"}
 
 
 def _is_in(picture: Picture, at: Frame, mask: np.ndarray) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,13 +26,14 @@ def without(
     contents: Sequence[list],
     at: Frame,
     mask: np.ndarray,
+    drawn: Collection[str],
 ) -> tuple[list[list], tuple[str, ...]]:
     """The instructions of a page and its forms, in the order they are drawn, without the words and the page's own
-    strokes under a mask, the same lists for those without any; and what is lost.
+    strokes under a mask, the same lists for those without any; and what is lost. drawn: see words.without.
     """
-    kept, losses = words.without(pdf, index, contents, at, mask)
-    drawn = list(_without_strokes(kept[0], at, mask, np.eye(3)))
-    kept[0] = kept[0] if len(drawn) == len(kept[0]) else drawn
+    kept, losses = words.without(pdf, index, contents, at, mask, drawn)
+    left = list(_without_strokes(kept[0], at, mask, np.eye(3)))
+    kept[0] = kept[0] if len(left) == len(kept[0]) else left
     return kept, losses
 
 

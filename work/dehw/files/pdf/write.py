@@ -125,9 +125,14 @@ def assemble(path: Path | None, pages: Sequence[Path | str], target: Path, folde
 
 
 def _streams(pdf: pikepdf.Pdf, index: int) -> dict[tuple[int, int], pikepdf.Object]:
-    """See layers.streams; none of a page that cannot be looked into."""
+    """The pictures and forms that a page and its annotations draw, by their numbers in the file; none of a page that
+    cannot be looked into.
+    """
+    page = pdf.pages[index]
     try:
-        return layers.streams(pdf.pages[index])
+        looks = [each for note in notes.found(page) for each in notes.drawn_by(note).items()]
+        forms = {number: drawn for number, drawn in looks if drawn.get("/Subtype") in ("/Form", "/Image")}
+        return layers.streams(page) | forms
     except MemoryError:
         raise
     except Exception:  # see Source.look
