@@ -263,7 +263,7 @@ def test_tags_of_other_handwriting_tell_it_no_more(tmp_path, how):
         content = f"/Figure <</MCID 0 /Alt (said secret)>> BDC {written} EMC /P <</MCID 1>> BDC {words} EMC"
         page = add_page(pdf, content)
         page.Resources.XObject.X = form
-        mark = note(pdf, "Ink" if how == "inks" else "Stamp", WRITTEN)
+        mark = note(pdf, "Ink", WRITTEN) if how == "inks" else stamp(pdf)
         if how in ("inks", "flat"):
             page.obj.Annots = Array([mark])
         tagged(pdf, page.obj, 0, 1, Dictionary(Type=Name.OBJR, Obj=mark))
@@ -371,6 +371,13 @@ def note(pdf, kind, content, rect=(8, 38, 42, 48)):
     return pdf.make_indirect(annotation)
 
 
+def stamp(pdf):
+    """One that is written on, by strokes in a form within."""
+    made = note(pdf, "Stamp", "/X Do")
+    made.AP.N.Resources = Dictionary(XObject=Dictionary(X=note(pdf, "Stamp", WRITTEN).AP.N))
+    return made
+
+
 def test_ink_annotations_are_dropped_and_nothing_else(tmp_path):
     """Though another annotation answers to one, and a second page has none of them."""
     with pikepdf.new() as pdf:
@@ -395,7 +402,7 @@ def test_a_page_that_can_only_become_a_picture_says_what_it_loses(tmp_path):
     """Its handwriting is a stamp, whose strokes lie in a form of their own."""
     with pikepdf.new() as pdf:
         page = add_page(pdf, PRINTED, Rotate=90, CropBox=Array([0, 10, 60, 90]))
-        page.obj.Annots = Array([note(pdf, "Stamp", WRITTEN)])
+        page.obj.Annots = Array([stamp(pdf)])
         pdf.save(tmp_path / "in.pdf")
     [lost] = clean(tmp_path)
     assert lost == ("its text can no longer be selected", "its notes became part of its picture")
@@ -428,13 +435,39 @@ def test_lines_of_which_the_file_says_but_where_they_are_are_seen_and_go(tmp_pat
             page.obj.Annots = Array([pdf.make_indirect(each) for each in (bad, seal, mark)])
         pdf.save(tmp_path / "in.pdf")
     first = iter([True, False])
-    erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask_of(sheet) & next(first))
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask_of(sheet) & next(first)) == [()]
     before, after = (read_all(tmp_path / name) for name in ("in.pdf", "out.pdf"))
     assert is_blue(before[0].image)[:, 30:70].sum() > 200 and not is_blue(after[0].image).any()
     np.testing.assert_array_equal(after[1].image, before[1].image)
     with pikepdf.open(tmp_path / "out.pdf") as pdf:
         kinds = [[str(each.Subtype) for each in page.Annots] for page in pdf.pages]
-        assert kinds == [["/Stamp"], ["/Line", "/Stamp", f"/{kind}"]] and "/AP" not in pdf.pages[1].Annots[2]
+        assert kinds == [["/Line", "/Stamp"], ["/Line", "/Stamp", f"/{kind}"]] and "/AP" not in pdf.pages[1].Annots[2]
+
+
+@pytest.mark.parametrize("kind", ["strokes", "words", "turned", "pinned"])
+def test_an_annotation_goes_where_all_of_it_is_handwriting(tmp_path, kind):
+    """Its page stays as it is, and so do annotations that are something else, or beside it."""
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED)
+        tick = note(pdf, "FileAttachment" if kind == "pinned" else "Stamp", WRITTEN)
+        if kind == "words":
+            tick.AP.N.Resources = page.Resources
+            tick.AP.N.write((WRITTEN + "BT /F1 4 Tf 40 40 Td (Print) Tj ET").encode())
+        if kind == "turned":
+            tick.AP.N.Matrix, tick.Rect = Array([0, 1, -1, 0, 0, 0]), Array([10, 5, 20, 39])
+        beside = note(pdf, "Stamp", "0.2 0.2 0.2 RG 44 60 m 52 76 l 54 62 l S", (42, 58, 56, 78))
+        page.obj.Annots = Array([beside, tick])
+        pdf.save(tmp_path / "in.pdf")
+    lost = clean(tmp_path)
+    kept = kind in ("strokes", "turned")
+    assert (lost == [()]) == kept == (not is_flat(tmp_path / "out.pdf"))
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        left = [str(each.Subtype) for each in pdf.pages[0].Annots]
+        assert left == (["/Stamp"] if kept else ["/FileAttachment"] if kind == "pinned" else [])
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    if kind != "pinned":
+        assert not is_blue(after).any() and b"14 46" not in contents_of(tmp_path / "out.pdf")
+    np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=30)
 
 
 def test_a_see_through_line_hides_no_print(tmp_path):
@@ -744,7 +777,7 @@ def test_a_page_that_shows_the_clean_half_of_a_shared_scan_holds_no_more_of_it(t
     wide = np.concatenate([INKED, paper(250, 167, seed=1)], 1)
     with pikepdf.new() as pdf:
         scan, ground = picture(pdf, wide), picture(pdf, paper(250, 167, seed=2))
-        stamps = Array([note(pdf, "Stamp", WRITTEN)])
+        stamps = Array([stamp(pdf)])
         for left in (0, 60):
             box = Array([left, 0, left + 60, 90])
             add_page(
@@ -792,7 +825,7 @@ def test_attached_files_stay(tmp_path):
         pdf.attachments["key.txt"] = pikepdf.AttachedFileSpec(pdf, b"the answers")
         pin = note(pdf, "FileAttachment", "", (2, 2, 6, 6))
         pin.FS = pikepdf.AttachedFileSpec(pdf, b"more of them", filename="more.txt").obj
-        page.obj.Annots = Array([note(pdf, "Stamp", WRITTEN), pin])
+        page.obj.Annots = Array([stamp(pdf), pin])
         pdf.save(tmp_path / "in.pdf")
     clean(tmp_path)
     assert is_flat(tmp_path / "out.pdf")

@@ -131,20 +131,24 @@ def layers(page: pikepdf.Page) -> Layers:
     return found
 
 
-def inside(form: pikepdf.Object, box: Sequence[float]) -> list[Picture]:
-    """The pictures in a form that fills a box (x0, y0, x1, y1), as annotations do. Raises as `layers` does."""
+def inside(form: pikepdf.Object, ctm: np.ndarray) -> list[Picture]:
+    """The pictures in a form with a matrix, (3, 3), to the page's space. Raises as `layers` does."""
     import pikepdf
 
+    found = Layers()
+    _walk(form, form.get("/Resources", pikepdf.Dictionary()), ctm, ALL, 0, found)
+    return found.pictures + found.means
+
+
+def filling(form: pikepdf.Object, box: Sequence[float]) -> np.ndarray:
+    """(3, 3): from the space of a form to that of a page, of which it fills a box (x0, y0, x1, y1), as the looks of
+    annotations do.
+    """
     own = _to_outer(form)
     left, bottom, right, top = (float(side) for side in form.BBox)
     x0, y0, x1, y1 = _around(matrix((right - left, 0, 0, top - bottom, left, bottom)) @ own)
-    if x0 == x1 or y0 == y1:  # as of a signature that is not seen
-        return []
-    across, down = (box[2] - box[0]) / (x1 - x0), (box[3] - box[1]) / (y1 - y0)
-    there = matrix((across, 0, 0, down, box[0] - x0 * across, box[1] - y0 * down))
-    found = Layers()
-    _walk(form, form.get("/Resources", pikepdf.Dictionary()), own @ there, ALL, 0, found)
-    return found.pictures + found.means
+    across, down = (box[2] - box[0]) / (x1 - x0 or 1), (box[3] - box[1]) / (y1 - y0 or 1)
+    return own @ matrix((across, 0, 0, down, box[0] - x0 * across, box[1] - y0 * down))
 
 
 def streams(page: pikepdf.Page) -> dict[tuple[int, int], pikepdf.Object]:

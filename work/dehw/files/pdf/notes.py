@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dehw.files.pdf import layers
 
 if TYPE_CHECKING:
+    import numpy as np
     import pikepdf
 
     from dehw.files.sheet import Sheet
@@ -29,6 +30,11 @@ def is_drawn(note: pikepdf.Object) -> bool:
     return kind not in IN_FRONT and ("/AP" in note or kind in PLAIN or kind in LINES)
 
 
+def can_go(note: pikepdf.Object) -> bool:
+    """Whether an annotation is nothing but what is drawn of it."""
+    return is_drawn(note) and note.get("/Subtype") != PINNED
+
+
 def found(page: pikepdf.Page) -> list[pikepdf.Object]:
     """The annotations of a page; others name them by their place here."""
     import pikepdf
@@ -37,23 +43,23 @@ def found(page: pikepdf.Page) -> list[pikepdf.Object]:
     return [note for note in notes if isinstance(note, pikepdf.Dictionary)] if isinstance(notes, pikepdf.Array) else []
 
 
-def pictures(page: pikepdf.Page) -> list[layers.Picture]:
-    """The pictures that annotations and form fields show, but no Ink ones."""
+def looks(page: pikepdf.Page, pdf: pikepdf.Pdf) -> Iterator[tuple[int, pikepdf.Object, np.ndarray]]:
+    """How annotations and form fields look that are seen, but no Ink ones: each with its place, and its matrix, (3, 3),
+    to the page's space. pdf: for looks that the file does not hold.
+    """
     import pikepdf
 
-    shown: list[layers.Picture] = []
-    for note in found(page):
-        try:
+    for number, note in enumerate(found(page)):
+        with suppress(pikepdf.PdfError, ValueError, TypeError, KeyError, AttributeError, IndexError):  # of damaged ones
+            if note.Subtype == INK or int(note.get("/F", 0)) & UNSEEN:
+                continue
             look = note.get("/AP", {}).get("/N")
             if isinstance(look, pikepdf.Dictionary):
                 look = look.get(str(note.get("/AS", "/Off")))
-            if isinstance(look, pikepdf.Stream) and note.get("/Subtype") != INK and not int(note.get("/F", 0)) & UNSEEN:
-                shown += layers.inside(look, [float(side) for side in note.Rect])
-        except MemoryError:
-            raise
-        except Exception:  # damaged ones raise nearly anything, and are not drawn
-            continue
-    return shown
+            elif look is None and note.Subtype in LINES:
+                look = pdf.make_stream(_line(note), BBox=note.Rect)
+            if isinstance(look, pikepdf.Stream):
+                yield number, look, layers.filling(look, [float(side) for side in note.Rect])
 
 
 def plain_lines(page: pikepdf.Page) -> dict[int, bytes]:

@@ -172,8 +172,10 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
         written = {name for name, old, new in zip(names, contents[1:], kept[1:]) if new is not old}
         if any(names.count(name) > 1 for name in written):
             return None  # drawn twice, with different words under the mask
+        written_notes = tuple(strokes.in_notes(source.content, page, at, sheet.mask))
+        gone = (*gone, *written_notes)
         change = _written(page, found, contents, kept, Change(gone=gone))
-        if (change.content is not None or change.forms) and _shows(source, index, look, change, sheet):
+        if (change.content is not None or change.forms or written_notes) and _shows(source, index, look, change, sheet):
             return change, losses
         alone = look.exact and len(found.pictures) == 1 and not (found.text or found.drawn or found.means)
         pictures = tuple(_painted(found.pictures, at, sheet, alone))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dehw.files.pdf import words
-from dehw.files.pdf.layers import CLIP, PATH, SHOW, Frame, matrix
+from dehw.files.pdf import notes, words
+from dehw.files.pdf.layers import CLIP, PAINT, PATH, SHOW, Frame, matrix
 
 if TYPE_CHECKING:
     import pikepdf
@@ -43,6 +44,19 @@ def are_in(form: pikepdf.Object, ctm: np.ndarray, at: Frame, mask: np.ndarray) -
 
     instructions = list(pikepdf.parse_content_stream(form))
     return len(list(_without_strokes(instructions, at, mask, ctm))) < len(instructions)
+
+
+def in_notes(pdf: pikepdf.Pdf, page: pikepdf.Page, at: Frame, mask: np.ndarray) -> Iterator[int]:
+    """The annotations of a page that are strokes and nothing else, all of them handwriting; by their places."""
+    import pikepdf
+
+    for number, form, ctm in notes.looks(page, pdf):
+        if notes.can_go(notes.found(page)[number]):
+            instructions = pikepdf.parse_content_stream(form)
+            with suppress(ValueError):  # in doubt
+                left = [str(operator) for _, operator in _without_strokes(instructions, at, mask, ctm)]
+                if len(left) < len(instructions) and not {*left} & {*SHOW, *PAINT, "Do", "INLINE IMAGE"}:
+                    yield number
 
 
 def bare(content: pikepdf.Object) -> bytes:

@@ -33,8 +33,7 @@ def change(path: Path, index: int, sheet: Sheet, file: Path) -> tuple[str, ...]:
     planned = repaint.plan(source, index, sheet, inks)
     if planned:
         return _save(planned[0], sheet, file, planned[1])
-    fixed = [notes.is_drawn(note) and note.get("/Subtype") != notes.PINNED for note in notes.found(page)]
-    drawn = [number for number, is_fixed in enumerate(fixed) if is_fixed and number not in inks]
+    drawn = [number for number, note in enumerate(notes.found(page)) if notes.can_go(note) and number not in inks]
     lost = {"its text can no longer be selected": _has_text(page), "its notes became part of its picture": drawn}
     bare = notes.touched_fields(page, sheet)
     flat = replace(_flat(page, sheet), gone=(*inks, *drawn), bare=bare)
