@@ -284,6 +284,23 @@ def test_a_picture_in_jpeg_2000_keeps_how_opaque_it_is(tmp_path):
     assert after[mask].min() > 200 and not has_ink(tmp_path / "out.pdf")
 
 
+@pytest.mark.parametrize("kind", ["SMask", "Mask"])
+def test_a_picture_that_is_cut_out_stays_opaque_where_it_was(tmp_path, kind):
+    """What lies behind it does not shine through where the handwriting was."""
+    opaque = np.full(AT_200, True)
+    opaque[:20] = False
+    ink = paper(*AT_200, (slice(120, 140), slice(40, 120)))
+    with pikepdf.new() as pdf:
+        mask = picture(pdf, opaque) if kind == "SMask" else picture(pdf, ~opaque, **STENCIL)
+        scan = picture(pdf, ink, **{kind: mask})
+        add_page(pdf, "0.6 0.8 0.6 rg 0 0 60 90 re f " + over() + "BT /F1 8 Tf 10 5 Td (Print) Tj ET", pictures=[scan])
+        pdf.save(tmp_path / "in.pdf")
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of) == [()] and not is_flat(tmp_path / "out.pdf")
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    assert after[is_blue(before)].min() > 225 and after[5, 5].tolist() == [153, 204, 153]
+    np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
+
+
 def test_a_picture_without_loss_stays_so_however_its_filters_are_named(tmp_path):
     flat = np.full((250, 167, 3), 240, np.uint8)
     flat[120:140, 40:120] = (20, 30, 200)

@@ -368,14 +368,12 @@ def _masks(places: Sequence[Picture], at: Frame, sheet: Sheet) -> dict[str, Enco
         if stream is None:
             continue
         size = int(stream.Width), int(stream.Height)
-        mask = np.logical_or(*_together([_seen(each, at, sheet, size) for each in places]))
-        if key == "/Mask":
-            made[key] = _stencil(stream, mask)
-            continue
-        alpha = _decoded(stream)[..., 0].copy()
-        if alpha[mask].min(initial=255) < 255:
-            alpha[mask] = 0
-        made[key] = encode.picture(alpha, Metadata(grey=True), lossless=True)
+        mask, unseen = _together([_seen(each, at, sheet, size) for each in places])
+        is_alpha = key == "/SMask"
+        opaque, blank = (255, 0) if is_alpha else (0, 255)
+        samples = _decoded(stream)[..., 0].copy()
+        samples[mask | unseen] = opaque if (samples[mask] == opaque).all() else blank
+        made[key] = encode.picture(samples, Metadata(grey=True), True) if is_alpha else encode.bits(samples, True)
     return made
 
 
