@@ -387,7 +387,9 @@ def test_ink_annotations_are_dropped_and_nothing_else(tmp_path):
         page.obj.Annots = Array([ink, pdf.make_indirect(answer)])
         add_page(pdf, PRINTED)
         pdf.save(tmp_path / "in.pdf")
-    [sheet, _] = read_all(tmp_path / "in.pdf")
+    with open_document(tmp_path / "in.pdf") as document:
+        sheet, again = document.read(0), document.read(0)
+    np.testing.assert_array_equal(sheet.inked, again.inked)
     assert is_blue(sheet.inked).any() and not is_blue(sheet.image).any()
     assert clean(tmp_path) == [()]
     with pikepdf.open(tmp_path / "in.pdf") as before, pikepdf.open(tmp_path / "out.pdf") as after:
@@ -816,6 +818,16 @@ def test_a_picture_written_into_the_content_makes_the_page_a_picture(tmp_path):
     clean(tmp_path)
     assert is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
     assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+
+
+def test_a_picture_written_into_the_content_beside_the_handwriting_stays(tmp_path):
+    with pikepdf.new() as pdf:
+        inline = "q 20 0 0 5 30 70 cm BI /W 2 /H 1 /BPC 8 /CS /G /F /AHx ID 3050> EI Q "
+        add_page(pdf, over() + inline + "BT /F1 8 Tf 10 10 Td (Print) Tj ET", pictures=[picture(pdf, INKED)])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert not is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
+    assert texts_of(tmp_path / "out.pdf") == ["Print"] and b"BI" in contents_of(tmp_path / "out.pdf")
 
 
 def test_attached_files_stay(tmp_path):

@@ -59,10 +59,11 @@ class Source:
         try:
             look = self.look(index)
             _show_lines(page, notes.plain_lines(self.content.pages[index]))
-            inks = _hide_inks(page, False)
+            inks = _flags_of_inks(page)
             inked = draw(self.pdf, page, look.size, look.exact) if inks else None
-            _hide_inks(page, True)
+            _set_flags(page, {number: flags | HIDDEN for number, flags in inks.items()})
             image = draw(self.pdf, page, look.size, look.exact)
+            _set_flags(page, inks)
             points = look.frame.points
             dpi = image.shape[1] / points[0] * INCH, image.shape[0] / points[1] * INCH
             grey = is_grey(image)
@@ -184,7 +185,7 @@ def _opened(path: Path) -> pypdfium2.PdfDocument:
 
 
 def _annotations(page: pypdfium2.PdfPage) -> list:
-    """The annotations of a page, to be closed by _is_a or _hide."""
+    """The annotations of a page, to be closed."""
     import pypdfium2.raw as raw
 
     return [raw.FPDFPage_GetAnnot(page, index) for index in range(raw.FPDFPage_GetAnnotCount(page))]
@@ -212,18 +213,26 @@ def _show_lines(page: pypdfium2.PdfPage, looks: dict[int, bytes]) -> None:
         raw.FPDFPage_CloseAnnot(annotation)
 
 
-def _hide_inks(page: pypdfium2.PdfPage, hide: bool) -> int:
-    """Hide a page's Ink annotations, in memory, and return how many it has."""
+def _flags_of_inks(page: pypdfium2.PdfPage) -> dict[int, int]:
+    """The flags of a page's Ink annotations, by their places."""
     import pypdfium2.raw as raw
 
-    count = 0
-    for annotation in _annotations(page):
+    inks: dict[int, int] = {}
+    for number, annotation in enumerate(_annotations(page)):
         if raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_INK:
-            count += 1
-            if hide:
-                raw.FPDFAnnot_SetFlags(annotation, raw.FPDFAnnot_GetFlags(annotation) | HIDDEN)
+            inks[number] = raw.FPDFAnnot_GetFlags(annotation)
         raw.FPDFPage_CloseAnnot(annotation)
-    return count
+    return inks
+
+
+def _set_flags(page: pypdfium2.PdfPage, flags: dict[int, int]) -> None:
+    """Set flags of a page's annotations, in memory, by their places."""
+    import pypdfium2.raw as raw
+
+    for number, each in flags.items():
+        annotation = raw.FPDFPage_GetAnnot(page, number)
+        raw.FPDFAnnot_SetFlags(annotation, each)
+        raw.FPDFPage_CloseAnnot(annotation)
 
 
 def is_grey(image: np.ndarray) -> bool:

@@ -311,7 +311,8 @@ def _painted(
     for number, each in enumerate(pictures):
         places.setdefault(number if each.holder is None else each.stream.objgen, []).append(number)
     for numbers in places.values():
-        is_cropped = pictures[numbers[0]].stream.objgen in crop
+        first = pictures[numbers[0]]
+        is_cropped = first.holder is not None and first.stream.objgen in crop
         encoded = _repainted([pictures[number] for number in numbers], at, sheet, alone, is_cropped)
         if encoded:
             yield from ((number, encoded) for number in numbers)
