@@ -123,6 +123,19 @@ def test_a_picture_in_forms_is_found_and_painted(tmp_path, turn):
     np.testing.assert_array_equal(after[1].image, sheets[1].image)
 
 
+@pytest.mark.parametrize("box", [None, [1, 1, 0, 0]])
+def test_a_picture_in_a_form_without_a_box_or_with_a_turned_one_is_painted(tmp_path, box):
+    with pikepdf.new() as pdf:
+        inner = form(pdf, "/I Do", I=picture(pdf, paper(*AT_300, (slice(180, 200), slice(60, 200)))))
+        inner.BBox = Array(box or [])
+        if not box:
+            del inner.BBox
+        add_page(pdf, over() + "BT /F1 8 Tf 10 5 Td (Print) Tj ET", pictures=[inner])
+        pdf.save(tmp_path / "in.pdf")
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of) == [()]
+    assert not is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
+
+
 def test_a_soft_mask_counts_and_loses_the_shape_of_what_was_written(tmp_path):
     """Handwriting of a pen on glass: one colour, and a see-through mask of 300 dpi."""
     alpha = np.zeros(AT_300, np.uint8)

@@ -326,9 +326,10 @@ def _draw(
             raise ValueError(f"it has more than {FORMS} forms")
         inner = _to_outer(drawn) @ ctm
         found.forms.append((drawn, inner))
-        left, bottom, right, top = (float(side) for side in drawn.get("/BBox", (0, 0, 0, 0)))
-        shown = _reach("re", (left, bottom, right - left, top - bottom), inner)
-        _walk(drawn, drawn.get("/Resources", outer), inner, shared(clip, shown), depth + 1, found)
+        if "/BBox" in drawn:
+            left, bottom, right, top = (float(side) for side in drawn.BBox)
+            clip = shared(clip, _reach("re", (left, bottom, right - left, top - bottom), inner))
+        _walk(drawn, drawn.get("/Resources", outer), inner, clip, depth + 1, found)
 
 
 def _reach(word: str, operands: Any, ctm: np.ndarray) -> Box:
