@@ -83,7 +83,8 @@ def test_a_form_on_another_page_still_works(tmp_path):
         page.obj.Annots = Array([pdf.make_indirect(field)])
         pdf.Root.AcroForm = Dictionary(Fields=Array([page.obj.Annots[0]]), DA="/F1 8 Tf 0 g")
         pdf.save(tmp_path / "in.pdf")
-    clean(tmp_path)
+    first = iter([True, False])
+    erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask_of(sheet) & next(first))
     with pikepdf.open(tmp_path / "out.pdf") as after:
         [field] = after.Root.AcroForm.Fields
         assert (field.T, field.V) == ("class", "7b") and field.P == after.pages[1].obj
@@ -540,6 +541,36 @@ def test_a_signature_in_a_form_field_goes_and_the_field_stays(tmp_path):
     assert b"14 46" not in contents_of(tmp_path / "out.pdf")
     with pikepdf.open(tmp_path / "out.pdf") as after:
         assert [each.T for each in after.Root.AcroForm.Fields] == ["signature"]
+
+
+@pytest.mark.parametrize("kind, has_look", [("Tx", True), ("Tx", False), ("Ch", True)])
+def test_what_is_filled_into_a_field_goes_where_it_is_erased(tmp_path, kind, has_look):
+    """Viewers would draw it anew. The same in another field, beside it, stays."""
+    with pikepdf.new() as pdf:
+        about = dict(FT=Name(f"/{kind}"), DA="/F1 8 Tf 0 g", F=4)
+        field = add_field(pdf, Dictionary(**about, Rect=Array([10, 38, 50, 48])))
+        field.AP.N.write(b"BT /F1 8 Tf 12 40 Td (secret) Tj ET")
+        font = field.AP.N.Resources = Dictionary(Font=pdf.pages[0].Resources.Font)
+        parent = pdf.make_indirect(Dictionary(FT=field.FT, T="name", V="secret", DV="secret", Kids=Array([field])))
+        other = pdf.make_indirect(Dictionary(**about, T="other", V="stays", Type=Name.Annot, Subtype=Name.Widget))
+        field.Parent, field.MK, other.Rect = parent, Dictionary(CA="secret"), Array([10, 5, 50, 15])
+        field.Ff = {"Tx": 0, "Ch": 3 << 17}[kind]  # a line, or a list to write into
+        if not has_look:
+            del field.AP
+        pdf.pages[0].obj.Annots.append(other)
+        pdf.Root.AcroForm = Dictionary(Fields=Array([parent, other]), DR=font, NeedAppearances=not has_look)
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    mask = np.zeros(sheet.image.shape[:2], bool)
+    mask[112:140, 24:142] = True
+    assert (sheet.image[mask] < 100).any()
+    [lost] = erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask)
+    assert any("filled into" in loss for loss in lost)
+    assert read_all(tmp_path / "out.pdf")[0].image[mask].min() > 200
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        fields = list(pdf.Root.AcroForm.Fields)
+        assert [(each.T, each.get("/V")) for each in fields] == [("name", None), ("other", "stays")]
+        assert not any(b"secret" in each.unparse(resolved=True) for each in pdf.objects)
 
 
 def test_a_picture_in_a_button_of_a_form_goes(tmp_path):

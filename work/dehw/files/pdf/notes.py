@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from dehw.files.sheet import Sheet
 
 IN_FRONT = ("/Link", "/Widget", "/Popup")  # are no part of a page's picture, or work in front of it
-ICONS = ("/I", "/RI", "/IX")  # of buttons, which people fill with pictures
+LABELS = ("/I", "/RI", "/IX", "/CA", "/RC", "/AC")  # of buttons, which people fill with pictures, and words on them
+FILLED = {"/V", "/RV", "/DV", "/I", "/AS"}  # what is filled into a field, or chosen
+NESTED = 32  # fields within fields: a damaged form may be a ring
 PINNED = "/FileAttachment"  # drawn, but what it holds is kept
 INK = "/Ink"
 LINES = ("/Line", "/PolyLine", "/Polygon")
@@ -132,13 +134,31 @@ def drop(page: pikepdf.Page, numbers: Collection[int]) -> None:
 
 
 def bare(page: pikepdf.Page, numbers: Collection[int]) -> None:
-    """Remove how form fields look; the fields stay."""
+    """Remove how form fields look, and what is filled in, which viewers draw anew; the fields stay."""
     notes = found(page)
     for number in numbers:
         note = notes[number]
-        for holder, key in [(note, "/AP"), *((note.get("/MK", {}), icon) for icon in ICONS)]:
+        for holder, key in [(note, "/AP"), *((note.get("/MK", {}), label) for label in LABELS)]:
             if key in holder:
                 del holder[key]
+        for node in _with_parents(note):
+            for key in FILLED & set(node.keys()):
+                del node[key]
+
+
+def is_filled(page: pikepdf.Page, numbers: Collection[int]) -> bool:
+    """Whether something is filled into any of some form fields."""
+    notes = found(page)
+    return any("/V" in node for number in numbers for node in _with_parents(notes[number]))
+
+
+def _with_parents(field: pikepdf.Object) -> Iterator[pikepdf.Object]:
+    """A form's field, and those that it is a part of."""
+    for _ in range(NESTED):
+        yield field
+        if "/Parent" not in field:
+            break
+        field = field.Parent
 
 
 def touched_fields(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
@@ -146,7 +166,7 @@ def touched_fields(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
     at = layers.frame(page)
 
     def touched(note: pikepdf.Object) -> bool:
-        if note.get("/Subtype") != "/Widget" or "/AP" not in note or sheet.mask is None:
+        if note.get("/Subtype") != "/Widget" or "/Rect" not in note or sheet.mask is None:
             return False
         left, top, right, bottom = _place(note, at, sheet)
         return bool(sheet.mask[top:bottom, left:right].any())

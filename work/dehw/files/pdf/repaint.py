@@ -39,8 +39,8 @@ NOT_SHOWN = ("/Thumb", "/PieceInfo", "/Metadata")
 class Change:
     """What to change of a page. pictures, forms: by their place among those that it draws; of forms their
     content. content: in place of the page's own; None where that stays. page: the picture that the page becomes.
-    points: (width, height) of a page that is new. gone, bare: annotations to remove, and form fields to remove the
-    look of, see dehw.files.pdf.notes. emptied: whether all else goes first. told: marked parts that show less, see
+    points: (width, height) of a page that is new. gone, bare: annotations to remove, and form fields to empty, see
+    dehw.files.pdf.notes. emptied: whether all else goes first. told: marked parts that show less, see
     dehw.files.pdf.tags. lines: to be laid on it, where it holds no text then.
     """
 
@@ -120,7 +120,7 @@ def _drop_previews(holder: pikepdf.Object) -> None:
 
 
 def empty(pdf: pikepdf.Pdf, page: pikepdf.Page) -> None:
-    """Leave of a page its size; its form's fields have no look any more."""
+    """Leave of a page its size; its form's fields are empty."""
     import pikepdf
 
     notes.bare(page, range(len(notes.found(page))))

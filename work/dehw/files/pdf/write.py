@@ -34,8 +34,12 @@ def change(path: Path, index: int, sheet: Sheet, file: Path) -> tuple[str, ...]:
     if planned:
         return _save(planned[0], sheet, file, planned[1])
     drawn = [number for number, note in enumerate(notes.found(page)) if notes.can_go(note) and number not in inks]
-    lost = {"its text can no longer be selected": _has_text(page), "its notes became part of its picture": drawn}
     bare = notes.touched_fields(page, sheet)
+    lost = {
+        "its text can no longer be selected": _has_text(page),
+        "its notes became part of its picture": drawn,
+        "what is filled into fields with handwriting is but in its picture": notes.is_filled(page, bare),
+    }
     flat = replace(_flat(page, sheet), gone=(*inks, *drawn), bare=bare)
     return _save(flat, sheet, file, tuple(loss for loss, happens in lost.items() if happens))
 
