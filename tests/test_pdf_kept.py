@@ -596,6 +596,16 @@ def test_the_look_of_a_field_goes_with_a_page_that_cannot_be_looked_into(tmp_pat
     assert is_flat(tmp_path / "out.pdf") and b"14 46" not in contents_of(tmp_path / "out.pdf")
 
 
+def test_an_annotation_with_a_damaged_look_costs_a_page_nothing(tmp_path):
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, over() + "BT /F1 8 Tf 10 10 Td (Print) Tj ET", pictures=[picture(pdf, INKED)])
+        bad = note(pdf, "Stamp", "")
+        bad.AP.N.write(b"no JPEG", filter=Name.DCTDecode)
+        page.obj.Annots = Array([bad])
+        pdf.save(tmp_path / "in.pdf", compress_streams=False)
+    assert clean(tmp_path) == [()] and not is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
+
+
 @pytest.mark.parametrize("left", ["null", "[null]", "7"])
 def test_annotations_that_are_not_there_cost_a_page_nothing(tmp_path, left):
     """Programs that remove one leave its number."""

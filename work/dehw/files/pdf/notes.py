@@ -64,6 +64,19 @@ def looks(page: pikepdf.Page, pdf: pikepdf.Pdf) -> Iterator[tuple[int, pikepdf.O
                 yield number, look, layers.filling(look, [float(side) for side in note.Rect])
 
 
+def pictures(page: pikepdf.Page, pdf: pikepdf.Pdf) -> list[layers.Picture]:
+    """The pictures in `looks`."""
+    shown: list[layers.Picture] = []
+    for _, form, ctm in looks(page, pdf):
+        try:
+            shown += layers.inside(form, ctm)
+        except MemoryError:
+            raise
+        except Exception:  # a damaged one, which raises nearly anything
+            continue
+    return shown
+
+
 def plain_lines(page: pikepdf.Page) -> dict[int, bytes]:
     """How lines look of which the file says but where they are, as some programs write what is drawn by hand: viewers
     draw them by themselves, PDFium does not. By their places in the page's array.

@@ -79,8 +79,7 @@ class Source:
         try:
             found = layers.layers(page)
             found.drawn |= any(notes.is_drawn(note) for note in notes.found(page))
-            for _, form, ctm in notes.looks(page, self.content):
-                found.means += layers.inside(form, ctm)
+            found.means += notes.pictures(page, self.content)
         except MemoryError:
             raise
         except Exception:  # damaged content raises nearly anything; PDFium draws what it can of it

@@ -52,8 +52,8 @@ def in_notes(pdf: pikepdf.Pdf, page: pikepdf.Page, at: Frame, mask: np.ndarray) 
 
     for number, form, ctm in notes.looks(page, pdf):
         if notes.can_go(notes.found(page)[number]):
-            instructions = pikepdf.parse_content_stream(form)
-            with suppress(ValueError):  # in doubt
+            with suppress(ValueError, pikepdf.PdfError):  # in doubt, or damaged
+                instructions = pikepdf.parse_content_stream(form)
                 left = [str(operator) for _, operator in _without_strokes(instructions, at, mask, ctm)]
                 if len(left) < len(instructions) and not {*left} & {*SHOW, *PAINT, "Do", "INLINE IMAGE"}:
                     yield number
