@@ -83,7 +83,8 @@ def test_a_form_on_another_page_still_works(tmp_path):
         page.obj.Annots = Array([pdf.make_indirect(field)])
         pdf.Root.AcroForm = Dictionary(Fields=Array([page.obj.Annots[0]]), DA="/F1 8 Tf 0 g")
         pdf.save(tmp_path / "in.pdf")
-    clean(tmp_path)
+    first = iter([True, False])
+    erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask_of(sheet) & next(first))
     with pikepdf.open(tmp_path / "out.pdf") as after:
         [field] = after.Root.AcroForm.Fields
         assert (field.T, field.V) == ("class", "7b") and field.P == after.pages[1].obj
@@ -216,6 +217,89 @@ def test_what_marked_content_says_in_words_goes_with_these(tmp_path):
     assert b"secret" not in content and b"(Title)" in content and b"/MCID 1" in content
 
 
+def tagged(pdf, page, *kids):
+    """A tree of tags, with an element for each of `kids`, which name content; each tells by a letter which it is."""
+    root = pdf.Root.StructTreeRoot = pdf.make_indirect(Dictionary(Type=Name.StructTreeRoot))
+    about = pdf.make_indirect(Dictionary(Type=Name.StructElem, S=Name.Sect, Alt="around"))
+    made = [Dictionary(S=Name.P, P=about, Pg=page, K=kid, Alt="tag " + "abcdef"[at]) for at, kid in enumerate(kids)]
+    about.K, root.K = Array([pdf.make_indirect(each) for each in made]), about
+
+
+def tags_of(path):
+    with pikepdf.open(path) as pdf:
+        about = pdf.Root.StructTreeRoot.K
+        return [str(each.get("/Alt", "")).removeprefix("tag ") for each in (about, *about.K)]
+
+
+def test_tags_of_erased_words_and_strokes_tell_them_no_more(tmp_path):
+    """Nor do marks that are known by a name; what they say of other words stays."""
+    marks = "/Span /A BDC 14 41 Td (secret) Tj EMC /Span /B BDC 0 38 Td (Print) Tj EMC"
+    form_marks = "/P <</MCID 0>> BDC 14 41 Td (secret) Tj EMC /P <</MCID 1>> BDC 0 30 Td (in) Tj EMC ET"
+    with pikepdf.new() as pdf:
+        form = hidden(pdf, form_marks)
+        content = over() + f"BT 3 Tr /F1 8 Tf {marks} ET /P1 Do"
+        page = add_page(pdf, content, pictures=[picture(pdf, INKED), form])
+        about = [Dictionary(ActualText=text, MCID=at) for at, text in enumerate(("said secret", "said Print"))]
+        page.Resources.Properties = Dictionary(A=pdf.make_indirect(about[0]), B=pdf.make_indirect(about[1]))
+        inner = [Dictionary(Type=Name.MCR, Stm=form, MCID=at) for at in range(2)]
+        tagged(pdf, page.obj, 0, Array([1]), *inner, Dictionary(Type=Name.OBJR, Obj=page.Resources.XObject.P0))
+        add_page(pdf, f"BT 3 Tr /F1 8 Tf {marks} ET").Resources.Properties = Dictionary(A=about[1])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()] and not is_flat(tmp_path / "out.pdf")
+    assert tags_of(tmp_path / "in.pdf") == ["around", *"abcde"]
+    assert tags_of(tmp_path / "out.pdf") == ["", "", "b", "", "d", ""]
+    assert "Print" in texts_of(tmp_path / "out.pdf")[0]
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        everything = b"".join(each.unparse(resolved=True) for each in pdf.objects)
+        assert b"said secret" not in everything and b"said Print" in everything
+
+
+@pytest.mark.parametrize("how", ["strokes", "picture", "inks", "flat"])
+def test_tags_of_other_handwriting_tell_it_no_more(tmp_path, how):
+    written, words = {"strokes": WRITTEN, "picture": over(name="X")}.get(how, ""), "BT /F1 8 Tf 10 70 Td (Print) Tj ET"
+    with pikepdf.new() as pdf:
+        form = pdf.make_stream(over().encode(), Type=Name.XObject, Subtype=Name.Form, BBox=Array([0, 0, 60, 90]))
+        form.Resources = Dictionary(XObject=Dictionary(P0=picture(pdf, INKED)))
+        form.BBox, form.Matrix = Array([0, 0, 60, 90]), Array([1 / 60, 0, 0, 1 / 90, 0, 0])
+        content = f"/Figure <</MCID 0 /Alt (said secret)>> BDC {written} EMC /P <</MCID 1>> BDC {words} EMC"
+        page = add_page(pdf, content)
+        page.Resources.XObject.X = form
+        mark = note(pdf, "Ink", WRITTEN) if how == "inks" else stamp(pdf)
+        if how in ("inks", "flat"):
+            page.obj.Annots = Array([mark])
+        tagged(pdf, page.obj, 0, 1, Dictionary(Type=Name.OBJR, Obj=mark))
+        pdf.save(tmp_path / "in.pdf")
+    clean(tmp_path)
+    left = {"strokes": ["", "", "b", "c"], "picture": ["", "", "b", "c"], "inks": ["", "a", "b", ""], "flat": [""] * 4}
+    assert tags_of(tmp_path / "out.pdf") == left[how]
+    assert (b"said secret" in contents_of(tmp_path / "out.pdf")) == (how == "inks")
+
+
+def test_a_ring_of_tags_ends_and_damaged_ones_go(tmp_path):
+    for damage in (False, True):
+        with pikepdf.new() as pdf:
+            page = add_page(pdf, over(), pictures=[picture(pdf, INKED)])
+            tagged(pdf, page.obj, Dictionary(Type=Name.OBJR, Obj=page.Resources.XObject.P0))
+            root = pdf.Root.StructTreeRoot
+            root.K.K.append(root if not damage else Dictionary(Type=Name.MCR, Pg=page.obj))
+            pdf.save(tmp_path / "in.pdf")
+        assert clean(tmp_path) == [()]
+        with pikepdf.open(tmp_path / "out.pdf") as pdf:
+            assert ("/StructTreeRoot" in pdf.Root) != damage
+            assert not any(b"tag a" in each.unparse(resolved=True) for each in pdf.objects)
+
+
+def test_what_a_form_tells_in_xfa_goes_and_that_is_said(tmp_path):
+    with pikepdf.new() as pdf:
+        add_field(pdf, Dictionary(FT=Name.Sig, T="signature"))
+        pdf.Root.AcroForm.XFA = Array(["datasets", pdf.make_stream(b"<photo>14 46 l</photo>")])
+        pdf.save(tmp_path / "in.pdf")
+    [lost] = clean(tmp_path)
+    assert any("XFA" in loss for loss in lost) and b"14 46 l" not in contents_of(tmp_path / "out.pdf")
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        assert [each.T for each in pdf.Root.AcroForm.Fields] == ["signature"]
+
+
 def last_letter(path):
     pdf = pypdfium2.PdfDocument(path)
     try:
@@ -288,6 +372,13 @@ def note(pdf, kind, content, rect=(8, 38, 42, 48)):
     return pdf.make_indirect(annotation)
 
 
+def stamp(pdf):
+    """One that is written on, by strokes in a form within."""
+    made = note(pdf, "Stamp", "/X Do")
+    made.AP.N.Resources = Dictionary(XObject=Dictionary(X=note(pdf, "Stamp", WRITTEN).AP.N))
+    return made
+
+
 def test_ink_annotations_are_dropped_and_nothing_else(tmp_path):
     """Though another annotation answers to one, and a second page has none of them."""
     with pikepdf.new() as pdf:
@@ -297,7 +388,9 @@ def test_ink_annotations_are_dropped_and_nothing_else(tmp_path):
         page.obj.Annots = Array([ink, pdf.make_indirect(answer)])
         add_page(pdf, PRINTED)
         pdf.save(tmp_path / "in.pdf")
-    [sheet, _] = read_all(tmp_path / "in.pdf")
+    with open_document(tmp_path / "in.pdf") as document:
+        sheet, again = document.read(0), document.read(0)
+    np.testing.assert_array_equal(sheet.inked, again.inked)
     assert is_blue(sheet.inked).any() and not is_blue(sheet.image).any()
     assert clean(tmp_path) == [()]
     with pikepdf.open(tmp_path / "in.pdf") as before, pikepdf.open(tmp_path / "out.pdf") as after:
@@ -312,7 +405,7 @@ def test_a_page_that_can_only_become_a_picture_says_what_it_loses(tmp_path):
     """Its handwriting is a stamp, whose strokes lie in a form of their own."""
     with pikepdf.new() as pdf:
         page = add_page(pdf, PRINTED, Rotate=90, CropBox=Array([0, 10, 60, 90]))
-        page.obj.Annots = Array([note(pdf, "Stamp", WRITTEN)])
+        page.obj.Annots = Array([stamp(pdf)])
         pdf.save(tmp_path / "in.pdf")
     [lost] = clean(tmp_path)
     assert lost == ("its text can no longer be selected", "its notes became part of its picture")
@@ -321,6 +414,112 @@ def test_a_page_that_can_only_become_a_picture_says_what_it_loses(tmp_path):
     before, after = (read_all(tmp_path / name)[0] for name in ("in.pdf", "out.pdf"))
     assert before.points == after.points and before.image.shape == after.image.shape
     np.testing.assert_allclose(after.image[~mask_of(before)].astype(int), before.image[~mask_of(before)], atol=30)
+
+
+PLAIN = {
+    "PolyLine": Dictionary(Vertices=Array([10, 40, 14, 46, 20, 40, 24, 47]), C=Array([0, 0, 0.9])),
+    "Polygon": Dictionary(Vertices=Array([10, 40, 14, 46, 20, 40]), C=Array([1, 0.8, 0, 0]), Border=Array([0, 0, 3])),
+    "Line": Dictionary(L=Array([10, 40, 30, 46]), C=Array([0, 0, 1]), BS=Dictionary(W=2)),
+}
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_lines_of_which_the_file_says_but_where_they_are_are_seen_and_go(tmp_path, kind):
+    """PDFium does not draw them; viewers do. One that is no handwriting stays, and so does a stamp without a look."""
+    with pikepdf.new() as pdf:
+        for _ in range(2):
+            page = add_page(pdf, PRINTED)
+            about = dict(Type=Name.Annot, F=4, Rect=Array([8, 36, 42, 50]))
+            mark = Dictionary(**about, Subtype=Name(f"/{kind}"))
+            for key, value in PLAIN[kind].items():
+                mark[key] = value
+            seal = Dictionary(**about, Subtype=Name.Stamp, Name=Name.Approved)
+            bad = Dictionary(**about, Subtype=Name.Line, L="bad")
+            page.obj.Annots = Array([pdf.make_indirect(each) for each in (bad, seal, mark)])
+        pdf.save(tmp_path / "in.pdf")
+    first = iter([True, False])
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask_of(sheet) & next(first)) == [()]
+    before, after = (read_all(tmp_path / name) for name in ("in.pdf", "out.pdf"))
+    assert is_blue(before[0].image)[:, 30:70].sum() > 200 and not is_blue(after[0].image).any()
+    np.testing.assert_array_equal(after[1].image, before[1].image)
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        kinds = [[str(each.Subtype) for each in page.Annots] for page in pdf.pages]
+        assert kinds == [["/Line", "/Stamp"], ["/Line", "/Stamp", f"/{kind}"]] and "/AP" not in pdf.pages[1].Annots[2]
+
+
+@pytest.mark.parametrize("kind", ["strokes", "words", "turned", "pinned"])
+def test_an_annotation_goes_where_all_of_it_is_handwriting(tmp_path, kind):
+    """Its page stays as it is, and so do annotations that are something else, or beside it."""
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED)
+        tick = note(pdf, "FileAttachment" if kind == "pinned" else "Stamp", WRITTEN)
+        if kind == "words":
+            tick.AP.N.Resources = page.Resources
+            tick.AP.N.write((WRITTEN + "BT /F1 4 Tf 40 40 Td (Print) Tj ET").encode())
+        if kind == "turned":
+            tick.AP.N.Matrix, tick.Rect = Array([0, 1, -1, 0, 0, 0]), Array([10, 5, 20, 39])
+        beside = note(pdf, "Stamp", "0.2 0.2 0.2 RG 44 60 m 52 76 l 54 62 l S", (42, 58, 56, 78))
+        page.obj.Annots = Array([beside, tick])
+        pdf.save(tmp_path / "in.pdf")
+    lost = clean(tmp_path)
+    kept = kind in ("strokes", "turned")
+    assert (lost == [()]) == kept == (not is_flat(tmp_path / "out.pdf"))
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        left = [str(each.Subtype) for each in pdf.pages[0].Annots]
+        assert left == (["/Stamp"] if kept else ["/FileAttachment"] if kind == "pinned" else [])
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    if kind != "pinned":
+        assert not is_blue(after).any() and b"14 46" not in contents_of(tmp_path / "out.pdf")
+    np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=30)
+
+
+def test_a_see_through_line_hides_no_print(tmp_path):
+    """As of a marker over a word."""
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED)
+        mark = Dictionary(Type=Name.Annot, Subtype=Name.PolyLine, Rect=Array([5, 65, 40, 80]), CA=0.4)
+        mark.Vertices, mark.C, mark.Border = Array([8, 72, 36, 72]), Array([1, 0.9, 0]), Array([0, 0, 9])
+        page.obj.Annots = Array([mark])
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    print_of = sheet.image[40:60, 25:100]
+    assert (print_of < 130).all(2).sum() > 50 and (print_of[..., 2] < 180).all(1).any()
+
+
+def test_the_look_of_a_dropped_annotation_is_empty_where_tags_name_it(tmp_path):
+    """But not where another annotation shows it, nor its font."""
+    with pikepdf.new() as pdf:
+        page, other = add_page(pdf, PRINTED), add_page(pdf, PRINTED)
+        inks = [note(pdf, "Ink", f"{number} 40 m 14 46 l 20 40 l S") for number in (10, 11)]
+        font = page.Resources.Font.F1 = pdf.make_indirect(page.Resources.Font.F1)
+        inks[0].AP.N.Resources = Dictionary(Font=Dictionary(F1=font))
+        page.obj.Annots = Array(inks)
+        other.obj.Annots = Array([note(pdf, "Stamp", "")])
+        other.obj.Annots[0].AP.N = inks[1].AP.N
+        tags = [Dictionary(Type=Name.MCR, Pg=page.obj, Stm=ink.AP.N, StmOwn=ink, MCID=0) for ink in inks]
+        pdf.Root.StructTreeRoot = Dictionary(Type=Name.StructTreeRoot, K=Array(tags))
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    contents = contents_of(tmp_path / "out.pdf")
+    assert b"10 40 m" not in contents and b"11 40 m" in contents
+    assert texts_of(tmp_path / "out.pdf") == texts_of(tmp_path / "in.pdf")
+
+
+def test_handwriting_that_is_a_letter_of_a_font_goes_with_the_font(tmp_path):
+    """As scans whose shapes became fonts; print in such fonts costs a page nothing."""
+    glyph = "1000 0 0 0 1000 1000 d1 0 0 m 1000 0 l 1000 1000 l 0 1000 l f"
+    for show, flat in (("0 0 1 rg BT /T 10 Tf 10 40 Td (AA) Tj ET", True), (WRITTEN, False)):
+        with pikepdf.new() as pdf:
+            page = add_page(pdf, f"q BT /T 10 Tf 40 75 Td (A) Tj ET Q {PRINTED}{show}")
+            font = Dictionary(Type=Name.Font, Subtype=Name.Type3, FirstChar=65, LastChar=65, Widths=Array([1000]))
+            font.FontBBox, font.FontMatrix = Array([0, 0, 1000, 1000]), Array([0.001, 0, 0, 0.001, 0, 0])
+            font.CharProcs = Dictionary(A=pdf.make_stream(glyph.encode()))
+            font.Encoding = Dictionary(Type=Name.Encoding, Differences=Array([65, Name.A]))
+            page.Resources.Font.T = font
+            pdf.save(tmp_path / "in.pdf")
+        clean(tmp_path)
+        assert is_flat(tmp_path / "out.pdf") == flat == (b"1000 1000 l" not in contents_of(tmp_path / "out.pdf"))
+        assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
 
 
 def add_field(pdf, about):
@@ -344,6 +543,36 @@ def test_a_signature_in_a_form_field_goes_and_the_field_stays(tmp_path):
         assert [each.T for each in after.Root.AcroForm.Fields] == ["signature"]
 
 
+@pytest.mark.parametrize("kind, has_look", [("Tx", True), ("Tx", False), ("Ch", True)])
+def test_what_is_filled_into_a_field_goes_where_it_is_erased(tmp_path, kind, has_look):
+    """Viewers would draw it anew. The same in another field, beside it, stays."""
+    with pikepdf.new() as pdf:
+        about = dict(FT=Name(f"/{kind}"), DA="/F1 8 Tf 0 g", F=4)
+        field = add_field(pdf, Dictionary(**about, Rect=Array([10, 38, 50, 48])))
+        field.AP.N.write(b"BT /F1 8 Tf 12 40 Td (secret) Tj ET")
+        font = field.AP.N.Resources = Dictionary(Font=pdf.pages[0].Resources.Font)
+        parent = pdf.make_indirect(Dictionary(FT=field.FT, T="name", V="secret", DV="secret", Kids=Array([field])))
+        other = pdf.make_indirect(Dictionary(**about, T="other", V="stays", Type=Name.Annot, Subtype=Name.Widget))
+        field.Parent, field.MK, other.Rect = parent, Dictionary(CA="secret"), Array([10, 5, 50, 15])
+        field.Ff = {"Tx": 0, "Ch": 3 << 17}[kind]  # a line, or a list to write into
+        if not has_look:
+            del field.AP
+        pdf.pages[0].obj.Annots.append(other)
+        pdf.Root.AcroForm = Dictionary(Fields=Array([parent, other]), DR=font, NeedAppearances=not has_look)
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    mask = np.zeros(sheet.image.shape[:2], bool)
+    mask[112:140, 24:142] = True
+    assert (sheet.image[mask] < 100).any()
+    [lost] = erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask)
+    assert any("filled into" in loss for loss in lost)
+    assert read_all(tmp_path / "out.pdf")[0].image[mask].min() > 200
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        fields = list(pdf.Root.AcroForm.Fields)
+        assert [(each.T, each.get("/V")) for each in fields] == [("name", None), ("other", "stays")]
+        assert not any(b"secret" in each.unparse(resolved=True) for each in pdf.objects)
+
+
 def test_a_picture_in_a_button_of_a_form_goes(tmp_path):
     """The button names it once more, to be drawn anew."""
     with pikepdf.new() as pdf:
@@ -365,6 +594,16 @@ def test_the_look_of_a_field_goes_with_a_page_that_cannot_be_looked_into(tmp_pat
     monkeypatch.setattr("dehw.files.pdf.write.change", fail)
     assert clean(tmp_path) == [("it became a picture, without text, links and fields",)]
     assert is_flat(tmp_path / "out.pdf") and b"14 46" not in contents_of(tmp_path / "out.pdf")
+
+
+def test_an_annotation_with_a_damaged_look_costs_a_page_nothing(tmp_path):
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, over() + "BT /F1 8 Tf 10 10 Td (Print) Tj ET", pictures=[picture(pdf, INKED)])
+        bad = note(pdf, "Stamp", "")
+        bad.AP.N.write(b"no JPEG", filter=Name.DCTDecode)
+        page.obj.Annots = Array([bad])
+        pdf.save(tmp_path / "in.pdf", compress_streams=False)
+    assert clean(tmp_path) == [()] and not is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
 
 
 @pytest.mark.parametrize("left", ["null", "[null]", "7"])
@@ -541,6 +780,68 @@ def test_what_a_page_does_not_show_of_a_picture_goes_too(tmp_path):
     assert not has_ink(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
 
 
+@pytest.mark.parametrize("how", ["path", "form"])
+def test_what_is_clipped_of_a_picture_goes_too(tmp_path, how):
+    """It lies on the page, but outside what a path, or a form's box, leaves to see."""
+    image = paper(250, 334, (slice(120, 140), slice(40, 120)))
+    image[60:80, 200:300] = BLUE
+    shown = "q 120 0 0 90 0 0 cm /P0 Do Q "
+    with pikepdf.new() as pdf:
+        scan = picture(pdf, image)
+        inside = pdf.make_stream(shown.encode(), Type=Name.XObject, Subtype=Name.Form, BBox=Array([0, 0, 60, 90]))
+        inside.Resources = Dictionary(XObject=Dictionary(P0=scan))
+        content = {"path": f"q 5 5 m 60 0 l 60 90 l 0 90 l h W n {shown}Q ", "form": "/P1 Do "}[how]
+        add_page(pdf, content + "BT /F1 8 Tf 70 60 Td (Print) Tj ET", (120, 90), [scan, inside])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert not has_ink(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
+
+
+def test_a_picture_in_two_places_loses_what_is_written_on_in_either(tmp_path):
+    """Each of them shows a half of it."""
+    image = paper(250, 334, (slice(120, 140), slice(40, 120)))
+    image[60:80, 200:300] = BLUE
+    half = "q {} 0 60 90 re W n 120 0 0 90 {} 0 cm /P0 Do Q "
+    with pikepdf.new() as pdf:
+        content = half.format(60, 60) + half.format(0, -60) + "BT /F1 8 Tf 70 10 Td (Print) Tj ET"
+        add_page(pdf, content, (120, 90), [picture(pdf, image)])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert not has_ink(tmp_path / "out.pdf") and not is_flat(tmp_path / "out.pdf")
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_page_that_shows_the_clean_half_of_a_shared_scan_holds_no_more_of_it(tmp_path, flat):
+    """As programs split a booklet; pages that show all of a shared picture keep it as it was."""
+    wide = np.concatenate([INKED, paper(250, 167, seed=1)], 1)
+    with pikepdf.new() as pdf:
+        scan, ground = picture(pdf, wide), picture(pdf, paper(250, 167, seed=2))
+        stamps = Array([stamp(pdf)])
+        for left in (0, 60):
+            box = Array([left, 0, left + 60, 90])
+            add_page(
+                pdf,
+                over((120, 90)),
+                (120, 90),
+                [scan],
+                CropBox=box,
+                **(dict(Annots=stamps) if flat and not left else {}),
+            )
+        for content in (over() + WRITTEN, over()):
+            add_page(pdf, content, pictures=[ground])
+        pdf.save(tmp_path / "in.pdf")
+    assert len(clean(tmp_path)) == 2
+    assert not has_ink(tmp_path / "out.pdf") and is_flat(tmp_path / "out.pdf") == flat
+    before, after = (read_all(tmp_path / name) for name in ("in.pdf", "out.pdf"))
+    np.testing.assert_allclose(after[1].image.astype(int), before[1].image, atol=12)
+    np.testing.assert_array_equal(after[3].image, before[3].image)
+    assert sum(np.array_equal(each, paper(250, 167, seed=2)) for each in pictures_of(tmp_path / "out.pdf")) == 1
+
+
 def test_a_picture_under_another_is_painted_too(tmp_path):
     with pikepdf.new() as pdf:
         add_page(pdf, over() + over(name="P1"), pictures=[picture(pdf, INKED), picture(pdf, INKED)])
@@ -560,6 +861,16 @@ def test_a_picture_written_into_the_content_makes_the_page_a_picture(tmp_path):
     assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
 
 
+def test_a_picture_written_into_the_content_beside_the_handwriting_stays(tmp_path):
+    with pikepdf.new() as pdf:
+        inline = "q 20 0 0 5 30 70 cm BI /W 2 /H 1 /BPC 8 /CS /G /F /AHx ID 3050> EI Q "
+        add_page(pdf, over() + inline + "BT /F1 8 Tf 10 10 Td (Print) Tj ET", pictures=[picture(pdf, INKED)])
+        pdf.save(tmp_path / "in.pdf")
+    assert clean(tmp_path) == [()]
+    assert not is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
+    assert texts_of(tmp_path / "out.pdf") == ["Print"] and b"BI" in contents_of(tmp_path / "out.pdf")
+
+
 def test_attached_files_stay(tmp_path):
     """Also one that hangs on a page which becomes a picture."""
     with pikepdf.new() as pdf:
@@ -567,7 +878,7 @@ def test_attached_files_stay(tmp_path):
         pdf.attachments["key.txt"] = pikepdf.AttachedFileSpec(pdf, b"the answers")
         pin = note(pdf, "FileAttachment", "", (2, 2, 6, 6))
         pin.FS = pikepdf.AttachedFileSpec(pdf, b"more of them", filename="more.txt").obj
-        page.obj.Annots = Array([note(pdf, "Stamp", WRITTEN), pin])
+        page.obj.Annots = Array([stamp(pdf), pin])
         pdf.save(tmp_path / "in.pdf")
     clean(tmp_path)
     assert is_flat(tmp_path / "out.pdf")

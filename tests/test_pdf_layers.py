@@ -1,5 +1,6 @@
 """How dense a PDF's page is drawn: the finest of its pictures decides."""
 
+import io
 import zlib
 
 import numpy as np
@@ -21,6 +22,7 @@ from pdfs import (
     pictures_of,
 )
 from pikepdf import Array, Dictionary, Name
+from PIL import Image
 from test_documents import read_all
 
 from dehw.files import images
@@ -121,6 +123,19 @@ def test_a_picture_in_forms_is_found_and_painted(tmp_path, turn):
     np.testing.assert_array_equal(after[1].image, sheets[1].image)
 
 
+@pytest.mark.parametrize("box", [None, [1, 1, 0, 0]])
+def test_a_picture_in_a_form_without_a_box_or_with_a_turned_one_is_painted(tmp_path, box):
+    with pikepdf.new() as pdf:
+        inner = form(pdf, "/I Do", I=picture(pdf, paper(*AT_300, (slice(180, 200), slice(60, 200)))))
+        inner.BBox = Array(box or [])
+        if not box:
+            del inner.BBox
+        add_page(pdf, over() + "BT /F1 8 Tf 10 5 Td (Print) Tj ET", pictures=[inner])
+        pdf.save(tmp_path / "in.pdf")
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of) == [()]
+    assert not is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
+
+
 def test_a_soft_mask_counts_and_loses_the_shape_of_what_was_written(tmp_path):
     """Handwriting of a pen on glass: one colour, and a see-through mask of 300 dpi."""
     alpha = np.zeros(AT_300, np.uint8)
@@ -173,6 +188,53 @@ def test_pictures_in_what_is_painted_with_count_and_do_not_stay(tmp_path, kind):
     assert len(pictures_of(tmp_path / "out.pdf")) == 1 and is_flat(tmp_path / "out.pdf")
 
 
+@pytest.mark.parametrize("kind", ["pattern", "soft mask", "form in a pattern"])
+def test_strokes_in_what_is_painted_with_do_not_stay(tmp_path, kind):
+    """Beside much handwriting in a picture, of which they are but a small part."""
+    pen = "0.08 0.12 0.78 RG 1 G 0.6 w 10 20 m 14 24 l 18 19 l 22 25 l S".replace(
+        "1 G " if kind != "soft mask" else "", ""
+    )
+    with pikepdf.new() as pdf:
+        scan = picture(pdf, paper(250, 167, (slice(40, 120), slice(20, 140))))
+        page = add_page(pdf, "", pictures=[scan])
+        tile = form(pdf, pen)
+        tile.BBox = Array([0, 0, *A_PAGE])
+        if kind == "soft mask":
+            tile.Group = Dictionary(S=Name.Transparency, CS=Name.DeviceRGB)
+            page.Resources.ExtGState = Dictionary(G=Dictionary(SMask=Dictionary(S=Name.Luminosity, G=tile)))
+            drawn = "q /G gs 0 0 1 rg 0 0 60 90 re f Q"
+        else:
+            tile = form(pdf, "/X Do", X=tile) if "form" in kind else tile
+            tile.Type, tile.PatternType, tile.PaintType, tile.TilingType = Name.Pattern, 1, 1, 1
+            tile.BBox, (tile.XStep, tile.YStep) = Array([0, 0, *A_PAGE]), A_PAGE
+            page.Resources.Pattern, drawn = Dictionary(T=tile), "/Pattern cs /T scn 0 0 60 90 re f"
+        page.obj.Contents = pdf.make_stream((over() + drawn).encode())
+        pdf.save(tmp_path / "in.pdf")
+    assert is_blue(read_all(tmp_path / "in.pdf")[0].image)[170:].any()
+    erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of)
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any() and not has_ink(tmp_path / "out.pdf")
+    assert b"18 19 l" not in contents_of(tmp_path / "out.pdf")
+
+
+@pytest.mark.parametrize("kind", ["Stamp", "Widget", "Ink", "hidden"])
+def test_a_photo_in_an_annotation_counts(tmp_path, kind):
+    """It lies turned in a part of the page; one that is not shown counts for nothing."""
+    with pikepdf.new() as pdf:
+        look = form(pdf, "/I Do", I=picture(pdf, paper(120, 160, (slice(40, 60), slice(20, 120)))))
+        look.Matrix = Array([0, 1, -1, 0, 0, 0])
+        about = dict(Type=Name.Annot, Subtype=Name.Stamp if kind == "hidden" else Name(f"/{kind}"))
+        note = Dictionary(**about, Rect=Array([10, 10, 34, 42]), F=2 if kind == "hidden" else 4, AP=Dictionary(N=look))
+        gone = Dictionary(**about, Rect=Array([0, 0, 0, 0]), F=4, AP=Dictionary(N=form(pdf, "")))
+        gone.AP.N.BBox = Array([0, 0, 0, 0])
+        page = add_page(pdf, TEXT)
+        page.obj.Annots = Array([pdf.make_indirect(gone), pdf.make_indirect(note)])
+        pdf.save(tmp_path / "in.pdf")
+    fine = kind in ("Stamp", "Widget")
+    assert shape_of(tmp_path / "in.pdf") == ((450, 300) if fine else AT_200)  # 160 pixels on 32 points
+    erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of)
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+
+
 STENCIL = dict(ImageMask=True, ColorSpace=None)
 INVERTED = dict(Decode=Array([1, 0]))
 
@@ -213,6 +275,43 @@ def test_a_picture_of_two_levels_is_painted_in_its_place_however_it_is_coded(tmp
     with pikepdf.open(tmp_path / "out.pdf") as pdf:
         [made] = pdf.pages[0].Resources.XObject.values()
         assert (made.BitsPerComponent, made.Filter) == (1, "/CCITTFaxDecode")
+
+
+def test_a_picture_in_jpeg_2000_keeps_how_opaque_it_is(tmp_path):
+    """Its data say that: it is painted in its place, and what lies behind it is still seen."""
+    opaque = np.full((*AT_200, 1), 255, np.uint8)
+    opaque[:20], opaque[20:40] = 0, 128
+    ink = paper(*AT_200, (slice(120, 140), slice(40, 120)))
+    file = io.BytesIO()
+    Image.fromarray(np.concatenate([ink, opaque], 2)).save(file, "JPEG2000")
+    with pikepdf.new() as pdf:
+        made = picture(pdf, ink, ColorSpace=None, BitsPerComponent=None, SMaskInData=1)
+        made.write(file.getvalue(), filter=Name.JPXDecode)
+        add_page(pdf, "0.5 0.6 0.5 rg 0 0 60 90 re f " + over() + "BT /F1 8 Tf 10 5 Td (Print) Tj ET", pictures=[made])
+        pdf.save(tmp_path / "in.pdf")
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of) == [()]
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    assert before[5, 5].tolist() == [128, 153, 128] and not is_flat(tmp_path / "out.pdf")
+    mask = is_blue(before)
+    np.testing.assert_allclose(after[~mask].astype(int), before[~mask], atol=12)
+    assert after[mask].min() > 200 and not has_ink(tmp_path / "out.pdf")
+
+
+@pytest.mark.parametrize("kind", ["SMask", "Mask"])
+def test_a_picture_that_is_cut_out_stays_opaque_where_it_was(tmp_path, kind):
+    """What lies behind it does not shine through where the handwriting was."""
+    opaque = np.full(AT_200, True)
+    opaque[:20] = False
+    ink = paper(*AT_200, (slice(120, 140), slice(40, 120)))
+    with pikepdf.new() as pdf:
+        mask = picture(pdf, opaque) if kind == "SMask" else picture(pdf, ~opaque, **STENCIL)
+        scan = picture(pdf, ink, **{kind: mask})
+        add_page(pdf, "0.6 0.8 0.6 rg 0 0 60 90 re f " + over() + "BT /F1 8 Tf 10 5 Td (Print) Tj ET", pictures=[scan])
+        pdf.save(tmp_path / "in.pdf")
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of) == [()] and not is_flat(tmp_path / "out.pdf")
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    assert after[is_blue(before)].min() > 225 and after[5, 5].tolist() == [153, 204, 153]
+    np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
 
 
 def test_a_picture_without_loss_stays_so_however_its_filters_are_named(tmp_path):

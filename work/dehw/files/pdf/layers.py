@@ -21,6 +21,10 @@ PHOTO = 24_000_000
 COVERS = 0.01  # share of the page that pictures of a density cover, to count
 NESTED, FORMS = 8, 10_000  # forms within forms, and of a page, that are looked into: a hostile page multiplies them
 INVISIBLE = 3  # PDF's text rendering mode of text that is only searched
+Box = tuple[float, float, float, float]  # (x0, y0, x1, y1)
+ALL: Box = (-math.inf, -math.inf, math.inf, math.inf)
+PATH = ("m", "l", "c", "v", "y", "h", "re")
+CLIP = ("W", "W*")
 SHOW = ("Tj", "TJ", "'", '"')
 PAINT = ("S", "s", "f", "F", "f*", "B", "B*", "b", "b*", "sh")
 
@@ -31,7 +35,7 @@ class Picture:
 
     holder: the dictionary that names it; None for one written into the page's own content. matrix: (3, 3), from the
     unit square to the page's space, for rows (x, y, 1). size: (width, height) in pixels of the picture, or of its
-    mask where that is finer.
+    mask where that is finer. clip: about what is seen of it, in the page's space.
     """
 
     holder: pikepdf.Object | None
@@ -39,6 +43,7 @@ class Picture:
     stream: pikepdf.Object
     matrix: np.ndarray
     size: tuple[int, int]
+    clip: Box
 
     @property
     def is_stencil(self) -> bool:
@@ -50,7 +55,8 @@ class Picture:
 class Layers:
     """pictures: in the order they are drawn. text, hidden: whether there is text to see, or only to search. drawn:
     whether there are lines, areas or notes, beside one area behind all pictures, such as white paper. forms: each
-    with its matrix, (3, 3), to the page's space. means: pictures in what is painted with, soft masks and patterns.
+    with its matrix, (3, 3), to the page's space. means: pictures in what is painted with, soft masks and patterns, or
+    in annotations. tiles: the contents of soft masks and patterns, like forms.
     """
 
     pictures: list[Picture] = field(default_factory=list)
@@ -59,7 +65,8 @@ class Layers:
     drawn: bool = False
     forms: list[tuple[pikepdf.Object, np.ndarray]] = field(default_factory=list)
     means: list[Picture] = field(default_factory=list)
-    seen: set[tuple[int, int]] = field(default_factory=set)  # numbers of soft masks and patterns, to look through once
+    tiles: list[tuple[pikepdf.Object, np.ndarray]] = field(default_factory=list)
+    seen: set[tuple] = field(default_factory=set)  # numbers and places of soft masks and patterns, to look through once
 
 
 @dataclass(frozen=True)
@@ -120,8 +127,28 @@ def frame(page: pikepdf.Page) -> Frame:
 def layers(page: pikepdf.Page) -> Layers:
     """Look through a page's content. Raises what pikepdf raises for damaged ones."""
     found = Layers()
-    _walk(page, page.resources, np.eye(3), 0, found)
+    _walk(page, page.resources, np.eye(3), ALL, 0, found)
     return found
+
+
+def inside(form: pikepdf.Object, ctm: np.ndarray) -> list[Picture]:
+    """The pictures in a form with a matrix, (3, 3), to the page's space. Raises as `layers` does."""
+    import pikepdf
+
+    found = Layers()
+    _walk(form, form.get("/Resources", pikepdf.Dictionary()), ctm, ALL, 0, found)
+    return found.pictures + found.means
+
+
+def filling(form: pikepdf.Object, box: Sequence[float]) -> np.ndarray:
+    """(3, 3): from the space of a form to that of a page, of which it fills a box (x0, y0, x1, y1), as the looks of
+    annotations do.
+    """
+    own = _to_outer(form)
+    left, bottom, right, top = (float(side) for side in form.BBox)
+    x0, y0, x1, y1 = _around(matrix((right - left, 0, 0, top - bottom, left, bottom)) @ own)
+    across, down = (box[2] - box[0]) / (x1 - x0 or 1), (box[3] - box[1]) / (y1 - y0 or 1)
+    return own @ matrix((across, 0, 0, down, box[0] - x0 * across, box[1] - y0 * down))
 
 
 def streams(page: pikepdf.Page) -> dict[tuple[int, int], pikepdf.Object]:
@@ -193,29 +220,35 @@ def _density(picture: Picture, at: Frame) -> tuple[tuple[float, float], float]:
     across, down = (count / side if side else 0.0 for count, side in zip(picture.size, sides))
     if (abs(b) > abs(a)) != bool(at.turn % 180):
         across, down = down, across
-    x0, y0, x1, y1 = bounds(picture)
-    wide = max(0.0, min(x1, at.box[2]) - max(x0, at.box[0]))
-    high = max(0.0, min(y1, at.box[3]) - max(y0, at.box[1]))
-    return (across, down), wide * high / math.prod(at.size)
+    x0, y0, x1, y1 = shared(shared(bounds(picture), picture.clip), at.box)
+    return (across, down), max(0.0, x1 - x0) * max(0.0, y1 - y0) / math.prod(at.size)
 
 
 def bounds(picture: Picture) -> tuple[float, float, float, float]:
     """(x0, y0, x1, y1) of a picture in the page's space."""
-    corners = np.array([(0, 0, 1), (1, 0, 1), (0, 1, 1), (1, 1, 1)]) @ picture.matrix
+    return _around(picture.matrix)
+
+
+def _around(place: np.ndarray) -> tuple[float, float, float, float]:
+    """(x0, y0, x1, y1) about the unit square, moved by a matrix, (3, 3)."""
+    corners = np.array([(0, 0, 1), (1, 0, 1), (0, 1, 1), (1, 1, 1)]) @ place
     return (*corners[:, :2].min(0), *corners[:, :2].max(0))
 
 
-def _walk(content: pikepdf.Object, resources: pikepdf.Object, ctm: np.ndarray, depth: int, found: Layers) -> None:
+def _walk(
+    content: pikepdf.Object, resources: pikepdf.Object, ctm: np.ndarray, clip: Box, depth: int, found: Layers
+) -> None:
     import pikepdf
 
-    saved: list[tuple[np.ndarray, int]] = []
+    saved: list[tuple[np.ndarray, int, Box]] = []
+    path: list[tuple[str, Any]] = []
     mode, painted, base = 0, False, ctm
     for operands, operator in pikepdf.parse_content_stream(content):
         word = str(operator)
         if word == "q":
-            saved.append((ctm, mode))
+            saved.append((ctm, mode, clip))
         elif word == "Q" and saved:
-            ctm, mode = saved.pop()
+            ctm, mode, clip = saved.pop()
         elif word == "cm":
             ctm = matrix(operands) @ ctm
         elif word == "Tr":
@@ -223,14 +256,22 @@ def _walk(content: pikepdf.Object, resources: pikepdf.Object, ctm: np.ndarray, d
         elif word in SHOW:
             found.hidden |= mode == INVISIBLE
             found.text |= mode != INVISIBLE
+        elif word in PATH and operands:
+            path.append((word, operands))
+        elif word in CLIP and path:
+            parts = [_reach(*part, ctm) for part in path]
+            clip = shared(clip, (*np.min(parts, 0)[:2], *np.max(parts, 0)[2:]))
         elif word in PAINT:
             found.drawn |= bool(found.pictures) or painted
             painted = True
+            path = []
+        elif word == "n":
+            path = []
         elif word == "INLINE IMAGE":
             inline = operands[0]
-            found.pictures.append(Picture(None, "", inline, ctm, (inline.width, inline.height)))
+            found.pictures.append(Picture(None, "", inline, ctm, (inline.width, inline.height), clip))
         elif word == "Do" and depth < NESTED:
-            _draw(resources.get("/XObject", {}), str(operands[0]), ctm, depth, found, resources)
+            _draw(resources.get("/XObject", {}), str(operands[0]), ctm, clip, depth, found, resources)
         elif word == "gs" and depth < NESTED:
             state = resources.get("/ExtGState", {}).get(str(operands[0]))
             soft = state.get("/SMask") if isinstance(state, pikepdf.Dictionary) else None
@@ -241,31 +282,69 @@ def _walk(content: pikepdf.Object, resources: pikepdf.Object, ctm: np.ndarray, d
 
 
 def _look_into(means: Any, outer: pikepdf.Object, ctm: np.ndarray, depth: int, found: Layers) -> None:
-    """Find the pictures in a soft mask, or in a pattern's tile."""
+    """Find the pictures and forms in a soft mask, or in a pattern's tile."""
     import pikepdf
 
-    if isinstance(means, pikepdf.Stream) and means.objgen not in found.seen:
-        found.seen.add(means.objgen)
-        inner = Layers(seen=found.seen)
-        to_page = matrix(tuple(means.get("/Matrix", (1, 0, 0, 1, 0, 0)))) @ ctm
-        _walk(means, means.get("/Resources", outer), to_page, depth + 1, inner)
-        found.means += inner.pictures + inner.means
+    if not isinstance(means, pikepdf.Stream):
+        return
+    to_page = _to_outer(means) @ ctm
+    place = means.objgen, to_page.round(3).tobytes()
+    if place in found.seen:
+        return
+    found.seen.add(place)
+    if len(found.seen) > FORMS:
+        raise ValueError(f"it has more than {FORMS} soft masks and patterns")
+    inner = Layers(seen=found.seen)
+    _walk(means, means.get("/Resources", outer), to_page, ALL, depth + 1, inner)
+    found.means += inner.pictures + inner.means
+    found.tiles += [(means, to_page), *inner.forms, *inner.tiles]
 
 
-def _draw(holder: pikepdf.Object, name: str, ctm: np.ndarray, depth: int, found: Layers, outer: pikepdf.Object) -> None:
+def _to_outer(form: pikepdf.Object) -> np.ndarray:
+    """(3, 3): from the space of a form, or the like, to that of what it is drawn in."""
+    return matrix(tuple(form.get("/Matrix", (1, 0, 0, 1, 0, 0))))
+
+
+def _draw(
+    holder: pikepdf.Object,
+    name: str,
+    ctm: np.ndarray,
+    clip: Box,
+    depth: int,
+    found: Layers,
+    outer: pikepdf.Object,
+) -> None:
     """Follow what a page draws by name: a picture, or a form, which has content of its own."""
     drawn = holder.get(name)
     if drawn is None:
         return
     if drawn.get("/Subtype") == "/Image":
         sizes = [(int(each.Width), int(each.Height)) for each in _with_masks(drawn)]
-        found.pictures.append(Picture(holder, name, drawn, ctm, max(sizes, key=math.prod)))
+        found.pictures.append(Picture(holder, name, drawn, ctm, max(sizes, key=math.prod), clip))
     elif drawn.get("/Subtype") == "/Form":
         if len(found.forms) == FORMS:
             raise ValueError(f"it has more than {FORMS} forms")
-        inner = matrix(tuple(drawn.get("/Matrix", (1, 0, 0, 1, 0, 0)))) @ ctm
+        inner = _to_outer(drawn) @ ctm
         found.forms.append((drawn, inner))
-        _walk(drawn, drawn.get("/Resources", outer), inner, depth + 1, found)
+        if "/BBox" in drawn:
+            left, bottom, right, top = (float(side) for side in drawn.BBox)
+            clip = shared(clip, _reach("re", (left, bottom, right - left, top - bottom), inner))
+        _walk(drawn, drawn.get("/Resources", outer), inner, clip, depth + 1, found)
+
+
+def _reach(word: str, operands: Any, ctm: np.ndarray) -> Box:
+    """What a part of a path reaches, in the page's space."""
+    numbers = [float(each) for each in operands]
+    if word == "re":
+        x, y, wide, high = numbers
+        return _around(matrix((wide, 0, 0, high, x, y)) @ ctm)
+    points = np.column_stack([numbers[::2], numbers[1::2], np.ones(len(numbers) // 2)]) @ ctm
+    return (*points[:, :2].min(0), *points[:, :2].max(0))
+
+
+def shared(one: Box, other: Box) -> Box:
+    """What two boxes share."""
+    return max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
 
 
 def _with_masks(picture: pikepdf.Object) -> Iterator[pikepdf.Object]:

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dehw.files.pdf import layers
 
 if TYPE_CHECKING:
+    import numpy as np
     import pikepdf
 
     from dehw.files.sheet import Sheet
 
 IN_FRONT = ("/Link", "/Widget", "/Popup")  # are no part of a page's picture, or work in front of it
-ICONS = ("/I", "/RI", "/IX")  # of buttons, which people fill with pictures
+LABELS = ("/I", "/RI", "/IX", "/CA", "/RC", "/AC")  # of buttons, which people fill with pictures, and words on them
+FILLED = {"/V", "/RV", "/DV", "/I", "/AS"}  # what is filled into a field, or chosen
+NESTED = 32  # fields within fields: a damaged form may be a ring
 PINNED = "/FileAttachment"  # drawn, but what it holds is kept
+INK = "/Ink"
+LINES = ("/Line", "/PolyLine", "/Polygon")
+# Drawn, as lines are, where the file says not how. Others show then but what their viewer makes up, such as a stamp.
+PLAIN = (INK, "/Circle", "/FreeText", "/Highlight", "/Square", "/Squiggly", "/StrikeOut", "/Text", "/Underline")
+UNSEEN = 2 | 32  # flags of annotations: hidden, and not viewed
 
 
 def is_drawn(note: pikepdf.Object) -> bool:
     """Whether an annotation is drawn as a part of the page's picture."""
-    return note.get("/Subtype") not in IN_FRONT
+    kind = note.get("/Subtype")
+    return kind not in IN_FRONT and ("/AP" in note or kind in PLAIN or kind in LINES)
+
+
+def can_go(note: pikepdf.Object) -> bool:
+    """Whether an annotation is nothing but what is drawn of it."""
+    return is_drawn(note) and note.get("/Subtype") != PINNED
 
 
 def found(page: pikepdf.Page) -> list[pikepdf.Object]:
@@ -30,11 +45,80 @@ def found(page: pikepdf.Page) -> list[pikepdf.Object]:
     return [note for note in notes if isinstance(note, pikepdf.Dictionary)] if isinstance(notes, pikepdf.Array) else []
 
 
-def drawn_by(note: pikepdf.Object) -> set[tuple[int, int]]:
-    """The numbers of all objects in how an annotation looks."""
+def looks(page: pikepdf.Page, pdf: pikepdf.Pdf) -> Iterator[tuple[int, pikepdf.Object, np.ndarray]]:
+    """How annotations and form fields look that are seen, but no Ink ones: each with its place, and its matrix, (3, 3),
+    to the page's space. pdf: for looks that the file does not hold.
+    """
     import pikepdf
 
-    seen: set[tuple[int, int]] = set()
+    for number, note in enumerate(found(page)):
+        with suppress(pikepdf.PdfError, ValueError, TypeError, KeyError, AttributeError, IndexError):  # of damaged ones
+            if note.Subtype == INK or int(note.get("/F", 0)) & UNSEEN:
+                continue
+            look = note.get("/AP", {}).get("/N")
+            if isinstance(look, pikepdf.Dictionary):
+                look = look.get(str(note.get("/AS", "/Off")))
+            elif look is None and note.Subtype in LINES:
+                look = pdf.make_stream(_line(note), BBox=note.Rect)
+            if isinstance(look, pikepdf.Stream):
+                yield number, look, layers.filling(look, [float(side) for side in note.Rect])
+
+
+def pictures(page: pikepdf.Page, pdf: pikepdf.Pdf) -> list[layers.Picture]:
+    """The pictures in `looks`."""
+    shown: list[layers.Picture] = []
+    for _, form, ctm in looks(page, pdf):
+        try:
+            shown += layers.inside(form, ctm)
+        except MemoryError:
+            raise
+        except Exception:  # a damaged one, which raises nearly anything
+            continue
+    return shown
+
+
+def plain_lines(page: pikepdf.Page) -> dict[int, bytes]:
+    """How lines look of which the file says but where they are, as some programs write what is drawn by hand: viewers
+    draw them by themselves, PDFium does not. By their places in the page's array.
+    """
+    import pikepdf
+
+    looks: dict[int, bytes] = {}
+    for number, note in enumerate(page.obj.Annots if found(page) else ()):
+        if isinstance(note, pikepdf.Dictionary) and note.get("/Subtype") in LINES and "/AP" not in note:
+            with suppress(ValueError, TypeError, IndexError, AttributeError):  # of a damaged one
+                looks[number] = _line(note)
+    return looks
+
+
+def show_lines(pdf: pikepdf.Pdf, page: pikepdf.Page) -> None:
+    """Have such lines of a page drawn, as read.Source does."""
+    import pikepdf
+
+    for number, look in plain_lines(page).items():
+        note = page.obj.Annots[number]
+        form = pdf.make_stream(look, Type=pikepdf.Name.XObject, Subtype=pikepdf.Name.Form, BBox=note.Rect)
+        state = pikepdf.Dictionary(ca=note.get("/CA", 1), CA=note.get("/CA", 1))
+        form.Resources = pikepdf.Dictionary(ExtGState=pikepdf.Dictionary(GS=state))
+        note.AP = pikepdf.Dictionary(N=form)
+
+
+def _line(note: pikepdf.Object) -> bytes:
+    """What draws a line, or a row of them, as a form of its own."""
+    numbers = [float(each) for each in note.get("/L", note.get("/Vertices", ()))]
+    corners = " l ".join(f"{x:.3f} {y:.3f}" for x, y in zip(numbers[::2], numbers[1::2])).replace(" l ", " m ", 1)
+    colour = " ".join(f"{float(each):.3f}" for each in note.get("/C", ())) or "0"
+    width = note.BS.get("/W", 1) if "/BS" in note else [*note.get("/Border", (0, 0, 1))][2]
+    how = {1: "G", 3: "RG", 4: "K"}.get(colour.count(" ") + 1, "G")
+    end = "s" if note.Subtype == "/Polygon" else "S"
+    return f"/GS gs {colour} {how} {float(width):.3f} w 1 J 1 j {corners} l {end}".encode()
+
+
+def drawn_by(note: pikepdf.Object) -> dict[tuple[int, int], pikepdf.Object]:
+    """All objects in how an annotation looks, by their numbers in the file."""
+    import pikepdf
+
+    seen: dict[tuple[int, int], pikepdf.Object] = {}
     nodes = [note.get("/AP"), note.get("/MK")]
     while nodes:
         node = nodes.pop()
@@ -43,7 +127,7 @@ def drawn_by(note: pikepdf.Object) -> set[tuple[int, int]]:
         elif isinstance(node, (pikepdf.Dictionary, pikepdf.Stream)) and (
             not node.is_indirect or node.objgen not in seen
         ):
-            seen.add(node.objgen)
+            seen[node.objgen] = node
             nodes += [value for key, value in node.items() if key != "/Parent"]
     return seen
 
@@ -63,13 +147,31 @@ def drop(page: pikepdf.Page, numbers: Collection[int]) -> None:
 
 
 def bare(page: pikepdf.Page, numbers: Collection[int]) -> None:
-    """Remove how form fields look; the fields stay."""
+    """Remove how form fields look, and what is filled in, which viewers draw anew; the fields stay."""
     notes = found(page)
     for number in numbers:
         note = notes[number]
-        for holder, key in [(note, "/AP"), *((note.get("/MK", {}), icon) for icon in ICONS)]:
+        for holder, key in [(note, "/AP"), *((note.get("/MK", {}), label) for label in LABELS)]:
             if key in holder:
                 del holder[key]
+        for node in _with_parents(note):
+            for key in FILLED & set(node.keys()):
+                del node[key]
+
+
+def is_filled(page: pikepdf.Page, numbers: Collection[int]) -> bool:
+    """Whether something is filled into any of some form fields."""
+    notes = found(page)
+    return any("/V" in node for number in numbers for node in _with_parents(notes[number]))
+
+
+def _with_parents(field: pikepdf.Object) -> Iterator[pikepdf.Object]:
+    """A form's field, and those that it is a part of."""
+    for _ in range(NESTED):
+        yield field
+        if "/Parent" not in field:
+            break
+        field = field.Parent
 
 
 def touched_fields(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
@@ -77,7 +179,7 @@ def touched_fields(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
     at = layers.frame(page)
 
     def touched(note: pikepdf.Object) -> bool:
-        if note.get("/Subtype") != "/Widget" or "/AP" not in note or sheet.mask is None:
+        if note.get("/Subtype") != "/Widget" or "/Rect" not in note or sheet.mask is None:
             return False
         left, top, right, bottom = _place(note, at, sheet)
         return bool(sheet.mask[top:bottom, left:right].any())
@@ -113,8 +215,8 @@ def inks(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
     at = layers.frame(page)
 
     def unwanted(note: pikepdf.Object) -> bool:
-        if note.get("/Subtype") != "/Ink" or sheet.spared is None:
-            return note.get("/Subtype") == "/Ink"
+        if note.get("/Subtype") != INK or sheet.spared is None:
+            return note.get("/Subtype") == INK
         left, top, right, bottom = _place(note, at, sheet)
         return not sheet.spared[top:bottom, left:right].any()
 

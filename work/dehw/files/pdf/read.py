@@ -58,10 +58,12 @@ class Source:
         page = self.pdf[index]
         try:
             look = self.look(index)
-            inks = _hide_inks(page, False)
+            _show_lines(page, notes.plain_lines(self.content.pages[index]))
+            inks = _flags_of_inks(page)
             inked = draw(self.pdf, page, look.size, look.exact) if inks else None
-            _hide_inks(page, True)
+            _set_flags(page, {number: flags | HIDDEN for number, flags in inks.items()})
             image = draw(self.pdf, page, look.size, look.exact)
+            _set_flags(page, inks)
             points = look.frame.points
             dpi = image.shape[1] / points[0] * INCH, image.shape[0] / points[1] * INCH
             grey = is_grey(image)
@@ -77,6 +79,7 @@ class Source:
         try:
             found = layers.layers(page)
             found.drawn |= any(notes.is_drawn(note) for note in notes.found(page))
+            found.means += notes.pictures(page, self.content)
         except MemoryError:
             raise
         except Exception:  # damaged content raises nearly anything; PDFium draws what it can of it
@@ -181,7 +184,7 @@ def _opened(path: Path) -> pypdfium2.PdfDocument:
 
 
 def _annotations(page: pypdfium2.PdfPage) -> list:
-    """The annotations of a page, to be closed by _is_a or _hide."""
+    """The annotations of a page, to be closed."""
     import pypdfium2.raw as raw
 
     return [raw.FPDFPage_GetAnnot(page, index) for index in range(raw.FPDFPage_GetAnnotCount(page))]
@@ -196,18 +199,39 @@ def _is_a(annotation: object, kind: int) -> bool:
         raw.FPDFPage_CloseAnnot(annotation)
 
 
-def _hide_inks(page: pypdfium2.PdfPage, hide: bool) -> int:
-    """Hide a page's Ink annotations, in memory, and return how many it has."""
+def _show_lines(page: pypdfium2.PdfPage, looks: dict[int, bytes]) -> None:
+    """Have annotations drawn that PDFium does not draw by itself, in memory; by their places."""
+    import ctypes
+
     import pypdfium2.raw as raw
 
-    count = 0
-    for annotation in _annotations(page):
-        if raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_INK:
-            count += 1
-            if hide:
-                raw.FPDFAnnot_SetFlags(annotation, raw.FPDFAnnot_GetFlags(annotation) | HIDDEN)
+    for number, look in looks.items():
+        annotation = raw.FPDFPage_GetAnnot(page, number)
+        wide = (ctypes.c_ushort * (len(look) + 1))(*look)
+        raw.FPDFAnnot_SetAP(annotation, raw.FPDF_ANNOT_APPEARANCEMODE_NORMAL, wide)
         raw.FPDFPage_CloseAnnot(annotation)
-    return count
+
+
+def _flags_of_inks(page: pypdfium2.PdfPage) -> dict[int, int]:
+    """The flags of a page's Ink annotations, by their places."""
+    import pypdfium2.raw as raw
+
+    inks: dict[int, int] = {}
+    for number, annotation in enumerate(_annotations(page)):
+        if raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_INK:
+            inks[number] = raw.FPDFAnnot_GetFlags(annotation)
+        raw.FPDFPage_CloseAnnot(annotation)
+    return inks
+
+
+def _set_flags(page: pypdfium2.PdfPage, flags: dict[int, int]) -> None:
+    """Set flags of a page's annotations, in memory, by their places."""
+    import pypdfium2.raw as raw
+
+    for number, each in flags.items():
+        annotation = raw.FPDFPage_GetAnnot(page, number)
+        raw.FPDFAnnot_SetFlags(annotation, each)
+        raw.FPDFPage_CloseAnnot(annotation)
 
 
 def is_grey(image: np.ndarray) -> bool:

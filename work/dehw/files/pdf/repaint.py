@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,20 +12,21 @@ import cv2
 import numpy as np
 
 from dehw.files.images import Metadata
-from dehw.files.pdf import encode, layers, notes, strokes
+from dehw.files.pdf import encode, layers, notes, strokes, tags
 from dehw.files.pdf.encode import Encoded
-from dehw.files.pdf.layers import Frame, Picture
-from dehw.files.sheet import TextLine
+from dehw.files.pdf.layers import Frame, Layers, Picture
+from dehw.files.pdf.tags import Marked
+from dehw.files.sheet import Sheet, TextLine
 from dehw.files.worker import wire
 
 if TYPE_CHECKING:
     import pikepdf
 
     from dehw.files.pdf.read import Look, Source
-    from dehw.files.sheet import Sheet
 
 FAR = 40  # levels between two pixels that are seen as different
 NEAR = 8  # the same of faint pencil in a picture that is left as it is
+HIDDEN = 0.01  # share of a picture that a page has to hide, for it to be cropped
 INSIDE, OUTSIDE = 0.02, 0.001  # shares of the mask, and of the rest, that may come out different
 LOSSY = {"/DCTDecode", "/JPXDecode"}
 WHITE = (255, 255, 255)
@@ -38,9 +39,9 @@ NOT_SHOWN = ("/Thumb", "/PieceInfo", "/Metadata")
 class Change:
     """What to change of a page. pictures, forms: by their place among those that it draws; of forms their
     content. content: in place of the page's own; None where that stays. page: the picture that the page becomes.
-    points: (width, height) of a page that is new. gone, bare: annotations to remove, and form fields to remove the
-    look of, see dehw.files.pdf.notes. emptied: whether all else goes first. lines: to be laid on it,
-    where it holds no text then.
+    points: (width, height) of a page that is new. gone, bare: annotations to remove, and form fields to empty, see
+    dehw.files.pdf.notes. emptied: whether all else goes first. told: marked parts that show less, see
+    dehw.files.pdf.tags. lines: to be laid on it, where it holds no text then.
     """
 
     pictures: tuple[tuple[int, Encoded], ...] = ()
@@ -51,6 +52,7 @@ class Change:
     gone: tuple[int, ...] = ()
     bare: tuple[int, ...] = ()
     emptied: bool = False
+    told: tuple[Marked, ...] = ()
     lines: tuple[TextLine, ...] = ()
 
 
@@ -88,9 +90,13 @@ def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> Non
             if "/OC" in picture.stream:  # the layer it belongs to, which may be hidden
                 picture.holder[picture.name].OC = picture.stream.OC
         for number, content in change.forms:
-            found.forms[number][0].write(content)
+            form = found.forms[number][0]
+            form.write(content)
+            if "/Resources" in form:
+                form.Resources = tags.pruned(form.Resources, form)
     if change.content is not None:
         page.obj.Contents = pdf.make_stream(change.content)
+        page.obj.Resources = tags.pruned(page.resources, page)
 
 
 def drop_previews(pdf: pikepdf.Pdf) -> None:
@@ -114,7 +120,7 @@ def _drop_previews(holder: pikepdf.Object) -> None:
 
 
 def empty(pdf: pikepdf.Pdf, page: pikepdf.Page) -> None:
-    """Leave of a page its size; its form's fields have no look any more."""
+    """Leave of a page its size; its form's fields are empty."""
     import pikepdf
 
     notes.bare(page, range(len(notes.found(page))))
@@ -146,6 +152,8 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
     Strokes and words under the mask are left out; where that does not do, the pictures that it touches are painted
     anew. Whether it does is seen by drawing the page.
     """
+    import pikepdf
+
     if sheet.mask is None:
         return None
     try:
@@ -153,27 +161,64 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
         found, at = look.layers, look.frame
         if look.size != sheet.image.shape[1::-1]:
             return None
-        if any(strokes.are_in(form, ctm, at, sheet.mask) for form, ctm in found.forms):
-            return None  # others may show the same form
+        if any(strokes.are_in(form, ctm, at, sheet.mask) for form, ctm in found.forms + found.tiles):
+            return None  # others may show the same form, or be painted with it
         if any(_is_in(each, at, sheet.mask) for each in found.means):
             return None  # what it paints looks different elsewhere
         forms = [form for form, _ in found.forms]
-        (content, *inner), losses = strokes.without(source.pdf, index, page, forms, at, sheet.mask)
-        written = tuple((number, new) for number, new in enumerate(inner) if new is not None)
+        contents = [list(pikepdf.parse_content_stream(each)) for each in (page, *forms)]
+        kept, losses = strokes.without(source.pdf, index, contents, at, sheet.mask, _drawn_fonts(page))
         names = [form.objgen for form in forms]
-        if any(names.count(names[number]) > 1 for number, _ in written):
+        written = {name for name, old, new in zip(names, contents[1:], kept[1:]) if new is not old}
+        if any(names.count(name) > 1 for name in written):
             return None  # drawn twice, with different words under the mask
-        change = Change(content=content, forms=written, gone=gone)
-        if (content is not None or written) and _shows(source, index, look, change, sheet):
+        written_notes = tuple(strokes.in_notes(source.content, page, at, sheet.mask))
+        gone = (*gone, *written_notes)
+        change = _written(page, found, contents, kept, Change(gone=gone))
+        if (change.content is not None or change.forms or written_notes) and _shows(source, index, look, change, sheet):
             return change, losses
         alone = look.exact and len(found.pictures) == 1 and not (found.text or found.drawn or found.means)
-        painted = ((number, _repainted(each, at, sheet, alone)) for number, each in enumerate(found.pictures))
-        change = replace(change, pictures=tuple((number, encoded) for number, encoded in painted if encoded))
+        pictures = tuple(_painted(found.pictures, at, sheet, alone))
+        change = _written(page, found, contents, kept, Change(pictures, gone=gone))
         return (change, losses) if change.pictures and _shows(source, index, look, change, sheet) else None
     except MemoryError:
         raise
     except Exception:  # a damaged or rare picture makes decoders raise nearly anything
         return None
+
+
+def cropped(page: pikepdf.Page, numbers: Collection[tuple[int, int]]) -> Change:
+    """What a page that is not erased changes, so that of pictures with these numbers in the file it holds only what it
+    shows. Raises what decoders raise.
+    """
+    found, at = layers.layers(page), layers.frame(page)
+    (width, height), _ = layers.pixels(found, at)
+    white = np.broadcast_to(np.uint8(255), (height, width, 3))
+    sheet = Sheet(white, Metadata(grey=True), mask=np.zeros((height, width), bool))
+    return Change(pictures=tuple(_painted(found.pictures, at, sheet, False, numbers)))
+
+
+def _written(page: pikepdf.Page, found: Layers, old: list[list], new: list[list], change: Change) -> Change:
+    """A change of pictures, with what comes of the contents of a page and its forms too: these are instructions."""
+    import pikepdf
+
+    forms = [form for form, _ in found.forms]
+    changed = {found.pictures[number].stream.objgen for number, _ in change.pictures}
+    changed |= {form.objgen for form, before, after in zip(forms, old[1:], new[1:]) if before is not after}
+    told = [(number, tags.WHOLE) for number in changed]
+    written: list[bytes | None] = []
+    for holder, before, after in zip((None, *forms), old, new):
+        resources = page.resources if holder is None else holder.get("/Resources", page.resources)
+        kept, numbers = tags.silenced(before, after, resources, changed)
+        told += [((0, 0) if holder is None else holder.objgen, number) for number in numbers]
+        written.append(None if kept is before else pikepdf.unparse_content_stream(kept))
+    inner = tuple((number, content) for number, content in enumerate(written[1:]) if content is not None)
+    return replace(change, content=written[0], forms=inner, told=tuple(told))
+
+
+def _drawn_fonts(page: pikepdf.Page) -> set[str]:
+    """The names of a page's fonts whose letters are drawings."""
+    return {name for name, font in page.resources.get("/Font", {}).items() if font.get("/Subtype") == "/Type3"}
 
 
 def _is_in(picture: Picture, at: Frame, mask: np.ndarray) -> bool:
@@ -195,6 +240,7 @@ def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet)
         trial.pages.append(source.content.pages[index])
         changed = trial.pages[0]
         notes.show_fields(trial, source.content)
+        notes.show_lines(trial, changed)
         layers.show_optional(trial, source.content)
         apply(trial, changed, change, lambda holder, key, new: holder.__setitem__(key, new.stream(trial)))
         near = FAR if change.pictures else NEAR
@@ -255,56 +301,80 @@ def _far(shown: np.ndarray, sheet: Sheet, near: int) -> tuple[int, int, int]:
     return lighter, darker, outside
 
 
-def _repainted(picture: Picture, at: Frame, sheet: Sheet, alone: bool) -> Encoded | None:
-    """A picture without the handwriting on it; None where the mask does not touch it. ValueError where it cannot be.
+def _painted(
+    pictures: Sequence[Picture], at: Frame, sheet: Sheet, alone: bool, crop: Collection[tuple[int, int]] = ()
+) -> Iterator[tuple[int, Encoded]]:
+    """Those of a page's pictures that the mask touches, by their places among them, see _repainted. One that is drawn
+    in several places is made once, for all of them. crop: the numbers in the file of those to crop at least.
+    """
+    places: dict[object, list[int]] = {}
+    for number, each in enumerate(pictures):
+        places.setdefault(number if each.holder is None else each.stream.objgen, []).append(number)
+    for numbers in places.values():
+        first = pictures[numbers[0]]
+        is_cropped = first.holder is not None and first.stream.objgen in crop
+        encoded = _repainted([pictures[number] for number in numbers], at, sheet, alone, is_cropped)
+        if encoded:
+            yield from ((number, encoded) for number in numbers)
+
+
+def _repainted(places: Sequence[Picture], at: Frame, sheet: Sheet, alone: bool, crop: bool) -> Encoded | None:
+    """A picture, drawn in some places, without the handwriting on it; None where the mask does not touch it. ValueError
+    where it cannot be.
 
     alone: whether the page shows it and nothing else, so that the page's own pixels are the picture's, where they lie
-    on each other. What lies outside the page becomes white: it may be handwriting too.
+    on each other. What the page does not show of it becomes white: it may be handwriting too. crop: whether that is
+    done to one without a mask too.
     """
     import pikepdf
 
     from dehw.files.pdf.read import is_bilevel, is_grey
 
+    picture = places[0]
     stream = picture.stream
     size = picture.size if picture.holder is None else (int(stream.Width), int(stream.Height))
-    there = _there(picture, at, sheet.image.shape, size)
-    mask = _mask_there(sheet, there, size)
-    if mask is None or not mask.any():
+    seen = [_seen(each, at, sheet, size) for each in places]
+    mask, unseen = _together(seen)
+    if not mask.any() and not (crop and unseen.mean() > HIDDEN):
         return None
     if picture.holder is None or not isinstance(stream.get("/Mask", stream), type(stream)):
         raise ValueError("written into the content, or see-through by colour")
     if picture.is_stencil:
-        return _stencil(stream, mask)
-    page = _warp(sheet.image, there, size, WHITE)
-    masks = _masks(picture, at, sheet)
+        return _stencil(stream, mask | unseen)
     lossless = LOSSY.isdisjoint(pikepdf.PdfImage(stream).filters)
-    if alone and not masks and _is_aligned(there, size):
-        return encode.picture(page, sheet.metadata, lossless)
+    if stream.get("/SMaskInData", 0) == 1:
+        apart = pikepdf.new()  # has to stay, for its objects go with it
+        stream = _parted(stream, apart)
+        places = [replace(each, stream=stream) for each in places]
+    masks = _masks(places, at, sheet)
+    if alone and not masks and _is_aligned(seen[0][0], size):
+        return encode.picture(_warp(sheet.image, seen[0][0], size, WHITE), sheet.metadata, lossless)
     pixels = _decoded(stream)
     grey = is_grey(pixels)
     about = Metadata(grey=grey and sheet.metadata.grey, bilevel=grey and is_bilevel(pixels))
-    np.copyto(pixels, page, where=mask[..., None])
+    for there, inside, _ in seen:
+        np.copyto(pixels, _warp(sheet.image, there, size, WHITE), where=inside[..., None])
+    pixels[unseen] = WHITE
     made = encode.picture(pixels, about, lossless)
     return Encoded(made.data, made.head, tuple(masks.items()))
 
 
-def _masks(picture: Picture, at: Frame, sheet: Sheet) -> dict[str, Encoded]:
-    """The masks of a picture, by their keys, without handwriting: there it is not painted, unless it is opaque."""
+def _masks(places: Sequence[Picture], at: Frame, sheet: Sheet) -> dict[str, Encoded]:
+    """The masks of a picture, drawn in some places, by their keys, without handwriting: there it is not painted, unless
+    it is opaque.
+    """
     made: dict[str, Encoded] = {}
     for key in ("/SMask", "/Mask"):
-        stream = picture.stream.get(key)
+        stream = places[0].stream.get(key)
         if stream is None:
             continue
         size = int(stream.Width), int(stream.Height)
-        mask = _mask_there(sheet, _there(picture, at, sheet.image.shape, size), size)
-        assert mask is not None
-        if key == "/Mask":
-            made[key] = _stencil(stream, mask)
-            continue
-        alpha = _decoded(stream)[..., 0].copy()
-        if alpha[mask].min(initial=255) < 255:
-            alpha[mask] = 0
-        made[key] = encode.picture(alpha, Metadata(grey=True), lossless=True)
+        mask, unseen = _together([_seen(each, at, sheet, size) for each in places])
+        is_alpha = key == "/SMask"
+        opaque, blank = (255, 0) if is_alpha else (0, 255)
+        samples = _decoded(stream)[..., 0].copy()
+        samples[mask | unseen] = opaque if (samples[mask] == opaque).all() else blank
+        made[key] = encode.picture(samples, Metadata(grey=True), True) if is_alpha else encode.bits(samples, True)
     return made
 
 
@@ -314,9 +384,18 @@ def _stencil(stream: pikepdf.Object, mask: np.ndarray) -> Encoded:
     return encode.bits(samples, stencil=True)
 
 
-def _decoded(stream: pikepdf.Object) -> np.ndarray:
+def _parted(stream: pikepdf.Object, pdf: pikepdf.Pdf) -> pikepdf.Object:
+    """A picture whose own data say how opaque it is, as one with a soft mask, in a PDF."""
+    black = _decoded(stream, b"0 g 0 0 1 1 re f ").astype(np.int32)
+    alpha = (255 - (_decoded(stream) - black).max(2)).clip(0, 255).astype(np.uint8)
+    colours = (black * 255 // np.maximum(alpha, 1)[..., None]).clip(0, 255).astype(np.uint8)
+    mask = encode.picture(alpha, Metadata(grey=True), lossless=True)
+    return replace(encode.picture(colours, Metadata(), lossless=True), masks=(("/SMask", mask),)).stream(pdf)
+
+
+def _decoded(stream: pikepdf.Object, behind: bytes = b"") -> np.ndarray:
     """A picture without its masks, (H, W, 3) uint8 RGB, as PDFium draws it, which knows JBIG2 and every colour space.
-    A stencil is black where it paints.
+    A stencil is black where it paints. behind: content that draws on the unit square first.
     """
     import pikepdf
 
@@ -327,7 +406,7 @@ def _decoded(stream: pikepdf.Object) -> np.ndarray:
             del alone[key]
         page = pikepdf.Dictionary(Type=pikepdf.Name("/Page"), MediaBox=pikepdf.Array([0, 0, *size]))
         page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Alone=alone))
-        page.Contents = trial.make_stream(b"%d 0 0 %d 0 0 cm /Alone Do" % size)
+        page.Contents = trial.make_stream(b"%d 0 0 %d 0 0 cm %s/Alone Do" % (*size, behind))
         trial.pages.append(pikepdf.Page(page))
         return _drawn(trial, size, True)
 
@@ -355,14 +434,28 @@ def _warp(image: np.ndarray, there: np.ndarray, size: tuple[int, int], border: t
     return cv2.warpAffine(image, there, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=border)
 
 
-def _mask_there(sheet: Sheet, there: np.ndarray, size: tuple[int, int]) -> np.ndarray | None:
-    """The mask as a picture sees it, (h, w) bool, and all that lies outside the page; None where it sees none of it."""
+def _seen(
+    picture: Picture, at: Frame, sheet: Sheet, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a picture of (width, height), or a mask of it, has to do with its page: see _there; the mask as it sees it,
+    (h, w) bool; and where the page does not show it, (h, w) bool.
+    """
     assert sheet.mask is not None
+    there = _there(picture, at, sheet.image.shape, size)
     mask = sheet.mask.astype(np.uint8) * np.uint8(255)
     step = int(np.ceil(np.linalg.norm(there[:, :2], axis=0).max()))  # page's pixels to one of the picture
     if step > 1:
         mask = cv2.dilate(mask, np.ones((step, step), np.uint8))
-    seen = _warp(mask, there, size, (0,)) > 0
-    if not seen.any():
-        return None
-    return seen | (_warp(np.full_like(mask, 255), there, size, (0,)) == 0)
+    window = np.zeros_like(mask)
+    page = window.shape[1], window.shape[0]
+    left, top, right, bottom = layers.on_page(layers.shared(picture.clip, at.box), at, page)
+    edge = step + 1  # pixels, as what is seen there is mixed with what lies behind
+    window[max(top - edge, 0) : bottom + edge, max(left - edge, 0) : right + edge] = 255
+    unseen = _warp(window, there, size, (0,)) == 0
+    return there, (_warp(mask, there, size, (0,)) > 0) & ~unseen, unseen
+
+
+def _together(seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """What _seen found in several places of a picture: the mask in any, and what none shows, (h, w) bool."""
+    _, masks, unseen = zip(*seen)
+    return np.logical_or.reduce(masks), np.logical_and.reduce(unseen)

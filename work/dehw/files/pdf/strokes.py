@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dehw.files.pdf import words
-from dehw.files.pdf.layers import SHOW, Frame, matrix
+from dehw.files.pdf import notes, words
+from dehw.files.pdf.layers import CLIP, PAINT, PATH, SHOW, Frame, matrix
 
 if TYPE_CHECKING:
     import pikepdf
@@ -17,30 +18,24 @@ if TYPE_CHECKING:
 STROKE, DOUBT = 0.7, 0.35  # shares of a stroke's length: of handwriting, and of what may be some
 RULE = 0.9  # the same of handwriting, where all lines are level or upright, as no hand draws them
 STEP = 2.0  # pixels from one point of a stroke that is looked at to the next
-PATH = ("m", "l", "c", "v", "y", "h", "re")
-CLIP = ("W", "W*")
 DRAWN = ("S", "s", "f", "F", "f*", "B", "B*", "b", "b*")
 
 
 def without(
     pdf: pypdfium2.PdfDocument,
     index: int,
-    page: pikepdf.Page,
-    forms: Sequence[pikepdf.Object],
+    contents: Sequence[list],
     at: Frame,
     mask: np.ndarray,
-) -> tuple[list[bytes | None], tuple[str, ...]]:
-    """The contents of a page and its forms, in the order they are drawn, without the words and the page's own strokes
-    under a mask, None for each without any; and what is lost.
+    drawn: Collection[str],
+) -> tuple[list[list], tuple[str, ...]]:
+    """The instructions of a page and its forms, in the order they are drawn, without the words and the page's own
+    strokes under a mask, the same lists for those without any; and what is lost. drawn: see words.without.
     """
-    import pikepdf
-
-    contents = [list(pikepdf.parse_content_stream(each)) for each in (page, *forms)]
-    kept, losses = words.without(pdf, index, contents, at, mask)
-    drawn = list(_without_strokes(kept[0], at, mask, np.eye(3)))
-    kept[0] = kept[0] if len(drawn) == len(kept[0]) else drawn
-    pairs = zip(contents, kept)
-    return [None if new is old else pikepdf.unparse_content_stream(new) for old, new in pairs], losses
+    kept, losses = words.without(pdf, index, contents, at, mask, drawn)
+    left = list(_without_strokes(kept[0], at, mask, np.eye(3)))
+    kept[0] = kept[0] if len(left) == len(kept[0]) else left
+    return kept, losses
 
 
 def are_in(form: pikepdf.Object, ctm: np.ndarray, at: Frame, mask: np.ndarray) -> bool:
@@ -49,6 +44,19 @@ def are_in(form: pikepdf.Object, ctm: np.ndarray, at: Frame, mask: np.ndarray) -
 
     instructions = list(pikepdf.parse_content_stream(form))
     return len(list(_without_strokes(instructions, at, mask, ctm))) < len(instructions)
+
+
+def in_notes(pdf: pikepdf.Pdf, page: pikepdf.Page, at: Frame, mask: np.ndarray) -> Iterator[int]:
+    """The annotations of a page that are strokes and nothing else, all of them handwriting; by their places."""
+    import pikepdf
+
+    for number, form, ctm in notes.looks(page, pdf):
+        if notes.can_go(notes.found(page)[number]):
+            with suppress(ValueError, pikepdf.PdfError):  # in doubt, or damaged
+                instructions = pikepdf.parse_content_stream(form)
+                left = [str(operator) for _, operator in _without_strokes(instructions, at, mask, ctm)]
+                if len(left) < len(instructions) and not {*left} & {*SHOW, *PAINT, "Do", "INLINE IMAGE"}:
+                    yield number
 
 
 def bare(content: pikepdf.Object) -> bytes:

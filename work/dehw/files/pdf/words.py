@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 HIDDEN_WORD, WORD = 0.3, 0.7  # shares of a word's box in the mask, for it to go: of invisible text, and of print
 LETTER, BRUSHED = 0.98, 3  # of a letter's box, and letters in a row, that only a brush covers
-SAID = ("/ActualText", "/Alt", "/E")  # what a marked part of the content stands for, in words
 IDEOGRAPHS = 0x2E80  # characters from here on are words by themselves, as no spaces part them
 UNNAMED = "its text can no longer be selected"
 
@@ -42,16 +41,23 @@ class Text:
 
 
 def without(
-    pdf: pypdfium2.PdfDocument, index: int, contents: Sequence[list], at: Frame, mask: np.ndarray
+    pdf: pypdfium2.PdfDocument,
+    index: int,
+    contents: Sequence[list],
+    at: Frame,
+    mask: np.ndarray,
+    drawn: Collection[str],
 ) -> tuple[list[list], tuple[str, ...]]:
     """The instructions of a page and its forms without the words under a mask, (H, W) bool; and what is lost.
 
     contents: of the page, and of each form in the order they are drawn; those without such words are the same lists.
-    The invisible text of a scan whose words cannot be told apart is left out as a whole. ValueError where but a part
-    of a visible word is under the mask.
+    drawn: names of the page's fonts whose letters are drawings. The invisible text of a scan whose words cannot be told
+    apart is left out as a whole. ValueError where but a part of a visible word is under the mask, or a drawing, which
+    would stay in its font.
     """
     found, letters = _texts(pdf, index, at, mask.shape)
-    modes = [list(_modes(content)) for content in contents]
+    modes = [[mode for mode, _ in _states(content)] for content in contents]
+    fonts = [font for _, font in _states(contents[0])]
     known = [len(texts) for texts in found] == [len(each) for each in modes]
     if known:
         for text in (text for texts in found for text in texts):
@@ -63,6 +69,10 @@ def without(
             row = row + 1 if part.mean() >= LETTER and not text.gone[0] else 0
         if row == BRUSHED:
             raise ValueError("a part of a text is brushed over")
+    if known and any(
+        text.mode != INVISIBLE and any(text.gone) and font in drawn for text, font in zip(found[0], fonts)
+    ):
+        raise ValueError("handwriting may be drawn as a letter")
     if not known:
         found = [[Text(mode, False, (0, 0, 0, 0), gone=[mode == INVISIBLE]) for mode in each] for each in modes]
     has_some = [any(any(text.gone) for text in texts) for texts in found]
@@ -109,18 +119,11 @@ def _without(instructions: Iterable, texts: list[Text]) -> list:
 
     following = iter(texts)
     kept: list = []
-    marks: list[int] = []  # where what is marked as one begins
     for instruction in instructions:
         operands, operator = instruction
         word = str(operator)
-        if word in ("BMC", "BDC"):
-            marks.append(len(kept))
-        elif word == "EMC" and marks:
-            marks.pop()
         text = next(following) if _shows_text(operands, word) else None
         if text and any(text.gone):
-            for mark in marks:
-                kept[mark] = _unsaid(kept[mark])
             left = None if all(text.gone) or word not in ("Tj", "TJ") else _left(operands[0], word, text)
             if left is None:
                 operands = [*operands[:-1], pikepdf.Array() if word == "TJ" else pikepdf.String("")]
@@ -129,17 +132,6 @@ def _without(instructions: Iterable, texts: list[Text]) -> list:
             instruction = pikepdf.ContentStreamInstruction(operands, operator)
         kept.append(instruction)
     return kept
-
-
-def _unsaid(mark: Any) -> Any:
-    """What begins a marked part of the content, without what it says in words of that part."""
-    import pikepdf
-
-    operands, operator = mark
-    if str(operator) != "BDC" or not isinstance(operands[1], pikepdf.Dictionary):
-        return mark
-    about = {key: value for key, value in operands[1].items() if key not in SAID}
-    return pikepdf.ContentStreamInstruction([operands[0], pikepdf.Dictionary(about)], operator)
 
 
 def _left(shown: Any, word: str, text: Text) -> pikepdf.Array | None:
@@ -164,19 +156,21 @@ def _left(shown: Any, word: str, text: Text) -> pikepdf.Array | None:
     return left
 
 
-def _modes(instructions: Iterable) -> Iterator[int]:
-    """The rendering mode of each text that is shown."""
-    saved, mode = [], 0
+def _states(instructions: Iterable) -> Iterator[tuple[int, str]]:
+    """The rendering mode of each text that is shown, and the name of its font."""
+    saved, mode, font = [], 0, ""
     for operands, operator in instructions:
         word = str(operator)
         if word == "q":
-            saved.append(mode)
+            saved.append((mode, font))
         elif word == "Q" and saved:
-            mode = saved.pop()
+            mode, font = saved.pop()
         elif word == "Tr":
             mode = int(operands[0])
+        elif word == "Tf":
+            font = str(operands[0])
         elif _shows_text(operands, word):
-            yield mode
+            yield mode, font
 
 
 def _shows_text(operands: Any, word: str) -> bool:

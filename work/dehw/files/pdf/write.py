@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dehw.files.pdf import encode, layers, mend, notes, read, repaint
+from dehw.files.pdf import encode, layers, mend, notes, read, repaint, tags
 from dehw.files.pdf.encode import Spool
 from dehw.files.pdf.repaint import Change
+from dehw.files.pdf.tags import Marked
 from dehw.files.pdf.text import TextLayers
 from dehw.files.sheet import DPI, INCH, Sheet
 from dehw.files.worker import wire
@@ -32,10 +33,13 @@ def change(path: Path, index: int, sheet: Sheet, file: Path) -> tuple[str, ...]:
     planned = repaint.plan(source, index, sheet, inks)
     if planned:
         return _save(planned[0], sheet, file, planned[1])
-    fixed = [notes.is_drawn(note) and note.get("/Subtype") != notes.PINNED for note in notes.found(page)]
-    drawn = [number for number, is_fixed in enumerate(fixed) if is_fixed and number not in inks]
-    lost = {"its text can no longer be selected": _has_text(page), "its notes became part of its picture": drawn}
+    drawn = [number for number, note in enumerate(notes.found(page)) if notes.can_go(note) and number not in inks]
     bare = notes.touched_fields(page, sheet)
+    lost = {
+        "its text can no longer be selected": _has_text(page),
+        "its notes became part of its picture": drawn,
+        "what is filled into fields with handwriting is but in its picture": notes.is_filled(page, bare),
+    }
     flat = replace(_flat(page, sheet), gone=(*inks, *drawn), bare=bare)
     return _save(flat, sheet, file, tuple(loss for loss, happens in lost.items() if happens))
 
@@ -52,6 +56,7 @@ def losses(path: Path) -> tuple[str, ...]:
     source = read.source(path)
     lost = {
         "the digital signature no longer holds, as it signs what is erased": _is_signed(source.content),
+        "its form's XFA goes, which may tell what is erased; the form's fields stay": tags.has_xfa(source.content),
         "the file is damaged, and only its pages are kept, no outline, fields and attached files": source.is_mended,
     }
     return tuple(loss for loss, happens in lost.items() if happens)
@@ -87,14 +92,23 @@ def assemble(path: Path | None, pages: Sequence[Path | str], target: Path, folde
     pdf = _copy(path) if path else pikepdf.new()
     spool, draft, texts = Spool(pdf, folder), folder / "draft.pdf", TextLayers(pdf)
     shown: dict[tuple[int, int], pikepdf.Object] = {}  # by pages that change
+    told: dict[tuple[int, int], Collection[Marked] | None] = {}
+    erased: set[tuple[int, int]] = set()  # pictures of these pages that may show handwriting
     try:
         for index, known in enumerate(pages):
             if known == EMPTY:
                 repaint.apply(pdf, pdf.pages[index], Change(emptied=True), spool.put)
+                told[pdf.pages[index].objgen] = None
             elif isinstance(known, Path):
-                shown |= _streams(pdf, index) if path else {}
-                _apply(pdf, index, known, spool, texts)
+                before = _streams(pdf, index) if path else {}
+                shown |= before
+                done = _apply(pdf, index, known, spool, texts)
+                erased |= set(before) if done.page else {number for number, part in done.told if part == tags.WHOLE}
+                told[pdf.pages[index].objgen] = None if done.page else done.told
+        for index in (index for index, known in enumerate(pages) if known == AS_IT_WAS):
+            _crop(pdf, index, erased, spool)
         repaint.drop_previews(pdf)
+        tags.silence(pdf, told)
         pdf.remove_unreferenced_resources()  # pages may share a list of pictures that names the old ones
         _empty_unseen(pdf, shown)
         pdf.save(
@@ -114,13 +128,33 @@ def assemble(path: Path | None, pages: Sequence[Path | str], target: Path, folde
 
 
 def _streams(pdf: pikepdf.Pdf, index: int) -> dict[tuple[int, int], pikepdf.Object]:
-    """See layers.streams; none of a page that cannot be looked into."""
+    """The pictures and forms that a page and its annotations draw, by their numbers in the file; none of a page that
+    cannot be looked into.
+    """
+    page = pdf.pages[index]
     try:
-        return layers.streams(pdf.pages[index])
+        looks = [each for note in notes.found(page) for each in notes.drawn_by(note).items()]
+        forms = {number: drawn for number, drawn in looks if drawn.get("/Subtype") in ("/Form", "/Image")}
+        return layers.streams(page) | forms
     except MemoryError:
         raise
     except Exception:  # see Source.look
         return {}
+
+
+def _crop(pdf: pikepdf.Pdf, index: int, erased: Collection[tuple[int, int]], spool: Spool) -> None:
+    """Let a page show, but not hold, its part of pictures that erased pages show too, as halves of one scan."""
+    page = pdf.pages[index]
+    try:
+        if layers.named(page.resources).isdisjoint(erased):
+            return
+        change = repaint.cropped(page, erased)
+    except MemoryError:
+        raise
+    except Exception:  # see Source.look
+        return
+    if change.pictures:
+        repaint.apply(pdf, page, change, spool.put)
 
 
 def _empty_unseen(pdf: pikepdf.Pdf, shown: dict[tuple[int, int], pikepdf.Object]) -> None:
@@ -146,7 +180,7 @@ def _copy(path: Path) -> pikepdf.Pdf:
     return mend.opened(path, source.pdf)[0]
 
 
-def _apply(pdf: pikepdf.Pdf, index: int, file: Path, spool: Spool, texts: TextLayers) -> None:
+def _apply(pdf: pikepdf.Pdf, index: int, file: Path, spool: Spool, texts: TextLayers) -> Change:
     with file.open("rb") as stream:
         change: Change = wire.read(stream)
     file.unlink()
@@ -154,6 +188,7 @@ def _apply(pdf: pikepdf.Pdf, index: int, file: Path, spool: Spool, texts: TextLa
     repaint.apply(pdf, page, change, spool.put)
     if change.lines and not _has_text(page):
         texts.add(page, change.lines)
+    return change
 
 
 def _save(change: Change, sheet: Sheet, file: Path, losses: tuple[str, ...] = ()) -> tuple[str, ...]:
