@@ -72,6 +72,15 @@ def test_a_tick_through_a_rule_leaves_no_red():
     np.testing.assert_array_equal(restored(page, mask)[mask], clean[mask])
 
 
+def test_ink_through_the_pale_rules_of_squared_paper_leaves_no_trace():
+    pale, pen = (150, 165, 205), (80, 95, 135)  # of one hue
+    page = drawn((*LEVEL, pale, 2))
+    clean = page.copy()
+    cv2.line(page, (120, 90), (120, 150), pen, 4)
+    mask = covering((116, 86, 125, 154))
+    np.testing.assert_array_equal(restored(page, mask)[mask], clean[mask])
+
+
 @pytest.mark.parametrize("thickness", [2, 4])
 def test_a_line_drawn_by_pen_stays_erased(thickness):
     page, mask = drawn((*LEVEL, PRINT, thickness)), covering((14, 112, 200, 128))

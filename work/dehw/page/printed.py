@@ -17,6 +17,7 @@ LENGTH = 1.25  # line heights at the least; strokes of characters are shorter
 THICKNESS = 0.125  # line heights at the most
 RULE_HIDDEN = 0.6  # share of a rule that may lie deep in the mask; a line drawn by pen lies there as a whole
 HUE = 25  # grey levels by which a channel of coloured ink that crosses a rule stands out, more than of the rule
+DARKER = 64  # grey levels by which ink that crosses a pale rule is darker than the rule
 # Letters
 LETTER = 0.15, 4  # line heights that a letter is tall, from and to
 LETTER_HIDDEN = 0.8  # share of a letter that may lie deep in the mask; a stroke by a black pen does as a whole
@@ -50,7 +51,7 @@ def spare(mask: np.ndarray, dark: np.ndarray, prob: np.ndarray, likely: float, h
 def restore_rules(page: np.ndarray, generated: np.ndarray, mask: np.ndarray, dark: np.ndarray, height: float) -> None:
     """Put level and upright rules that run on outside the mask into `generated`, in place.
 
-    Where ink of another colour crosses a rule, it takes its own colour; where black ink does, no difference is seen.
+    Where ink that is darker or of another colour crosses a rule, it takes its own colour.
     page, generated: (H, W, 3) uint8; mask: (H, W) bool, True = handwriting; dark: of the page, (H, W) uint8 from
     layout.dark_pixels; height: of its lines, px.
     """
@@ -72,7 +73,8 @@ def _restore_level(
             continue
         own = np.median(page[place][rule & ~deep[place]], axis=0)
         colours = page[place][covered]
-        colours[np.abs(_hue(colours) - _hue(own)).max(axis=1) > HUE] = own
+        crossed = np.abs(_hue(colours) - _hue(own)).max(axis=1) > HUE
+        colours[crossed | (own.mean() - colours.mean(axis=1) > DARKER)] = own
         generated[place][covered] = colours
 
 
