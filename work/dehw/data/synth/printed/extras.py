@@ -109,7 +109,7 @@ def watermark(rng: np.random.Generator, page: np.ndarray, height: float, fonts: 
     lay(page, alpha, colour, (0, 0), rng.uniform(0.06, 0.35))
 
 
-# The keys are those of mix.AddedMix but for pasted and close_up, which sources.finished sees to.
+# The keys are those of mix.AddedMix but for pasted, drawings and close_up, which sides.finished sees to.
 EXTRAS: dict[str, Extra] = {
     "headline": headline,
     "rules": rules,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -95,7 +96,7 @@ def equation(rng: np.random.Generator) -> str:
 
 
 @cache
-def _parser():  # type: ignore[no-untyped-def]  # matplotlib, which takes a second to import, comes with training alone
+def _parser() -> Any:  # matplotlib takes a second to import, and comes with training alone
     from matplotlib.mathtext import MathTextParser
 
     logging.getLogger("matplotlib.mathtext").setLevel(logging.ERROR)  # it tells of every small root
