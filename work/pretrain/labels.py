@@ -219,7 +219,7 @@ def settle(args: argparse.Namespace) -> None:
         page = np.load(source.with_suffix(".npy"))
         image, prob = np.ascontiguousarray(page[..., :3]), page[..., 3].astype(np.float32) / 255
         try:
-            ink, valid = label(image, prob, json.loads(source.read_text()))
+            ink, valid = label(image, prob, json.loads(source.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             sys.exit(f"{source}: {error}; mend it, then run this again")
         labelled = np.dstack([image, image, masks.to_file(ink), masks.to_file(valid)])
