@@ -178,18 +178,18 @@ def cut_pieces(image: np.ndarray, gt: np.ndarray, mask: np.ndarray, reach: int =
     return pieces
 
 
-def cut_mistakes(gt: np.ndarray, found: np.ndarray, mask: np.ndarray, reach: int = REACH) -> list[np.ndarray]:
+def cut_mistakes(gt: np.ndarray, found: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     """Cut out what a segmenter took for handwriting and is not: brackets, circles, other print.
 
     These are the connected components of what it found that the true mask does not hold, but for large ones.
     gt: (H, W, 3) uint8, the page without handwriting; found, mask: (H, W) bool, what it took for handwriting, and what
-    is. reach: as cut_pieces's. Returns (h, w, 4) uint8 RGBA, the print alone as on white paper. Source: the first seed.
+    is. Returns (h, w, 4) uint8 RGBA, the print alone as on white paper. Source: the first seed.
     """
     count, labels = cv2.connectedComponents(found.astype(np.uint8))
     area = np.bincount(labels.ravel(), minlength=count)
     mistaken = np.bincount(labels[mask], minlength=count) < IN_TRUE_MASK * area
     mistaken[0] = False  # all that is not found
-    pieces = cut_pieces(gt, paper_under(gt), mistaken[labels], reach)
+    pieces = cut_pieces(gt, paper_under(gt), mistaken[labels])
     return [piece for piece in pieces if max(piece.shape[:2]) <= LARGEST_MISTAKE]
 
 
