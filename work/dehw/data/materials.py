@@ -44,7 +44,8 @@ def open_font(path: str, size: int) -> ImageFont.FreeTypeFont:
 @lru_cache(maxsize=512)
 def characters(path: str) -> frozenset[int]:
     """The code points that a font file has, of a collection's first font."""
-    return frozenset(_typeface(Path(path)).getBestCmap() or {})
+    with _typeface(Path(path)) as font:
+        return frozenset(font.getBestCmap() or {})
 
 
 @dataclass(eq=False)  # one typeface is itself only, so that it can be a key
@@ -70,11 +71,11 @@ def load_families(folder: Path) -> list[Family]:
     """
     families: dict[str, Family] = {}
     for path in sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in FONT_SUFFIXES):
-        font = _typeface(path)
-        name = f"{font['name'].getDebugName(1)} {font['name'].getDebugName(2)}"
-        family = families.setdefault(name, Family(name))
-        for code in font.getBestCmap() or {}:
-            family.files.setdefault(code, str(path))
+        with _typeface(path) as font:  # webfonts come in thousands of files
+            name = f"{font['name'].getDebugName(1)} {font['name'].getDebugName(2)}"
+            family = families.setdefault(name, Family(name))
+            for code in font.getBestCmap() or {}:
+                family.files.setdefault(code, str(path))
     if not families:
         raise InputError(f"{folder}: no font file ({', '.join(sorted(FONT_SUFFIXES))}) in it")
     return list(families.values())
