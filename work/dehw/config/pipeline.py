@@ -87,7 +87,7 @@ class Erase:
 
     `cmp` keeps the page's own pixels outside the mask. `paper`: what they paint nearly as the paper
     about it, over so many px at their scale, becomes that paper, see paper.settle; 0 for not at all.
-    `printed`: print that the mask runs over is put back where the page shows it, see printed.restore.
+    `printed`: print that the mask runs over is put back where the page shows it, see printed.restore_letters.
     """
 
     networks: Annotated[list[NetworkConfig], Field(min_length=1, max_length=16)]
