@@ -63,9 +63,7 @@ def restore_rules(page: np.ndarray, painted: np.ndarray, mask: np.ndarray, dark:
             _restore_level(parts[0], parts[1], parts[2], parts[3], height)
 
 
-def _restore_level(
-    page: np.ndarray, painted: np.ndarray, mask: np.ndarray, dark: np.ndarray, height: float
-) -> None:
+def _restore_level(page: np.ndarray, painted: np.ndarray, mask: np.ndarray, dark: np.ndarray, height: float) -> None:
     deep = _deep(mask, height)
     for place, rule in level_rules(np.ascontiguousarray(dark), round(LENGTH * height), THICKNESS * height):
         covered, hidden = rule & mask[place], np.count_nonzero(rule & deep[place])
@@ -101,9 +99,7 @@ def _hue(colours: np.ndarray) -> np.ndarray:
     return colours - colours.mean(axis=-1, keepdims=True)
 
 
-def restore_letters(
-    page: np.ndarray, painted: np.ndarray, mask: np.ndarray, cells: np.ndarray, height: float
-) -> None:
+def restore_letters(page: np.ndarray, painted: np.ndarray, mask: np.ndarray, cells: np.ndarray, height: float) -> None:
     """Put what is black about and under coloured ink, a teacher's tick or a blue circle, into `painted`, in place.
 
     The lightest channel of coloured ink is light: red ink in red, blue in blue. Where all are dark, there is print,
