@@ -1,41 +1,49 @@
-"""Drawn strokes in a PDF page's own content, left out where they are handwriting, as its words are."""
+"""Drawn strokes in a PDF page and its annotations, left out where they are handwriting, as its words are."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dehw.files.pdf import notes, words
+from dehw.files.pdf import layers, notes, words
 from dehw.files.pdf.layers import CLIP, PAINT, PATH, SHOW, Frame, matrix
+from dehw.files.pdf.words import WORD
 
 if TYPE_CHECKING:
     import pikepdf
     import pypdfium2
 
+    from dehw.files.pdf.read import Source
+    from dehw.files.sheet import Sheet
+
 STROKE, DOUBT = 0.7, 0.35  # shares of a stroke's length: of handwriting, and of what may be some
 RULE = 0.9  # the same of handwriting, where all lines are level or upright, as no hand draws them
 STEP = 2.0  # pixels from one point of a stroke that is looked at to the next
+TYPED, PICTURE, DRAWING = "text", "picture", "strokes"  # kinds of annotations
+MOST = {TYPED: WORD, PICTURE: 0.9, DRAWING: STROKE}  # shares of what they paint, for them to be handwriting
+NOTES = 40  # annotations of a page that are drawn apart: a page draws in a second at most
 DRAWN = ("S", "s", "f", "F", "f*", "B", "B*", "b", "b*")
 
 
 def without(
     pdf: pypdfium2.PdfDocument,
     index: int,
-    contents: Sequence[list],
+    contents: Sequence[tuple[list, np.ndarray]],
     at: Frame,
     mask: np.ndarray,
     drawn: Collection[str],
 ) -> tuple[list[list], tuple[str, ...]]:
-    """The instructions of a page and its forms, in the order they are drawn, without the words and the page's own
-    strokes under a mask, the same lists for those without any; and what is lost. drawn: see words.without.
+    """The instructions of a page and its forms, in the order they are drawn, without the words and strokes under a
+    mask, the same lists for those without any; and what is lost. contents: each with its matrix, (3, 3), to the page's
+    space. drawn: see words.without.
     """
-    kept, losses = words.without(pdf, index, contents, at, mask, drawn)
-    left = list(_without_strokes(kept[0], at, mask, np.eye(3)))
-    kept[0] = kept[0] if len(left) == len(kept[0]) else left
-    return kept, losses
+    kept, losses = words.without(pdf, index, [content for content, _ in contents], at, mask, drawn)
+    left = [list(_without_strokes(content, at, mask, ctm)) for content, (_, ctm) in zip(kept, contents)]
+    return [new if len(new) < len(old) else old for old, new in zip(kept, left)], losses
 
 
 def are_in(form: pikepdf.Object, ctm: np.ndarray, at: Frame, mask: np.ndarray) -> bool:
@@ -46,17 +54,67 @@ def are_in(form: pikepdf.Object, ctm: np.ndarray, at: Frame, mask: np.ndarray) -
     return len(list(_without_strokes(instructions, at, mask, ctm))) < len(instructions)
 
 
-def in_notes(pdf: pikepdf.Pdf, page: pikepdf.Page, at: Frame, mask: np.ndarray) -> Iterator[int]:
-    """The annotations of a page that are strokes and nothing else, all of them handwriting; by their places."""
+@dataclass(frozen=True)
+class Laid:
+    """Annotations and form fields that a mask touches, by their places. gone: to remove; bare: fields to empty;
+    typed: what shows only text, mostly beside the mask, which stays as words of a page do.
+    """
+
+    gone: tuple[int, ...] = ()
+    bare: tuple[int, ...] = ()
+    typed: tuple[int, ...] = ()
+
+
+def in_notes(source: Source, index: int, sheet: Sheet, inks: Collection[int]) -> Laid:
+    """What becomes of the annotations and fields of a page where it is erased; inks: those that go anyway. Raises what
+    damaged pages raise.
+    """
+    assert sheet.mask is not None
+    page = source.content.pages[index]
+    at, all_notes = layers.frame(page), notes.found(page)
+    drawn = {number: (form, ctm) for number, form, ctm in notes.looks(page, source.content)}
+    able = [number for number in drawn if notes.can_go(all_notes[number])]
+    gone = {number for number in able if _are_handwriting(*drawn[number], at, sheet.mask)}
+    able = [number for number, note in enumerate(all_notes) if notes.can_go(note) or notes.is_field(note)]
+    left = sorted({*able} & {*notes.touched(page, sheet)} - gone - {*inks})
+    bare, typed = set[int](), set[int]()
+    for number, share in source.shares(index, left[:NOTES], sheet.mask).items():
+        kind = _kind(*drawn[number]) if number in drawn else TYPED  # viewers draw it by themselves
+        if share > MOST.get(kind, 1):
+            (bare if notes.is_field(all_notes[number]) else gone).add(number)
+        elif kind == TYPED:
+            typed.add(number)
+    return Laid(tuple(sorted(gone)), tuple(sorted(bare)), tuple(sorted(typed)))
+
+
+def _are_handwriting(form: pikepdf.Object, ctm: np.ndarray, at: Frame, mask: np.ndarray) -> bool:
+    """Whether a form shows strokes and nothing else, all of them handwriting."""
     import pikepdf
 
-    for number, form, ctm in notes.looks(page, pdf):
-        if notes.can_go(notes.found(page)[number]):
-            with suppress(ValueError, pikepdf.PdfError):  # in doubt, or damaged
-                instructions = pikepdf.parse_content_stream(form)
-                left = [str(operator) for _, operator in _without_strokes(instructions, at, mask, ctm)]
-                if len(left) < len(instructions) and not {*left} & {*SHOW, *PAINT, "Do", "INLINE IMAGE"}:
-                    yield number
+    with suppress(ValueError, pikepdf.PdfError):  # in doubt, or damaged
+        instructions = pikepdf.parse_content_stream(form)
+        left = [str(operator) for _, operator in _without_strokes(instructions, at, mask, ctm)]
+        return len(left) < len(instructions) and not {*left} & {*SHOW, *PAINT, "Do", "INLINE IMAGE"}
+    return False
+
+
+def _kind(form: pikepdf.Object, ctm: np.ndarray) -> str:
+    """What a form shows, with those in it: one of MOST, or several of them. Level and upright lines do not count."""
+    import pikepdf
+
+    found = layers.inside(form, ctm)
+    kinds = {TYPED} if found.text or found.hidden else set()
+    kinds |= {PICTURE} if found.pictures or found.means or found.tiles else set()
+    for each, _ in [(form, ctm), *found.forms]:
+        path: list = []
+        for operands, operator in pikepdf.parse_content_stream(each):
+            if str(operator) in PATH:
+                path.append((operands, operator))
+                continue
+            if str(operator) in DRAWN and not all(_is_ruled(np.array(line)) for line in _lines(path)):
+                kinds |= {DRAWING}
+            path = []
+    return kinds.pop() if len(kinds) == 1 else PICTURE if kinds == {PICTURE, DRAWING} else "several"
 
 
 def bare(content: pikepdf.Object) -> bytes:
@@ -105,7 +163,7 @@ def _is_handwriting(path: list, ctm: np.ndarray, at: Frame, mask: np.ndarray, ru
     for line in _lines(path):
         points = (np.column_stack([line, np.ones(len(line))]) @ to_pixels)[:, :2]
         for start, end in zip(points, points[1:]):
-            ruled &= bool(np.abs(end - start).min() < 0.01)
+            ruled &= _is_ruled(np.array([start, end]))
             steps = min(10_000, max(2, int(np.abs(end - start).max() / STEP)))
             across, down = np.linspace(start, end, steps).astype(int).T
             inside = (across >= 0) & (across < width) & (down >= 0) & (down < height)
@@ -115,6 +173,11 @@ def _is_handwriting(path: list, ctm: np.ndarray, at: Frame, mask: np.ndarray, ru
     if not ruled and DOUBT < share <= STROKE:
         raise ValueError("a stroke may be handwriting, or not")
     return share > RULE and ruling if ruled else share > STROKE
+
+
+def _is_ruled(line: np.ndarray) -> bool:
+    """Whether all parts of a line of points, (N, 2), are level or upright."""
+    return bool((np.abs(np.diff(line, axis=0)).min(1) < 0.01).all())
 
 
 def _lines(path: list) -> Iterator[list[tuple[float, float]]]:
