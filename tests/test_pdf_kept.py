@@ -1,5 +1,6 @@
 """What a PDF keeps when a page of it is erased, and that no handwriting stays in its file."""
 
+from dataclasses import replace
 from functools import partial
 
 import cv2
@@ -513,6 +514,41 @@ def written_in(image):
     """(H, W) bool: where an image shows blue strokes, not just the coloured edges of letters in fields."""
     blue = (image[..., 2].astype(int) - image[..., 0] > 50).astype(np.uint8)
     return cv2.dilate(cv2.erode(blue, np.ones((3, 3))), np.ones((7, 7))) > 0
+
+
+SCRIBBLED = [[(x, y), (x + 4, y + 5), (x + 8, y)] for y in (20, 30, 40, 50) for x in (8, 18, 28, 38)]
+
+
+@pytest.mark.parametrize("kind", ["content", "form", "PolyLine"])
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_strokes_that_the_mask_misses_go_with_those_of_the_same_pen(tmp_path, kind, is_kept):
+    """As networks see but most of them; not where a part of the page is to be kept, nor what another pen drew."""
+    with pikepdf.new() as pdf:
+        figure = "q 1.5 w 30 62 m 38 68 l 46 61 l S Q "
+        form = hidden(pdf, "ET")
+        form.write((strokes(*SCRIBBLED)).encode())
+        page = add_page(pdf, PRINTED + figure + {"content": strokes(*SCRIBBLED), "form": "/P0 Do"}.get(kind, ""))
+        page.Resources.XObject.P0 = form
+        if kind == "PolyLine":
+            about = dict(Type=Name.Annot, Subtype=Name.PolyLine, F=4, C=Array([0.1, 0.1, 0.8]), BS=Dictionary(W=1.5))
+            lines = [dict(Vertices=Array([*map(float, np.ravel(line))])) for line in SCRIBBLED]
+            boxes = [Array([*map(float, (*np.min(line, 0) - 1, *np.max(line, 0) + 1))]) for line in SCRIBBLED]
+            page.obj.Annots = Array([Dictionary(**about, **line, Rect=box) for line, box in zip(lines, boxes)])
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    mask = is_blue(sheet.image)
+    mask[110:150, 98:] = False  # one of 16
+    spared = np.zeros_like(mask)
+    spared[110:150, 98:] = is_kept
+    with open_document(tmp_path / "in.pdf") as document, new_document(tmp_path / "out.pdf", "PDF", document) as writer:
+        clean_page = np.where(mask[..., None], np.uint8(255), sheet.image)
+        assert writer.add(replace(document.read(0), image=clean_page, mask=mask, spared=spared)) == ()
+        writer.finish()
+    [after] = read_all(tmp_path / "out.pdf")
+    assert texts_of(tmp_path / "out.pdf") == texts_of(tmp_path / "in.pdf") and b"38 68 l" in contents_of(
+        tmp_path / "out.pdf"
+    )
+    assert is_blue(after.image).any() == is_kept and not is_blue(after.image)[:100].any()
 
 
 @pytest.mark.parametrize("kind", ["Widget", "FreeText"])

@@ -129,6 +129,13 @@ def _line(note: pikepdf.Object) -> bytes:
     return f"/GS gs {colour} {how} {float(width):.3f} w 1 J 1 j {corners} l {end}".encode()
 
 
+def pen(note: pikepdf.Object) -> tuple[str, ...]:
+    """With what a line, or a row of them, is drawn; nothing for other annotations."""
+    if note.get("/Subtype") not in LINES:
+        return ()
+    return str(note.Subtype), str(list(note.get("/C", ()))), str(note.get("/BS", {}).get("/W", 1))
+
+
 def drawn_by(note: pikepdf.Object) -> dict[tuple[int, int], pikepdf.Object]:
     """All objects in how an annotation looks, by their numbers in the file."""
     import pikepdf
@@ -233,6 +240,12 @@ def inks(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
     if sheet.inked is None:
         return ()
     return tuple(number for number, note in enumerate(found(page)) if unwanted(note))
+
+
+def places(page: pikepdf.Page, sheet: Sheet, numbers: Collection[int]) -> list[tuple[int, int, int, int]]:
+    """(left, top, right, bottom) of some annotations in pixels."""
+    all_notes, at = found(page), layers.frame(page)
+    return [_place(all_notes[number], at, sheet) for number in numbers]
 
 
 def _place(note: pikepdf.Object, at: layers.Frame, sheet: Sheet) -> tuple[int, int, int, int]:

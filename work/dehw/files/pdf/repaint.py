@@ -17,6 +17,7 @@ from dehw.files.pdf.encode import Encoded
 from dehw.files.pdf.layers import Frame, Layers, Picture
 from dehw.files.pdf.strokes import Laid
 from dehw.files.pdf.tags import Marked
+from dehw.files.pdf.words import Bounds
 from dehw.files.sheet import Sheet, TextLine
 from dehw.files.worker import wire
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 FAR = 40  # levels between two pixels that are seen as different
 NEAR = 8  # the same of faint pencil in a picture that is left as it is
+PEN = 12  # pixels beside the middle of a stroke that it may paint
 HIDDEN = 0.01  # share of a picture that a page has to hide, for it to be cropped
 INSIDE, OUTSIDE = 0.02, 0.001  # shares of the mask, and of the rest, that may come out different
 LOSSY = {"/DCTDecode", "/JPXDecode"}
@@ -178,21 +180,23 @@ def plan(source: Source, index: int, sheet: Sheet, laid: Laid) -> tuple[Change, 
             return None  # what it paints looks different elsewhere
         places = [(page, np.eye(3)), *found.forms]
         read = [(list(pikepdf.parse_content_stream(each)), ctm) for each, ctm in places]
-        kept, losses = strokes.without(source.pdf, index, read, at, sheet.mask, _drawn_fonts(page))
+        freed: list[Bounds] | None = [] if strokes.can_free(sheet) else None
+        kept, losses = strokes.without(source.pdf, index, read, at, sheet.mask, _drawn_fonts(page), freed)
         contents, names = [content for content, _ in read], [form.objgen for form, _ in found.forms]
         written = {name for name, old, new in zip(names, contents[1:], kept[1:]) if new is not old}
         if any(names.count(name) > 1 for name in written):
             return None  # drawn twice, with something else under the mask
+        light = (*(freed or ()), *notes.places(page, sheet, laid.freed))
         losses += (EMPTIED,) if notes.is_filled(page, laid.bare) else ()
         change = _written(page, found, contents, kept, Change(gone=laid.gone, bare=laid.bare, outside=inline))
         changes = change.content is not None or change.forms or change.gone or change.bare
-        if changes and _shows(source, index, look, change, sheet, laid.typed):
+        if changes and _shows(source, index, look, change, sheet, laid.typed, light):
             return change, losses
         alone = look.exact and len(found.pictures) == 1 and not (found.text or found.drawn or found.means)
         alone = alone and not any(map(notes.is_field, notes.found(page)))  # see read.draw
         pictures = tuple(_painted(found.pictures, at, sheet, alone))
         change = _written(page, found, contents, kept, replace(change, pictures=pictures))
-        return (change, losses) if pictures and _shows(source, index, look, change, sheet, laid.typed) else None
+        return (change, losses) if pictures and _shows(source, index, look, change, sheet, laid.typed, light) else None
     except MemoryError:
         raise
     except Exception:  # a damaged or rare picture makes decoders raise nearly anything
@@ -239,16 +243,23 @@ def _is_in(picture: Picture, at: Frame, mask: np.ndarray) -> bool:
     return bool(mask[top:bottom, left:right].any())
 
 
-def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet, typed: Collection[int]) -> bool:
+def _shows(
+    source: Source,
+    index: int,
+    look: Look,
+    change: Change,
+    sheet: Sheet,
+    typed: Collection[int],
+    freed: Sequence[Bounds],
+) -> bool:
     """Whether a page, once changed, shows no handwriting, and all else.
 
     Words and lines of its own and its forms that lie under the mask but in part are print, and so is what was typed
     into annotations and fields, by their places; they are better than what was erased there: so only what lies behind
-    them is compared for what is too dark.
+    them is compared for what is too dark. freed: boxes, in pixels, which strokes left that the mask does not cover.
     """
     import pikepdf
 
-    assert sheet.mask is not None
     with pikepdf.new() as trial:
         trial.pages.append(source.content.pages[index])
         changed = trial.pages[0]
@@ -259,6 +270,8 @@ def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet,
         apply(trial, changed, change, lambda holder, key, new: holder.__setitem__(key, new.stream(trial)))
         near = FAR if change.pictures else NEAR
         shown = _drawn(trial, look.size, look.exact)
+        sheet = _lighter(sheet, shown, freed)
+        assert sheet.mask is not None
         lighter, darker, outside = _far(shown, sheet, near)
         most = INSIDE * np.count_nonzero(sheet.mask)
         if outside > OUTSIDE * sheet.mask.size or lighter > most:
@@ -272,6 +285,15 @@ def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet,
             shown = _drawn(trial, look.size, look.exact)
             darker = _far(shown, sheet, near)[1]
         return darker <= most and not any(_stays(shown, sheet, place, near) for place in laid)
+
+
+def _lighter(sheet: Sheet, shown: np.ndarray, boxes: Sequence[Bounds]) -> Sheet:
+    """A sheet that may be as light as what is shown, (H, W, 3) uint8, in boxes of pixels and a little about them."""
+    image = sheet.image.copy() if boxes else sheet.image
+    for left, top, right, bottom in boxes:
+        place = slice(max(int(top) - PEN, 0), int(bottom) + PEN), slice(max(int(left) - PEN, 0), int(right) + PEN)
+        np.maximum(image[place], shown[place], out=image[place])
+    return replace(sheet, image=image)
 
 
 def _stays(shown: np.ndarray, sheet: Sheet, place: tuple[slice, slice], near: int) -> bool:

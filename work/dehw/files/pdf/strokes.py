@@ -11,7 +11,7 @@ import numpy as np
 
 from dehw.files.pdf import layers, notes, words
 from dehw.files.pdf.layers import CLIP, PAINT, PATH, SHOW, Frame, matrix
-from dehw.files.pdf.words import WORD
+from dehw.files.pdf.words import WORD, Bounds
 
 if TYPE_CHECKING:
     import pikepdf
@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
 STROKE, DOUBT = 0.7, 0.35  # shares of a stroke's length: of handwriting, and of what may be some
 RULE = 0.9  # the same of handwriting, where all lines are level or upright, as no hand draws them
+SAME = 0.9  # share of what a pen draws that has to be handwriting, for all of it to be
 STEP = 2.0  # pixels from one point of a stroke that is looked at to the next
 TYPED, PICTURE, DRAWING = "text", "picture", "strokes"  # kinds of annotations
 MOST = {TYPED: WORD, PICTURE: 0.9, DRAWING: STROKE}  # shares of what they paint, for them to be handwriting
 NOTES = 40  # annotations of a page that are drawn apart: a page draws in a second at most
+PENS = dict.fromkeys(("RG", "G", "K", "SC", "SCN"), "stroke") | dict.fromkeys(("rg", "g", "k", "sc", "scn"), "fill")
+PENS |= {"w": "width"}  # what is known of a pen, by the words that set it
+Pen = tuple[str, ...]
 DRAWN = ("S", "s", "f", "F", "f*", "B", "B*", "b", "b*")
 
 
@@ -36,13 +40,14 @@ def without(
     at: Frame,
     mask: np.ndarray,
     drawn: Collection[str],
+    freed: list[Bounds] | None,
 ) -> tuple[list[list], tuple[str, ...]]:
     """The instructions of a page and its forms, in the order they are drawn, without the words and strokes under a
     mask, the same lists for those without any; and what is lost. contents: each with its matrix, (3, 3), to the page's
-    space. drawn: see words.without.
+    space. drawn: see words.without. freed: see _without_strokes.
     """
     kept, losses = words.without(pdf, index, [content for content, _ in contents], at, mask, drawn)
-    left = [list(_without_strokes(content, at, mask, ctm)) for content, (_, ctm) in zip(kept, contents)]
+    left = [_without_strokes(content, at, mask, ctm, freed) for content, (_, ctm) in zip(kept, contents)]
     return [new if len(new) < len(old) else old for old, new in zip(kept, left)], losses
 
 
@@ -51,18 +56,25 @@ def are_in(form: pikepdf.Object, ctm: np.ndarray, at: Frame, mask: np.ndarray) -
     import pikepdf
 
     instructions = list(pikepdf.parse_content_stream(form))
-    return len(list(_without_strokes(instructions, at, mask, ctm))) < len(instructions)
+    return len(_without_strokes(instructions, at, mask, ctm)) < len(instructions)
 
 
 @dataclass(frozen=True)
 class Laid:
     """Annotations and form fields that a mask touches, by their places. gone: to remove; bare: fields to empty;
-    typed: what shows only text, mostly beside the mask, which stays as words of a page do.
+    typed: what shows only text, mostly beside the mask, which stays as words of a page do. freed: those of gone that
+    need not be under the mask as a whole.
     """
 
     gone: tuple[int, ...] = ()
     bare: tuple[int, ...] = ()
     typed: tuple[int, ...] = ()
+    freed: tuple[int, ...] = ()
+
+
+def can_free(sheet: Sheet) -> bool:
+    """Whether strokes may go that the mask does not cover: not where a part of the page is to be kept."""
+    return sheet.spared is None or not sheet.spared.any()
 
 
 def in_notes(source: Source, index: int, sheet: Sheet, inks: Collection[int]) -> Laid:
@@ -75,6 +87,11 @@ def in_notes(source: Source, index: int, sheet: Sheet, inks: Collection[int]) ->
     drawn = {number: (form, ctm) for number, form, ctm in notes.looks(page, source.content)}
     able = [number for number in drawn if notes.can_go(all_notes[number])]
     gone = {number for number in able if _are_handwriting(*drawn[number], at, sheet.mask)}
+    pens: dict[Pen, set[int]] = {}
+    for number in able if can_free(sheet) else ():
+        pens.setdefault(notes.pen(all_notes[number]), set()).add(number)
+    same = {number for pen, each in pens.items() if pen and len(each & gone) > SAME * len(each) for number in each}
+    gone |= same
     able = [number for number, note in enumerate(all_notes) if notes.can_go(note) or notes.is_field(note)]
     left = sorted({*able} & {*notes.touched(page, sheet)} - gone - {*inks})
     bare, typed = set[int](), set[int]()
@@ -84,7 +101,7 @@ def in_notes(source: Source, index: int, sheet: Sheet, inks: Collection[int]) ->
             (bare if notes.is_field(all_notes[number]) else gone).add(number)
         elif kind == TYPED:
             typed.add(number)
-    return Laid(tuple(sorted(gone)), tuple(sorted(bare)), tuple(sorted(typed)))
+    return Laid(*(tuple(sorted(each)) for each in (gone, bare, typed, same)))
 
 
 def _are_handwriting(form: pikepdf.Object, ctm: np.ndarray, at: Frame, mask: np.ndarray) -> bool:
@@ -126,53 +143,103 @@ def bare(content: pikepdf.Object) -> bytes:
     return pikepdf.unparse_content_stream([each for each in instructions if str(each.operator) not in unwanted])
 
 
-def _without_strokes(instructions: Iterable, at: Frame, mask: np.ndarray, ctm: np.ndarray) -> Iterator:
-    """The instructions without the paths that mostly lie in the mask."""
-    saved: list[np.ndarray] = []
+def _without_strokes(
+    instructions: Iterable, at: Frame, mask: np.ndarray, ctm: np.ndarray, freed: list[Bounds] | None = None
+) -> list:
+    """The instructions without the paths that mostly lie in the mask. freed: takes the boxes, in pixels, of others that
+    go because nearly all that the same pen draws lies in it; None where such stay. ValueError where it is in doubt
+    whether a path is handwriting.
+    """
+    parts = list(_parts(instructions, at, mask, ctm))
+    drawn: dict[Pen, np.ndarray] = {}  # by pens: points in the mask, and of all
+    for _, path in parts:
+        if path and not path.is_ruled and freed is not None:
+            drawn[path.pen] = drawn.get(path.pen, 0) + np.array([path.hit, path.seen])
+    pens = {pen for pen, (hit, seen) in drawn.items() if hit > SAME * seen}
+    kept: list = []
+    for part, path in parts:
+        if path and path.is_ruled and path.share > RULE:
+            continue
+        if path and not path.is_ruled and (path.share > STROKE or path.pen in pens):
+            if freed is not None and path.share < 1:
+                freed.append(path.box)
+            continue
+        if path and not path.is_ruled and path.share > DOUBT:
+            raise ValueError("a stroke may be handwriting, or not")
+        kept += part
+    return kept
+
+
+@dataclass(frozen=True)
+class Path:
+    """A path that is painted. hit, seen: its points in a mask, and all; is_ruled: whether it is but level and upright
+    lines; box: in pixels.
+    """
+
+    pen: Pen
+    hit: int
+    seen: int
+    is_ruled: bool
+    box: Bounds
+
+    @property
+    def share(self) -> float:
+        """Of its length, in the mask."""
+        return self.hit / self.seen if self.seen else 0.0
+
+
+def _parts(instructions: Iterable, at: Frame, mask: np.ndarray, ctm: np.ndarray) -> Iterator[tuple[list, Path | None]]:
+    """The instructions, those of a path and what paints it together. ValueError where one to clip to may be
+    handwriting.
+    """
+    saved: list[tuple[np.ndarray, dict[str, str]]] = []
+    state: dict[str, str] = {}
     path: list = []
     for instruction in instructions:
         operands, operator = instruction
         word = str(operator)
         if word == "q":
-            saved.append(ctm)
+            saved.append((ctm, dict(state)))
         elif word == "Q" and saved:
-            ctm = saved.pop()
+            ctm, state = saved.pop()
         elif word == "cm":
             ctm = matrix(operands) @ ctm
+        elif word in PENS:
+            state[PENS[word]] = " ".join(map(str, (*operands, word)))
         if word in PATH:
             path.append(instruction)
             continue
-        if word in CLIP and _is_handwriting(path, ctm, at, mask, False):
-            raise ValueError("what is drawn has the shape of handwriting")
-        if word not in DRAWN or not _is_handwriting(path, ctm, at, mask):
-            yield from path
-            yield instruction
+        if word in CLIP:
+            clip = _path(path, (), ctm, at, mask)
+            if not clip.is_ruled and clip.share > DOUBT:
+                raise ValueError("what is drawn has the shape of handwriting")
+        used = ("fill",) if word in ("f", "F", "f*") else ("stroke", "width")
+        pen = used + tuple(state.get(each, "") for each in used)
+        yield [*path, instruction], _path(path, pen, ctm, at, mask) if word in DRAWN else None
         path = []
-    yield from path
+    yield path, None
 
 
-def _is_handwriting(path: list, ctm: np.ndarray, at: Frame, mask: np.ndarray, ruling: bool = True) -> bool:
-    """Whether a path is handwriting, by its share in the mask. ValueError where that is in doubt.
-
-    ruling: whether one of level and upright lines may be some.
-    """
+def _path(path: list, pen: Pen, ctm: np.ndarray, at: Frame, mask: np.ndarray) -> Path:
+    """What is known of a path. pen: its colour and width."""
     height, width = mask.shape
     to_pixels = ctm @ np.linalg.inv(at.matrix) @ matrix((width, 0, 0, -height, 0, height))
     seen = hit = 0
-    ruled = True
+    is_ruled = True
+    corners = [np.zeros((0, 2))]
     for line in _lines(path):
         points = (np.column_stack([line, np.ones(len(line))]) @ to_pixels)[:, :2]
+        corners.append(points)
+        is_ruled &= _is_ruled(points)
         for start, end in zip(points, points[1:]):
-            ruled &= _is_ruled(np.array([start, end]))
             steps = min(10_000, max(2, int(np.abs(end - start).max() / STEP)))
             across, down = np.linspace(start, end, steps).astype(int).T
             inside = (across >= 0) & (across < width) & (down >= 0) & (down < height)
             seen += steps
             hit += int(mask[down[inside], across[inside]].sum())
-    share = hit / seen if seen else 0.0
-    if not ruled and DOUBT < share <= STROKE:
-        raise ValueError("a stroke may be handwriting, or not")
-    return share > RULE and ruling if ruled else share > STROKE
+    ends = np.concatenate(corners)
+    box = (*ends.min(0), *ends.max(0)) if len(ends) else (0.0, 0.0, 0.0, 0.0)
+    return Path(pen, hit, seen, is_ruled, box)
 
 
 def _is_ruled(line: np.ndarray) -> bool:
