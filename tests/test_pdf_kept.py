@@ -537,9 +537,9 @@ def test_strokes_that_the_mask_misses_go_with_those_of_the_same_pen(tmp_path, ki
         pdf.save(tmp_path / "in.pdf")
     [sheet] = read_all(tmp_path / "in.pdf")
     mask = is_blue(sheet.image)
-    mask[110:150, 98:] = False  # one of 16
+    mask[110:150, 102:] = False  # one of 16
     spared = np.zeros_like(mask)
-    spared[110:150, 98:] = is_kept
+    spared[110:150, 102:] = is_kept
     with open_document(tmp_path / "in.pdf") as document, new_document(tmp_path / "out.pdf", "PDF", document) as writer:
         clean_page = np.where(mask[..., None], np.uint8(255), sheet.image)
         assert writer.add(replace(document.read(0), image=clean_page, mask=mask, spared=spared)) == ()
