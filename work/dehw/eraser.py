@@ -1,6 +1,6 @@
 """Page in, page out: the whole pipeline, one method a stage. Read this file first.
 
-page -> prepare (measured, turned, scaled) -> segment -> mask -> erase (generate, compose) -> page
+page -> prepare (measured, turned, scaled) -> segment -> mask -> erase (paint, or generate and compose) -> page
 """
 
 import time
@@ -33,7 +33,7 @@ STAGES = ("prepare", "segment", "mask", "erase", "compose")  # of a page, in thi
 LEVELS = np.float32(2**16 - 1)  # of a probability that is brought to the page's size
 
 # Told (stage, done, of how many): each stage's beginning with done 0, then every batch of tiles. What it raises ends
-# the page.
+# the page. Only generators' pages are composed.
 OnProgress = Callable[[str, int, int], None]
 
 
@@ -312,6 +312,7 @@ class Eraser:
             clean = self._generate(prepared, hidden, progress)
         else:
             clean = self._paint(prepared, hidden)
+            progress("erase", 1, 1)
         return turn(clean, -prepared.turns)
 
     def _paint(self, prepared: Prepared, mask: np.ndarray) -> np.ndarray:
