@@ -54,6 +54,16 @@ def test_a_file_goes_in_and_comes_out_erased(program, server):
     assert is_empty(server), "nothing is kept"
 
 
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "bmp", "tiff"])
+@pytest.mark.parametrize("name", ["exam", "exam.txt"])
+def test_the_answer_has_the_type_of_its_content(kind, name, program):
+    sent = io.BytesIO()
+    Image.fromarray(page()).save(sent, kind)
+    _, headers, content = program.post_form("/api/erase", (name, sent.getvalue()))
+    assert headers["content-type"] == f"image/{kind}"
+    assert Image.open(io.BytesIO(content)).format == kind.upper()
+
+
 def test_json_tells_all_of_it(program, server):
     status, _, content = program.post_form("/api/erase", ("exam.png", png()), answer="json", sensitivity=0.7)
     told = json.loads(content)

@@ -101,8 +101,8 @@ the digital signature no longer holds, .*
     数字签名失效，因为签署的内容被擦除了
 its end marker was missing
     文件末尾不完整
-16 bits a channel became 8
-    每通道 16 位变为 8 位
+(\d+) bits a channel became 8
+    每通道 {1} 位变为 8 位
 transparent pixels became white
     透明处变为白色
 (.+), page (\d+)
