@@ -68,7 +68,9 @@ class Limited(APIRoute):
 
 router = APIRouter(route_class=Limited)
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    413: {"description": "the file is too large"},
+    403: {"description": "the name is not one of this server's, or another site's page asks"},
+    408: {"model": Refusal, "description": "the upload fell silent"},
+    413: {"model": Refusal, "description": "the upload went on beyond the limit"},
     422: {"model": Refusal, "description": "the file cannot be erased, and why"},
     503: {"model": Refusal, "description": "too many wait already"},
     507: {"model": Refusal, "description": "no room on the server's disk"},
