@@ -145,8 +145,8 @@ def test_it_is_documented_by_openapi(program):
     told = json.loads(program.ask("GET", "/openapi.json")[2])
     assert list(told["paths"]) == ["/api/erase"], "the page's own routes may change"
     route = told["paths"]["/api/erase"]["post"]
-    status_table = (ROOT / "docs/serve.md").read_text(encoding="utf-8").split("| status | meaning |")[1].split("\n\n")[0]
-    assert set(re.findall(r"\d{3}", status_table)) == set(route["responses"])
+    table = (ROOT / "docs/serve.md").read_text(encoding="utf-8").split("| status | meaning |")[1].split("\n\n")[0]
+    assert set(re.findall(r"\d{3}", table)) == set(route["responses"])
     assert {"application/json", "application/octet-stream"} <= set(route["responses"]["200"]["content"])
     form = told["components"]["schemas"][
         route["requestBody"]["content"]["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
