@@ -295,10 +295,17 @@ class Eraser:
         place = None if allowed is None else np.rot90(allowed, prepared.turns)
         return confidence.measure(prepared.scaled, prob, turn(mask, prepared.turns), prepared.layout, place)
 
-    def erase(self, prepared: Prepared, mask: np.ndarray, progress: OnProgress = _untold) -> np.ndarray:
+    def erase(
+        self,
+        prepared: Prepared,
+        mask: np.ndarray,
+        progress: OnProgress = _untold,
+        drawn: np.ndarray | None = None,
+    ) -> np.ndarray:
         """The page without what the mask holds; a page with an empty mask comes back as it is.
 
-        mask: (H, W) bool at the page's size, True = handwriting, from mask() or anywhere else.
+        mask: (H, W) bool at the page's size, True = handwriting, from mask() or anywhere else. drawn: the same, what a
+        person marked of it; where nothing is generated, no print is put back there.
         Returns (H, W, 3) uint8 RGB, with `cmp` identical to the page outside the mask. Raises InputError.
         """
         page = prepared.page
@@ -311,14 +318,14 @@ class Eraser:
         if self.pipeline.erase.networks:
             clean = self._generate(prepared, hidden, progress)
         else:
-            clean = self._paint(prepared, hidden)
+            clean = self._paint(prepared, hidden, drawn)
             progress("erase", 1, 1)
         return turn(clean, -prepared.turns)
 
-    def _paint(self, prepared: Prepared, mask: np.ndarray) -> np.ndarray:
+    def _paint(self, prepared: Prepared, mask: np.ndarray, drawn: np.ndarray | None) -> np.ndarray:
         """The upright page, (H, W, 3) uint8 RGB, with paper in place of what the mask, (H, W) bool, holds.
 
-        Print that the page shows there is put back, if the pipeline says so.
+        Print that the page shows there is put back, if the pipeline says so, but for what a person marked.
         """
         settings, page = self.pipeline.erase, prepared.upright
         cells = paper.tone(page, mask, round(settings.paper * prepared.enlarged))
@@ -328,6 +335,8 @@ class Eraser:
             height = self.pipeline.line_height * prepared.enlarged
             printed.restore_letters(page, painted, mask, cells, height)
             printed.restore_rules(page, painted, mask, prepared.dark, height)
+        if drawn is not None:
+            paper.paint(painted, mask & turn(drawn, prepared.turns), cells)
         return painted
 
     def _generate(self, prepared: Prepared, hidden: np.ndarray, progress: OnProgress) -> np.ndarray:
