@@ -22,7 +22,7 @@ from dehw.data import mask_files  # noqa: E402
 from dehw.data.figures import threshold_panel  # noqa: E402
 from dehw.data.mask_files import MaskTask  # noqa: E402
 from dehw.data.pairs import GT_FOLDER, IMAGE_FOLDERS, MASK_FOLDER, datasets, left_out, match  # noqa: E402
-from dehw.errors import ExitCode, InputError  # noqa: E402
+from dehw.errors import ExitCode, InputError, tell  # noqa: E402
 from dehw.files.images import read_image, write_image  # noqa: E402  (found through the line above)
 
 CLEAN_FOLDER = "gts_clean"
@@ -70,7 +70,7 @@ def compute(args: argparse.Namespace) -> int:
     written = mask_files.write(tasks, args.hard, args.dilate, args.clean_gt, args.workers)
     failures = [failure for failure in written if failure]
     for failure in failures:
-        print(f"dehw: {failure}", file=sys.stderr)
+        tell(failure)
     print(f"{len(tasks) - len(failures)} masks in {', '.join(sorted({str(task.mask.parent) for task in tasks}))}")
     return ExitCode.FAILED if failures else ExitCode.OK
 
@@ -97,7 +97,7 @@ def _folders(args: argparse.Namespace) -> list[tuple[Path, Path, Path]]:
     if not found:
         raise InputError(f"{args.data}: no folder in it holds both images/ (or JPEGImages/) and gts/.")
     for folder in left_out(args.data):
-        print(f"dehw: {folder} is left out: it holds no {GT_FOLDER}/", file=sys.stderr)
+        tell(f"{folder} is left out: it holds no {GT_FOLDER}/")
     inner = [next(home / name for name in IMAGE_FOLDERS if (home / name).is_dir()) for home in found]
     return [(images, home / GT_FOLDER, home) for images, home in zip(inner, found, strict=True)]
 

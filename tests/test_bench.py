@@ -319,3 +319,20 @@ def test_the_time_since_the_start_runs():
     time.sleep(0.05)
     assert 0.04 <= machine.since_start() - first < 5
     assert 0 < first < 36_000
+
+
+@pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="only Linux keeps a process's name there")
+def test_a_process_may_be_named_in_cut_characters():
+    """As Linux cuts that of a script with a long Chinese name."""
+    path = Path("/proc/self/comm")
+    before = path.read_bytes()
+    try:
+        path.write_bytes("擦除手写文字".encode()[:14])
+        assert machine.peak_memory() > 1 << 20
+        assert 0 < machine.since_start() < 36_000
+    finally:
+        path.write_bytes(before.strip())
+
+
+def test_a_system_that_does_not_tell_its_memory_gets_a_line_all_the_same():
+    assert growth.Line.fit([1, 2, 3], [0, 0, 0]).relative == 0

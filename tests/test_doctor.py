@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,13 @@ def test_a_machine_that_erases_is_told_so(tiny, capsys):
     for name in ("python", "paddle", "openvino", "device", "processor", "memory", "weights", "cache", "pypdfium2"):
         assert f" {name} " in written
     assert "no ONNX" in written
+
+
+def test_json_is_ascii_whatever_the_paths_hold(tiny, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/é/权重/python")
+    assert run(tiny, "--json") == ExitCode.OK
+    written = capsys.readouterr().out
+    assert written.isascii() and any("/é/权重/python" in each["detail"] for each in json.loads(written))
 
 
 def test_json_lists_the_same(tiny, capsys):
@@ -220,3 +228,15 @@ def test_it_starts_without_any_package():
     done = subprocess.run(command, cwd=ROOT / "work", capture_output=True, text=True)
     assert done.returncode == ExitCode.FAILED, done.stderr
     assert done.stdout.count("MISSING") == len(doctor.NEEDED) + len(doctor.ENGINES) and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other errors for closed pipes")
+def test_whoever_reads_it_may_stop():
+    command = [sys.executable, "-m", "dehw", "doctor"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT / "work") as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline().startswith(b"ok")
+        process.stdout.close()
+        told = process.stderr.read()
+    assert b"Traceback" not in told and b"BrokenPipe" not in told
+    assert process.returncode == ExitCode.FAILED

@@ -82,6 +82,13 @@ def test_what_cannot_be_translated_is_told_and_the_terminal_works_again(capfd):
     assert capfd.readouterr().out == "still here\n"
 
 
+def test_what_the_translation_says_may_be_in_any_encoding(tmp_path, monkeypatch):
+    (tmp_path / "net.json").write_text('{"program": {"regions": [{"blocks": []}]}}', encoding="utf-8")
+    monkeypatch.setattr(export, "TRANSLATE", r"import os; os.write(1, b'[ERROR] \xb2\xbb \xff no such operator')")
+    with pytest.raises(RuntimeError, match="no such operator"):
+        export._translate(tmp_path)
+
+
 def test_without_paddle2onnx_its_pip_command_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "paddle2onnx", None)
     with pytest.raises(DeviceError, match="pip install paddle2onnx.*--engine paddle") as caught:

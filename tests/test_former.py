@@ -40,6 +40,14 @@ def test_the_report_that_is_named_tells_too(folder):
     assert files("out") == ["a.png"]
 
 
+def test_a_report_with_the_line_ends_of_windows_tells_too(folder):
+    assert run("in", "-o", "in/first", "--report", "in/report.json") == ExitCode.OK
+    report = Path("in/report.json")
+    report.write_bytes(report.read_bytes().replace(b"\n", b"\r\n"))
+    assert run("in", "-o", "out") == ExitCode.OK
+    assert files("out") == ["a.png"]
+
+
 def test_pages_erased_in_place_are_still_pages(folder):
     assert run("in", "--in-place", "--report", "in/report.json") == ExitCode.OK
     assert run("in", "-o", "out") == ExitCode.OK

@@ -122,3 +122,10 @@ def test_boxes_say_where_a_page_may_be_erased():
 def test_a_box_lies_on_the_page(box):
     with pytest.raises(InputError, match="3 px wide and 2 px high"):
         masks.allowed((2, 3), only=[box])
+
+
+@pytest.mark.parametrize("box", [(0.5, 0, 2, 1), (0, 0, 1), (0, 0, 1, 1, 1), "0,0,1,1", (0, 0, float("nan"), 1)])
+def test_what_is_no_box_is_told(box):
+    with pytest.raises(InputError, match="whole pixels"):
+        masks.allowed((2, 3), keep=[box])
+    assert masks.allowed((2, 3), keep=[tuple(np.array([0, 0, 1, 2]))]).sum() == 4

@@ -333,6 +333,38 @@ def test_two_threads_may_make_the_first_calls_at_once(saved):
         subprocess.run([sys.executable, "-c", FIRST, source, str(TILE)], cwd=work, check=True, timeout=60)
 
 
+APART = """
+import sys, threading, time
+import numpy as np
+import openvino
+from dehw.engine.openvino import OpenVinoNetwork
+sys.setswitchinterval(1e-6)
+source, side = sys.argv[1], int(sys.argv[2])
+tile, make, cores = np.zeros((1, 3, side, side), np.float32), openvino.Core, []
+def slow():
+    cores.append(make())
+    time.sleep(0.1)
+    return cores[-1]
+openvino.Core = slow
+start = threading.Barrier(2)
+def work():
+    start.wait()
+    OpenVinoNetwork(lambda size: source)(tile)
+threads = [threading.Thread(target=work) for _ in range(2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+sys.exit(len(cores) != 1)
+"""
+
+
+def test_two_threads_may_load_networks_of_their_own_at_once(saved):
+    """Two cores would end the process by the next signal, and two first calls wait for each other."""
+    network, path, _, _ = saved("erasenet")
+    source, work = str(export.cached(network, path, SIZE)), Path(pick.__file__).parents[2]
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", APART, source, str(TILE)], cwd=work, check=True, timeout=60)
+
+
 SIGNALLED = """
 import gc, signal, sys
 import numpy as np

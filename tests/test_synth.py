@@ -1,5 +1,6 @@
 """Made-up pages: what is written is in the mask, what is printed stays in the ground truth."""
 
+import gc
 from pathlib import Path
 
 import cv2
@@ -125,6 +126,18 @@ def test_fonts_are_gathered_by_family_and_refused_where_missing(tmp_path):
         load_families(tmp_path)
     with pytest.raises(InputError, match="cjk"):
         system_fonts(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux lists a process's open files there")
+def test_fonts_are_closed_when_read():
+    gc.collect()
+    gc.disable()  # which would close them now and then
+    try:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        load_families(FONT_FOLDER)
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    finally:
+        gc.enable()
 
 
 @pytest.fixture

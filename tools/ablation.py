@@ -7,21 +7,16 @@ switches one trick on or off against the pipeline as it is. Seconds are those of
 """
 
 import argparse
-import csv
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from dehw.config import Pipeline, load_pipeline
-from dehw.data.pairs import match
 from dehw.eraser import Eraser
-from dehw.files.images import read_image, read_mask
-from dehw.page import masks, metrics
+from dehw.page import metrics
+from tools.scoreboard import judge_paired, paired
 
 FLIPS = ["identity", "hflip"]
 
@@ -66,36 +61,6 @@ def _generating(pipeline: Pipeline) -> Iterator[tuple[str, Pipeline]]:
         yield "first generator alone", replace(pipeline, erase=replace(erase, networks=erase.networks[:1]))
 
 
-class Known(NamedTuple):
-    """A page and its original. image, gt: (H, W, 3) uint8. ink, valid: (H, W) bool, None where there is no file."""
-
-    image: np.ndarray
-    gt: np.ndarray
-    ink: np.ndarray | None
-    valid: np.ndarray | None
-
-
-def pages(root: Path, split: str | None, count: int | None) -> list[Known]:
-    """The pages of a folder's split, the first `count` of them."""
-    pairs, problems = match(root / "images", root / "gts")
-    if problems:
-        sys.exit("\n".join(problems))
-    index = root / "index.csv"
-    if split and index.is_file():
-        with open(index, newline="", encoding="utf-8") as file:
-            wanted = {row["id"] for row in csv.DictReader(file) if row["split"] == split}
-        pairs = [pair for pair in pairs if pair.stem in wanted]
-
-    def area(kind: str, stem: str) -> np.ndarray | None:
-        path = next((root / kind).glob(f"{stem}.*"), None)
-        return masks.threshold(read_mask(path), 0.5) if path else None
-
-    return [
-        Known(read_image(pair.image), read_image(pair.gt), area("mask", pair.stem), area("valid", pair.stem))
-        for pair in pairs[:count]
-    ]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -104,19 +69,15 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="folder of weights, in place of the ones that ship")
     parser.add_argument("--pages", type=int, help="only the first so many")
     args = parser.parse_args()
-    known = pages(args.data, args.split, args.pages)
+    known = paired(args.data, args.split)[: args.pages]
     print("| " + " | ".join(["trick", "contest", "residual", "lost", "touched", "psnr", "s a page"]) + " |")
     print("|---" * 7 + "|", flush=True)
     for name, pipeline in variants(load_pipeline(args.pipeline)).items():
         eraser = Eraser.load(pipeline, weights=args.weights)
-        scores, seconds = [], 0.0
-        for page in tqdm(known, name, unit="page", leave=False):
-            erased = eraser(page.image)
-            seconds += erased.seconds
-            scores.append(metrics.evaluate(page.image, page.gt, np.asarray(erased.page), page.ink, page.valid))
+        scores, seconds = zip(*(judge_paired(eraser, page) for page in tqdm(known, name, unit="page", leave=False)))
         mean = metrics.mean(scores)
         figures = f"{mean.contest:.4f} | {mean.residual:.3f} | {mean.lost:.4f} | {mean.touched:.4f} | {mean.psnr:.2f}"
-        print(f"| {name} | {figures} | {seconds / len(known):.1f} |", flush=True)
+        print(f"| {name} | {figures} | {sum(seconds) / len(known):.1f} |", flush=True)
 
 
 if __name__ == "__main__":

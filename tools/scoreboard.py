@@ -75,15 +75,15 @@ def labelled(images: Path, labels: Path, held_out: bool = False) -> list[Judged]
     return found
 
 
-def paired(folder: Path) -> list[Judged]:
-    """The pairs of a folder's split val; all where it has no index.csv."""
+def paired(folder: Path, split: str = "val") -> list[Paired]:
+    """The pairs of a folder's split; all where it has no index.csv, or where split is empty."""
     pairs, problems = match(folder / "images", folder / "gts")
     if problems:
         sys.exit("\n".join(problems))
     index = folder / "index.csv"
-    if index.is_file():
+    if split and index.is_file():
         with open(index, newline="", encoding="utf-8") as file:
-            chosen = {row["id"] for row in csv.DictReader(file) if row["split"] == "val"}
+            chosen = {row["id"] for row in csv.DictReader(file) if row["split"] == split}
         pairs = [pair for pair in pairs if pair.stem in chosen]
 
     def area(kind: str, stem: str) -> Path | None:
@@ -111,10 +111,10 @@ def find_sets(args: argparse.Namespace) -> dict[str, list[Judged]]:
         "print alone": [Labelled(path, None) for path in sorted((data / "val" / "print").glob("*.jpg"))],
     }
     for folder in sorted(path for path in (data / "pairs").glob("*") if (path / "gts").is_dir()):
-        sets[f"pairs {folder.name}"] = paired(folder)
-    sets["samples"] = paired(SAMPLES)
+        sets[f"pairs {folder.name}"] = [*paired(folder)]
+    sets["samples"] = [*paired(SAMPLES)]
     if args.made:
-        sets["made up"] = paired(args.made)
+        sets["made up"] = [*paired(args.made)]
     if args.cases:
         sets |= {f"case {case.image.stem}": [case] for case in cases(args.cases) if isinstance(case, Paired)}
     return sets
@@ -143,12 +143,13 @@ def judge_labelled(eraser: Eraser, sheet: Labelled) -> np.ndarray:
     return mistakes(small, cv2.resize(mask.view(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) >= 128, label)
 
 
-def judge_paired(eraser: Eraser, sheet: Paired) -> metrics.Scores:
-    """The figures of one page."""
+def judge_paired(eraser: Eraser, sheet: Paired) -> tuple[metrics.Scores, float]:
+    """The figures of one page, and the seconds that it took to erase it."""
     page = read_image(sheet.image)
     gt = read_image(sheet.gt) if sheet.gt else page
     ink, valid = (read_mask(path) >= 0.5 if path else None for path in (sheet.ink, sheet.valid))
-    return metrics.evaluate(page, gt, np.asarray(eraser(page).page), ink, valid)
+    erased = eraser(page)
+    return metrics.evaluate(page, gt, np.asarray(erased.page), ink, valid), erased.seconds
 
 
 def shares(counts: np.ndarray) -> tuple[float, float]:
@@ -166,7 +167,7 @@ def row(eraser: Eraser, name: str, judged: Sequence[Judged]) -> dict[str, object
             counts.append(judge_labelled(eraser, sheet))
             pages[sheet.image.stem] = shares(counts[-1])
         else:
-            scores.append(judge_paired(eraser, sheet))
+            scores.append(judge_paired(eraser, sheet)[0])
             pages[sheet.image.stem] = asdict(scores[-1])
     figures: dict[str, object] = {"set": name, "pages": len(judged), "each": pages}
     if counts:

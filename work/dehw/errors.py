@@ -2,6 +2,7 @@
 
 import enum
 import errno
+import os
 import sys
 from collections.abc import Callable
 
@@ -72,7 +73,9 @@ def guarded(command: Callable[[], int], memory: str, stopped: str, tell: Callabl
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        return int(command())
+        code = int(command())
+        sys.stdout.flush()
+        return code
     except DehwError as error:
         tell(str(error))
         return int(error.exit_code)
@@ -81,6 +84,9 @@ def guarded(command: Callable[[], int], memory: str, stopped: str, tell: Callabl
             raise
         tell(f"this needs {error.name}, which is not installed; pip install 'dehw[train]'")
         return int(ExitCode.DEVICE)
+    except BrokenPipeError:  # nobody reads on, as in `dehw doctor | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes when it ends
+        return int(ExitCode.FAILED)
     except OSError as error:
         if errno.errorcode.get(error.errno or 0) not in DISK:
             raise

@@ -114,7 +114,7 @@ def main() -> None:
         )
     last = max(states, key=lambda state: state["step"])
     facts = {"steps": last["step"], "hours": round(last.get("seconds", 0) / 3600, 2)}
-    facts |= json.loads(args.facts.read_text()) if args.facts else {}
+    facts |= json.loads(args.facts.read_text(encoding="utf-8")) if args.facts else {}
     moved = ", ".join(f"{dtype} within {far:.1e}" for dtype, far in rounding(layer, crops, wanted).items())
     dtype = args.dtype or STORED[args.network]
     weights.save(layer, args.target, dtype, type=args.network, args=config.args, **facts)

@@ -47,6 +47,7 @@ def pairs(folder: Path, split: str) -> list[tuple[str, np.ndarray]]:
 
 
 def save(path: Path, page: np.ndarray) -> None:
+    """Write an array to a .npy file, which appears only when whole."""
     part = path.with_suffix(".part")
     with open(part, "wb") as file:
         np.save(file, page)

@@ -80,6 +80,7 @@ def sheets(page: np.ndarray, prob: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def propose(args: argparse.Namespace) -> None:
+    """Write FOLDER/NAME.npy, (H, W, 4) uint8 of RGB and probability, and the sheets of each page that has none yet."""
     args.folder.mkdir(parents=True, exist_ok=True)
     eraser = Eraser.load(parts=("segment",))
     for found in find_pages([args.pages]):
@@ -212,6 +213,7 @@ def mend(args: argparse.Namespace) -> None:
 
 
 def settle(args: argparse.Namespace) -> None:
+    """Write TARGET/NAME.npy, (H, W, 8) uint8 as pages.py reads it, of each page that has boxes."""
     args.target.mkdir(parents=True, exist_ok=True)
     reader = Eraser.load(parts=()).reader
     assert reader  # lite brings pages to a line height, so it has one
@@ -219,7 +221,7 @@ def settle(args: argparse.Namespace) -> None:
         page = np.load(source.with_suffix(".npy"))
         image, prob = np.ascontiguousarray(page[..., :3]), page[..., 3].astype(np.float32) / 255
         try:
-            ink, valid = label(image, prob, json.loads(source.read_text()))
+            ink, valid = label(image, prob, json.loads(source.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             sys.exit(f"{source}: {error}; mend it, then run this again")
         labelled = np.dstack([image, image, masks.to_file(ink), masks.to_file(valid)])
@@ -236,6 +238,7 @@ def mistakes(page: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def judge(args: argparse.Namespace) -> None:
+    """Print the shares of print taken and ink missed: of each settled page, of all pixels, of the mean page."""
     eraser = Eraser.load(weights=args.weights, parts=("segment",))
     total, each = np.zeros(4, int), []
     for source in sorted(args.pages.glob("*.npy")):

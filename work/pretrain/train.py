@@ -37,6 +37,7 @@ FOLLOW = 5  # steps after which the mean of weights moves
 
 
 def dice(prob: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """One minus the overlap where valid is 1, a scalar; all (N, 1, H, W) float in [0, 1]."""
     prob, target = prob * valid, target * valid
     return 1 - (2 * (prob * target).sum() + 1) / ((prob**2).sum() + (target**2).sum() + 1)
 
@@ -63,6 +64,7 @@ class Loss(NamedTuple):
 
 
 def segmentation_loss(network: nn.Module, batch: Tensor) -> Loss:
+    """Twice the cross-entropy, in which print counts PRINT_WEIGHT, and dice. batch: (N, 8, H, W), see split."""
     image, gt, mask, valid = split(batch)
     logits = network(image).float()
     weight = valid * (1 + (PRINT_WEIGHT - 1) * print_pixels(gt, mask))

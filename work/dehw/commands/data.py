@@ -1,12 +1,11 @@
 """`dehw materials` and `dehw recipes`: what training data is made with, and what is done to it."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dehw.commands.arguments import at_least
-from dehw.errors import ExitCode, InputError, PageError
+from dehw.errors import ExitCode, InputError, PageError, tell
 
 if TYPE_CHECKING:
     from dehw.data.pairs import Pair
@@ -38,9 +37,9 @@ def materials(args: argparse.Namespace) -> int:
         raise InputError(f"{args.output} is not empty, and not of these pages; choose another folder, or remove it.")
     failures = pieces.renew(workers())
     for failure in failures:
-        print(f"dehw: {failure}", file=sys.stderr)
+        tell(failure)
     summary = f"{pieces.pieces} pieces of {len(pieces.pages)} pages in {args.output}, {len(failures)} pages failed"
-    print(f"dehw: {summary}", file=sys.stderr)
+    tell(summary)
     return ExitCode.FAILED if failures else ExitCode.OK
 
 
@@ -59,7 +58,7 @@ def recipes(args: argparse.Namespace) -> int:
     reader = _reader(args.line_height)
     pairs = [scaled(pair, args.line_height, reader) for pair in pairs]
     write_image(args.output, recipe_sheet(pairs, settings, args.seed, args.line_height))
-    print(f"dehw: {args.output}", file=sys.stderr)
+    tell(str(args.output))
     return ExitCode.OK
 
 

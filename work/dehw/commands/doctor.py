@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             print(finding, flush=True)  # one by one: some take seconds
     if args.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))  # ASCII, whatever reads it
     return next((finding.code for finding in findings if not finding.ok and finding.code), ExitCode.OK)
 
 

@@ -2,13 +2,12 @@
 
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dehw.errors import ExitCode, InputError
+from dehw.errors import ExitCode, InputError, tell
 
 if TYPE_CHECKING:
     from dehw.page.metrics import Scores
@@ -29,9 +28,9 @@ def run(args: argparse.Namespace) -> int:
         mean, exact = finite_mean([scores for _, scores in rows])
         print(table([*rows, ("mean", mean), *(published() if args.contest else [])]))
         if args.contest:
-            print("dehw: published figures are of the authors' own 81 pages; other pages differ", file=sys.stderr)
+            tell("published figures are of the authors' own 81 pages; other pages differ")
         if exact:
-            print(f"dehw: mean psnr and contest are without the {exact} pages that are exact (inf)", file=sys.stderr)
+            tell(f"mean psnr and contest are without the {exact} pages that are exact (inf)")
     return ExitCode.FAILED if failed else ExitCode.OK
 
 

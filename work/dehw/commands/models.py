@@ -1,10 +1,9 @@
 """`dehw models` and `dehw export`: the networks listed, and written as ONNX files."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from dehw.errors import ExitCode
+from dehw.errors import ExitCode, tell
 
 
 def list_models(args: argparse.Namespace) -> int:
@@ -34,7 +33,7 @@ def export(args: argparse.Namespace) -> int:
     from dehw.engine.export import export_pipeline
 
     export_pipeline(load_pipeline(args.pipeline), args.weights, args.output)
-    print(f"dehw: {args.output}", file=sys.stderr)
+    tell(str(args.output))
     return ExitCode.OK
 
 

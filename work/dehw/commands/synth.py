@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dehw.errors import ExitCode, InputError
+from dehw.errors import ExitCode, InputError, tell
 
 if TYPE_CHECKING:
     from dehw.data.synth.mix import PageMix
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     seconds = (time.perf_counter() - start) / max(1, len(seeds))
     if args.sheet:
         write_sheet(args.sheet, args.output, range(args.seed, args.seed + min(SHOWN, args.count)))
-    print(f"dehw: {len(seeds)} pages in {args.output}, {seconds:.2f} s a page", file=sys.stderr)
+    tell(f"{len(seeds)} pages in {args.output}, {seconds:.2f} s a page")
     return ExitCode.OK
 
 

@@ -3,7 +3,6 @@
 import argparse
 import os
 import stat
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dehw.commands.arguments import add_networks, at_least, share
 from dehw.commands.arguments import path as given_path
-from dehw.errors import DehwError, ExitCode, InputError, PageError
+from dehw.errors import DehwError, ExitCode, InputError, PageError, tell
 from dehw.files import atomic
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{args.output} is the folder that is watched; choose another one for what is erased.")
     watched = Watched(args.folder, args.output)
     eraser = Eraser.load(args.pipeline, args.device, args.weights, engine=args.engine)
-    print(f"dehw: engine {eraser.engine}; watching {args.folder}, Ctrl-C ends it", file=sys.stderr)
+    tell(f"engine {eraser.engine}; watching {args.folder}, Ctrl-C ends it")
     options = {} if args.sensitivity is None else {"sensitivity": args.sensitivity}
     watched.scan = Scan(eraser) if args.scan else None
     return watched.watch(batch.with_eraser(eraser, **options), args.once, lambda: time.sleep(args.every))
@@ -113,15 +112,15 @@ class Watched:
         path = self.folder / name
         try:
             if images.kind_of(path) is None:
-                print(f"dehw: {path}: passed over, not a kind of file that can be read", file=sys.stderr)
+                tell(f"{path}: passed over, not a kind of file that can be read")
                 return True
             jobs, _ = plan.make([InputFile(path, Path(name))], self.output, overwrite=True)
             (outcomes,) = batch.erase_all(erase_page, jobs, Progress(jobs[0].count), scan=self.scan)
         except (DehwError, OSError) as error:
-            print(f"dehw: {error}", file=sys.stderr)
+            tell(str(error))
             return False
         states = sorted({outcome.status for outcome in outcomes})
-        print(f"dehw: {path}: {', '.join(states)}, {len(outcomes)} page{'s' * (len(outcomes) != 1)}", file=sys.stderr)
+        tell(f"{path}: {', '.join(states)}, {len(outcomes)} page{'s' * (len(outcomes) != 1)}")
         return "failed" not in states
 
 

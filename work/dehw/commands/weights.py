@@ -1,10 +1,9 @@
 """`dehw weights`: weights that others released, written as pipelines load them."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from dehw.errors import ExitCode
+from dehw.errors import ExitCode, tell
 
 NETWORKS = ("erasenet", "erasenet-nonlocal", "mtrnet", "segformer_b2")  # dehw.engine.imported.RELEASES
 
@@ -13,7 +12,7 @@ def run(args: argparse.Namespace) -> int:
     """Import a file."""
     from dehw.engine.imported import import_weights
 
-    print(f"dehw: {import_weights(args.file, args.network, args.output)}", file=sys.stderr)
+    tell(str(import_weights(args.file, args.network, args.output)))
     return ExitCode.OK
 
 

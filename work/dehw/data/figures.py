@@ -22,14 +22,14 @@ TITLE_HEIGHT = 40  # px
 PLAIN = 50  # crops looked through for one without handwriting
 
 
-def threshold_panel(image: np.ndarray, gt: np.ndarray, thresholds: Sequence[float] = THRESHOLDS) -> np.ndarray:
-    """Show a page, its ground truth, and where they differ by more than each of the thresholds (white).
+def threshold_panel(image: np.ndarray, gt: np.ndarray) -> np.ndarray:
+    """Show a page, its ground truth, and where they differ by more than each of THRESHOLDS (white).
 
     image, gt: (H, W, 3) uint8 RGB. Returns (h, w, 3) uint8 RGB, four panels a row. Source: seed 000.
     """
     width = min(PANEL_WIDTH, image.shape[1])
     panels = [("original", image), ("ground truth", gt)]
-    for level in thresholds:
+    for level in THRESHOLDS:
         mask = masks.hard_mask(image, gt, level)
         panels.append((f"threshold {level:g}: {100 * mask.mean():.1f} %", cv2.merge([masks.to_file(mask)] * 3)))
     return contact_sheet([_titled(title, _narrowed(panel, width)) for title, panel in panels], 4, width)

@@ -44,7 +44,8 @@ def open_font(path: str, size: int) -> ImageFont.FreeTypeFont:
 @lru_cache(maxsize=512)
 def characters(path: str) -> frozenset[int]:
     """The code points that a font file has, of a collection's first font."""
-    return frozenset(_typeface(Path(path)).getBestCmap() or {})
+    with _typeface(Path(path)) as font:
+        return frozenset(font.getBestCmap() or {})
 
 
 @dataclass(eq=False)  # one typeface is itself only, so that it can be a key
@@ -70,11 +71,11 @@ def load_families(folder: Path) -> list[Family]:
     """
     families: dict[str, Family] = {}
     for path in sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in FONT_SUFFIXES):
-        font = _typeface(path)
-        name = f"{font['name'].getDebugName(1)} {font['name'].getDebugName(2)}"
-        family = families.setdefault(name, Family(name))
-        for code in font.getBestCmap() or {}:
-            family.files.setdefault(code, str(path))
+        with _typeface(path) as font:  # webfonts come in thousands of files
+            name = f"{font['name'].getDebugName(1)} {font['name'].getDebugName(2)}"
+            family = families.setdefault(name, Family(name))
+            for code in font.getBestCmap() or {}:
+                family.files.setdefault(code, str(path))
     if not families:
         raise InputError(f"{folder}: no font file ({', '.join(sorted(FONT_SUFFIXES))}) in it")
     return list(families.values())
@@ -178,18 +179,18 @@ def cut_pieces(image: np.ndarray, gt: np.ndarray, mask: np.ndarray, reach: int =
     return pieces
 
 
-def cut_mistakes(gt: np.ndarray, found: np.ndarray, mask: np.ndarray, reach: int = REACH) -> list[np.ndarray]:
+def cut_mistakes(gt: np.ndarray, found: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     """Cut out what a segmenter took for handwriting and is not: brackets, circles, other print.
 
     These are the connected components of what it found that the true mask does not hold, but for large ones.
     gt: (H, W, 3) uint8, the page without handwriting; found, mask: (H, W) bool, what it took for handwriting, and what
-    is. reach: as cut_pieces's. Returns (h, w, 4) uint8 RGBA, the print alone as on white paper. Source: the first seed.
+    is. Returns (h, w, 4) uint8 RGBA, the print alone as on white paper. Source: the first seed.
     """
     count, labels = cv2.connectedComponents(found.astype(np.uint8))
     area = np.bincount(labels.ravel(), minlength=count)
     mistaken = np.bincount(labels[mask], minlength=count) < IN_TRUE_MASK * area
     mistaken[0] = False  # all that is not found
-    pieces = cut_pieces(gt, paper_under(gt), mistaken[labels], reach)
+    pieces = cut_pieces(gt, paper_under(gt), mistaken[labels])
     return [piece for piece in pieces if max(piece.shape[:2]) <= LARGEST_MISTAKE]
 
 

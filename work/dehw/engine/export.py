@@ -244,7 +244,8 @@ def _translate(folder: Path) -> bytes:
     In a process of its own: paddle2onnx ends the process that it meets an unknown operator in. RuntimeError tells.
     """
     _narrow_doubles(folder / "net.json")
-    run = subprocess.run([sys.executable, "-c", TRANSLATE, str(OPSET)], cwd=folder, capture_output=True, text=True)
+    command = [sys.executable, "-c", TRANSLATE, str(OPSET)]
+    run = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", errors="replace")
     if not (folder / "net.onnx").is_file():
         lines = [line.strip() for line in (run.stdout + run.stderr).splitlines() if line.strip()]
         raise RuntimeError(next((line for line in lines if "[ERROR]" in line), lines[-1] if lines else run.returncode))

@@ -93,14 +93,15 @@ def forget_peak() -> None:
 def since_start() -> float:
     """Seconds since this process was started; where the system does not tell, since this module was imported."""
     try:
-        ticks = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+        ticks = int(_read("/proc/self/stat").rpartition(")")[2].split()[19])
         return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, AttributeError):
+    except (IndexError, AttributeError):
         return time.perf_counter() - _IMPORTED
 
 
 def _read(path: str) -> str:
+    """A file's text; "" where there is none. Linux cuts a process's name at 15 bytes, within a character too."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""

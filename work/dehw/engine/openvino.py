@@ -17,6 +17,7 @@ from dehw.engine.export import Size, Source, engine_errors
 from dehw.errors import DeviceError
 
 KEPT = 2  # sizes of tile: each holds some 100 MB, and the pages of a document mostly take one or two
+_starting = Lock()  # what is done once a process: several threads may load networks at a time
 
 
 class OpenVinoNetwork:
@@ -31,7 +32,8 @@ class OpenVinoNetwork:
     begun = False  # whether a network has run in this process
 
     def __init__(self, source: Source, precision: str = "f32", alone: bool = False) -> None:
-        self.core = _core(_openvino())
+        with _starting:
+            self.core = _core(_openvino())
         self.source = source
         self.at_once = 1 if alone else parallel.side_by_side()
         self.settings = {"INFERENCE_PRECISION_HINT": precision, "NUM_STREAMS": self.at_once}
@@ -57,8 +59,7 @@ class OpenVinoNetwork:
                 compiled = self.core.compile_model(model, "CPU", self.settings)
                 for _ in range(self.at_once):
                     requests.put(compiled.create_infer_request())
-                if not OpenVinoNetwork.begun:
-                    self._first(compiled)
+                self._first(compiled)
             self.requests[size] = requests
             if len(self.requests) > KEPT:
                 self.requests.popitem(last=False)
@@ -66,10 +67,12 @@ class OpenVinoNetwork:
 
     @staticmethod
     def _first(compiled: Any) -> None:
-        """Run a network once by itself: OpenVINO's binding sets up what it shares with NumPy in the first call of a
-        process, and two first calls at a time wait for each other for ever (seen with 2026.4)."""
-        compiled.create_infer_request().infer([np.zeros(port.shape, np.float32) for port in compiled.inputs])
-        OpenVinoNetwork.begun = True
+        """Run the process's first network once by itself: OpenVINO's binding sets up what it shares with NumPy in the
+        first call, and two first calls at a time wait for each other for ever (seen with 2026.4)."""
+        with _starting:
+            if not OpenVinoNetwork.begun:
+                compiled.create_infer_request().infer([np.zeros(port.shape, np.float32) for port in compiled.inputs])
+                OpenVinoNetwork.begun = True
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
         requests = self.prepare((inputs[0].shape[2], inputs[0].shape[3]))

@@ -72,15 +72,13 @@ def completed(network: NetworkConfig, path: str | Path) -> NetworkConfig:
     return replace(network, args={**facts.get("args", {}), **network.args})
 
 
-def load(layer: nn.Layer, path: str | Path, check_manifest: bool = True) -> None:
+def load(layer: nn.Layer, path: str | Path) -> None:
     """Fill a network from a file: every array there, no other, each of its shape; bytes and half precision are widened.
 
-    With `check_manifest` the file's SHA-256 must be the one in its folder's manifest.json, if that lists it.
-    Raises WeightsError, which names the file and what to do.
+    Its SHA-256 must be the one in its folder's manifest.json, if that lists it. Raises WeightsError, which names the
+    file and what to do.
     """
-    path = Path(path)
-    if check_manifest:
-        check(path)
+    check(path)
     assign(layer, read(path), path)
 
 

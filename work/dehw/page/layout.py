@@ -102,9 +102,9 @@ def measure(page: np.ndarray, reader: Reader) -> Layout:
     words = level[level[:, 2] >= LONG * level[:, 3]]  # one line says more than all the bubbles of an answer sheet
     turned = _turned_share(page, words if len(words) else level, reader.direction)
     turns = int(sideways) + 2 * (turned > 0.5 if sideways else turned >= AGREED)
-    tilt = _quantile(level[:, 4], level[:, 2], 0.5) if len(level) else 0.0
+    tilt = quantile(level[:, 4], level[:, 2], 0.5) if len(level) else 0.0
     own = _turned_back(lines, page.shape[0]) if sideways else lines
-    return Layout(own, _quantile(height[counted], length[counted], QUANTILE), False, turns, tilt)
+    return Layout(own, quantile(height[counted], length[counted], QUANTILE), False, turns, tilt)
 
 
 def _run_upwards(lines: np.ndarray) -> bool:
@@ -180,8 +180,8 @@ def _square(page: np.ndarray) -> tuple[np.ndarray, float]:
     return np.ascontiguousarray(square.transpose(2, 0, 1)[None], np.float32) / 255, scale
 
 
-def _quantile(values: np.ndarray, weights: np.ndarray, share: float) -> float:
-    """The value below which this share of the weights lies."""
+def quantile(values: np.ndarray, weights: np.ndarray, share: float) -> float:
+    """The value below which this share, in [0, 1], of the weights lies. values, weights: (N,), one at least."""
     order = np.argsort(values)
     total = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(total, share * total[-1])])

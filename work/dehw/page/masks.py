@@ -91,6 +91,8 @@ def allowed(size: tuple[int, ...], keep: Sequence[Box] = (), only: Sequence[Box]
 
 def _on_page(box: Box, size: tuple[int, ...]) -> Box:
     height, width = size
+    if len(box) != 4 or not all(isinstance(side, int | np.integer) for side in box):
+        raise InputError(f"{box!r} is no box; give x0, y0, x1, y1 in whole pixels")
     if not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
         raise InputError(
             f"the box {','.join(map(str, box))} does not lie on the page, which is {width} px wide and {height} px "

@@ -59,11 +59,6 @@ def find(page: np.ndarray, lines: np.ndarray) -> list[Box]:
     return [box for box in boxes if box[2] > box[0] and box[3] > box[1]]
 
 
-def is_numbered(page: np.ndarray, line: list[float]) -> bool:
-    """Whether a line, (5,), of a page, (H, W, 3) uint8 RGB, begins with one to three digits and a dot or comma."""
-    return _is_numbered(_head(page, line))
-
-
 def _head(page: np.ndarray, line: list[float]) -> np.ndarray:
     """The beginning of a line, (5,), level and grey: (48, 144) uint8."""
     x, y, length, height, angle = line
@@ -83,6 +78,7 @@ def _stroke(head: np.ndarray) -> float:
 
 
 def _is_numbered(head: np.ndarray) -> bool:
+    """Whether the beginning of a line, (48, 144) uint8, is one to three digits and a dot or comma."""
     if int(head.max()) - int(head.min()) < layout.CONTRAST:
         return False
     ink = cv2.threshold(head, 0, 255, cv2.THRESH_BINARY_INV + cv2.THRESH_OTSU)[1]

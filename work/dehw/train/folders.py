@@ -7,7 +7,6 @@ them are there.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from dehw.config import Pipeline
 from dehw.data.pairs import GT_FOLDER, LABEL_FOLDER, left_out
 from dehw.data.zips import ZIP_FOLDER, contest_datasets
-from dehw.errors import InputError
+from dehw.errors import InputError, tell
 from dehw.files.atomic import write_json
 
 PREVIEW = "preview.jpg"  # in a pipeline's folder: what validation last saw on three pages
@@ -34,7 +33,7 @@ def training_data(roots: Sequence[str | Path], part: str) -> list[Path]:
     truth = f"neither {GT_FOLDER}/ nor {LABEL_FOLDER}/" if segmenting else f"no {GT_FOLDER}/"
     found = [folder for root in roots for folder in _own(contest_datasets(root, segmenting), part)]
     for folder in left_out(roots, segmenting):
-        _say(f"{folder} is left out: it holds {truth}, which a {LEARNERS[part]} learns from")
+        tell(f"{folder} is left out: it holds {truth}, which a {LEARNERS[part]} learns from")
     if not found:
         listed = ", ".join(map(str, roots))
         raise InputError(
@@ -51,12 +50,8 @@ def _own(folders: Sequence[Path], part: str) -> list[Path]:
         return list(folders)
     for folder in folders:
         if folder.name == other:
-            _say(f"{folder} is not for a {LEARNERS[part]}, which has {OWN[part]}; the key data chooses others")
+            tell(f"{folder} is not for a {LEARNERS[part]}, which has {OWN[part]}; the key data chooses others")
     return [folder for folder in folders if folder.name != other]
-
-
-def _say(text: str) -> None:
-    print(f"dehw: {text}", file=sys.stderr)
 
 
 def pipeline_folder(output: str | Path, pipeline: Pipeline) -> Path:

@@ -188,7 +188,7 @@ class Training:
         """Rename the checkpoints after `step`, lest _prune or the next start takes them for the newest."""
         for path in self.folder.glob("step_*.pdckpt"):
             if path.name > _name(step):
-                path.rename(path.with_suffix(".aside"))
+                path.replace(path.with_suffix(".aside"))
 
     def _parts(self) -> dict[str, Any]:
         return {

@@ -120,4 +120,5 @@ def _check(checkpoint: Path, model: paddle.nn.Layer) -> None:
 
 
 def shapes(state: dict) -> dict[str, tuple[int, ...]]:
+    """The shape of each of a network's arrays, by which another network's are told."""
     return {name: tuple(tensor.shape) for name, tensor in state.items()}

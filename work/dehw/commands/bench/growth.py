@@ -35,7 +35,7 @@ class Line:
 
         slope, start = np.polyfit(xs, ys, 1)
         deviation = float(np.abs(np.polyval([slope, start], xs) - ys).max())
-        return cls(float(start), float(slope), deviation, deviation / max(ys))
+        return cls(float(start), float(slope), deviation, deviation / max(ys) if any(ys) else 0.0)
 
 
 def measure(bench: Bench, sample: Path, folder: Path, chart: Path, largest: float) -> dict[str, Any]:

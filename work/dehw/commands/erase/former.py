@@ -44,7 +44,7 @@ def is_report(path: Path) -> bool:
         return False
     try:
         with open(path, "rb") as file:
-            return file.read(len(REPORT)) == REPORT
+            return file.read(len(REPORT) + 1).replace(b"\r\n", b"\n").startswith(REPORT)  # as Windows ends lines
     except OSError:
         return False
 

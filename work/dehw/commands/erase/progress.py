@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+from dehw.errors import tell
+
 STEPS = ("segment", "erase")  # of a page, each counted as half of it
 EVERY = 0.5  # seconds between two lines of JSON within a page
 LINES_EVERY = 10  # seconds between two lines of text
@@ -50,7 +52,7 @@ class Progress:
             self._show()
 
     def _tell(self, text: str, **figures: Any) -> None:
-        print(f"dehw: {text}", file=sys.stderr)
+        tell(text)
 
     def _show(self) -> None:
         pass

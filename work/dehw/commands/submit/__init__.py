@@ -1,13 +1,12 @@
 """`dehw submit` and its two steps: masks to segoutput/, then pages, readme.txt and a flat result.zip to submit/."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dehw.engine import DEVICES, ENGINES
-from dehw.errors import ExitCode
+from dehw.errors import ExitCode, tell
 
 if TYPE_CHECKING:
     from dehw.commands.submit.choice import Choice
@@ -38,7 +37,7 @@ def masks_command(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     pages, choice = _prepare(args, args.output)
     if choice.pipeline.segment is None:
-        print(f"dehw: pipeline {choice.pipeline.name} uses no masks: nothing to do", file=sys.stderr)
+        tell(f"pipeline {choice.pipeline.name} uses no masks: nothing to do")
         return ExitCode.OK
     eraser = _load(choice, args, "segment")
     return ExitCode.FAILED if files.write_masks(pages, choice, eraser, args.output) else ExitCode.OK
@@ -98,7 +97,7 @@ def _prepare(args: argparse.Namespace, *outputs: Path, masks: Path | None = None
     require_good_stems(pages)
     check_outputs(pages, outputs, masks)
     choice = choose_pipeline(args.root / "output", args.pipeline, args.weights, args.by_mask)
-    print(f"dehw: {len(pages)} pages; pipeline {choice.pipeline.name}: {choice.why}", file=sys.stderr)
+    tell(f"{len(pages)} pages; pipeline {choice.pipeline.name}: {choice.why}")
     return pages, choice
 
 
@@ -106,5 +105,5 @@ def _load(choice: "Choice", args: argparse.Namespace, part: str) -> "Eraser":
     from dehw.eraser import Eraser
 
     eraser = Eraser.load(choice.pipeline, args.device, choice.weights, parts=[part], engine=args.engine)
-    print(f"dehw: engine {eraser.engine}", file=sys.stderr)
+    tell(f"engine {eraser.engine}")
     return eraser

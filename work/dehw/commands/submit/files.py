@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 import time
 import zipfile
 from collections import Counter
@@ -16,7 +15,7 @@ from dehw import __version__
 from dehw.commands.erase.checks import check_folder
 from dehw.commands.submit.choice import Choice
 from dehw.data.zips import test_pages
-from dehw.errors import InputError, PageError
+from dehw.errors import InputError, PageError, tell
 from dehw.files.atomic import atomic_path, sha256, write_json
 from dehw.files.find import InputFile, find_pages, for_each, real
 from dehw.files.images import read_image, read_mask, write_image, write_mask
@@ -168,7 +167,7 @@ def _keep_only(folder: Path, sums: dict[str, str]) -> None:
     others = {path.name for suffix in ("png", "txt") for path in folder.glob(f"*.{suffix}")} - {*sums, "readme.txt"}
     if others:
         listed = ", ".join(sorted(others))
-        print(f"dehw: {folder} holds what is not of this run: {listed}; move it away before you zip", file=sys.stderr)
+        tell(f"{folder} holds what is not of this run: {listed}; move it away before you zip")
 
 
 def default_pages(data: str | Path = "data") -> list[InputFile]:

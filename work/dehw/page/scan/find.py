@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from dehw.page.layout import quantile
+
 SIDE = 600  # px; longer side of the copy that is searched
 THIN = 8  # px of the copy; a narrower photo has no room for a sheet's edges
 STROKE = 9  # px of the copy; what is dark and thinner is print, not the step from one surface to another
@@ -238,7 +240,7 @@ def _direction(side: int, quad: Quad, angles: np.ndarray, text: np.ndarray, phot
     alike = np.abs(slant) < np.radians(SLANT)
     slant, weight, place = slant[alike], text[alike, 2], text[alike, 1 - side % 2]
     if len(slant) >= FEW and weight.sum() > text[:, 2].sum() / 2:
-        middle = _median(slant, weight)
+        middle = quantile(slant, weight, 0.5)
         near = np.abs(slant - middle) < np.radians(SPREAD)
         slant, weight, place = slant[near], weight[near], place[near]
         if any(quad.seen) and np.ptp(place) > 0.4 * photo[side % 2]:  # the perspective, too
@@ -251,12 +253,6 @@ def _direction(side: int, quad: Quad, angles: np.ndarray, text: np.ndarray, phot
         angles[each] + turn for each, turn in ((side - 1, np.pi / 2), ((side + 1) % 4, -np.pi / 2)) if quad.seen[each]
     ]
     return float(np.mean([base + (angle - base + np.pi) % (2 * np.pi) - np.pi for angle in beside] or [base]))
-
-
-def _median(values: np.ndarray, weights: np.ndarray) -> float:
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
 def _cut(polygon: np.ndarray, point: np.ndarray, normal: np.ndarray) -> np.ndarray:
