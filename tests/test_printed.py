@@ -87,6 +87,13 @@ def test_a_line_drawn_by_pen_stays_erased(thickness):
     assert (restored(page, mask)[mask] == PAPER).all()
 
 
+def test_a_rule_that_a_thin_mask_covers_as_a_whole_stays_erased():
+    page = drawn((*LEVEL, PRINT, 2))
+    mask = cv2.dilate((page[:, :, 0] < 100).view(np.uint8), np.ones((1, 3), np.uint8)).view(bool)
+    mask[:60] = False
+    assert (restored(page, mask)[mask] == PAPER).all()
+
+
 def test_strokes_of_words_and_thick_bars_are_no_rules():
     page = drawn(((20, 120), (54, 120), PRINT, 2), ((20, 180), (220, 180), PRINT, 9))
     mask = covering((40, 0, 80, SIDE))

@@ -1,6 +1,6 @@
 """Print that the mask runs over and the page still shows: letters that ink touches, rules under answers, letters under
-coloured ink. It is spared or put back: the mask of a network that sees its surroundings coarsely takes print along with
-the ink, and what the mask holds becomes paper."""
+coloured or faint ink. It is spared or put back: the mask of a network that sees its surroundings coarsely takes print
+along with the ink, and what the mask holds becomes paper."""
 
 from collections.abc import Iterator
 
@@ -19,13 +19,13 @@ RULE_HIDDEN = 0.6  # share of a rule that may lie deep in the mask; a line drawn
 HUE = 25  # grey levels by which a channel of coloured ink that crosses a rule stands out, more than of the rule
 DARKEST = 5  # percent; what is darker than all but these of a rule where it is free is ink that crosses it
 # Letters
-FAINT = 0.5  # of the print's usual darkness: ink that is fainter hides no print
 LETTER = 0.15, 4  # line heights that a letter is tall, from and to
 LETTER_HIDDEN = 0.8  # share of a letter that may lie deep in the mask; a stroke by a black pen does as a whole
-BLACK = 0.7  # of the print's usual darkness, and no colour: what is so dark under coloured ink is print
+BLACK = 0.7  # of the print's usual darkness, and no colour: what is so dark under pale ink is print
+FAINT = 0.5  # of the same; ink that is fainter is pale, whatever its colour
 COLOUR = 40  # grey levels between the channels by which ink is coloured, more than the paper
 GREY = 60  # grey levels between the channels of print at the most; at the edge of ink, cameras colour it
-NEAR = 0.47  # line heights; a square of this side about coloured ink, in which dark pixels are looked at
+NEAR = 0.47  # line heights; a square of this side about pale ink, in which dark pixels are looked at
 
 
 def spare(mask: np.ndarray, dark: np.ndarray, prob: np.ndarray, likely: float, height: float) -> None:
@@ -66,10 +66,10 @@ def restore_rules(page: np.ndarray, painted: np.ndarray, mask: np.ndarray, dark:
 def _restore_level(page: np.ndarray, painted: np.ndarray, mask: np.ndarray, dark: np.ndarray, height: float) -> None:
     deep = _deep(mask, height)
     for place, rule in level_rules(np.ascontiguousarray(dark), round(LENGTH * height), THICKNESS * height):
-        covered, hidden = rule & mask[place], np.count_nonzero(rule & deep[place])
-        if not covered.any() or hidden > RULE_HIDDEN * np.count_nonzero(rule):
+        covered, free = rule & mask[place], page[place][rule & ~mask[place]]
+        hidden = np.count_nonzero(rule & deep[place])
+        if not covered.any() or not len(free) or hidden > RULE_HIDDEN * np.count_nonzero(rule):
             continue
-        free = page[place][rule & ~mask[place]]
         own = np.median(free, axis=0)
         colours = page[place][covered]
         crossed = np.abs(_hue(colours) - _hue(own)).max(axis=1) > HUE
@@ -100,14 +100,12 @@ def _hue(colours: np.ndarray) -> np.ndarray:
 
 
 def restore_letters(page: np.ndarray, painted: np.ndarray, mask: np.ndarray, cells: np.ndarray, height: float) -> None:
-    """Put what is black about and under coloured ink, a teacher's tick or a blue circle, into `painted`, in place.
+    """Put what is black about and under pale ink, a teacher's tick, a blue circle or pencil, into `painted`, in place.
 
     The lightest channel of coloured ink is light: red ink in red, blue in blue. Where all are dark, there is print,
     unless the whole of it lies deep in the mask, as what was written by a black pen does. page, painted: (H, W, 3)
     uint8; mask: (H, W) bool, True = handwriting; cells: from paper.tone; height: of the page's lines, px.
     """
-    square = np.ones((round(NEAR * height) | 1,) * 2, np.uint8)
-    stroke = np.ones((round(DEEP * height) | 1,) * 2, np.uint8)
     tones = _tones(page, cells)
     black, usual = _black(*tones, mask)
     for rows in _bands(len(page)):
@@ -115,11 +113,11 @@ def restore_letters(page: np.ndarray, painted: np.ndarray, mask: np.ndarray, cel
         darkness, colour = (tone[rows] for tone in tones)
         ink = inside & ~letters.view(bool)
         faint = (darkness > layout.CONTRAST) & (darkness < FAINT * usual) & ink
-        pale = cv2.morphologyEx(faint.view(np.uint8), cv2.MORPH_OPEN, stroke)  # a black stroke has a faint rim
+        pale = cv2.morphologyEx(faint.view(np.uint8), cv2.MORPH_OPEN, _square(DEEP * height))  # black strokes' rims go
         pale |= ((colour > COLOUR) & ink).view(np.uint8)
         if not pale.any():
             continue
-        near = cv2.dilate(pale, square).view(bool)
+        near = cv2.dilate(pale, _square(NEAR * height)).view(bool)
         count, labels, facts, _ = cv2.connectedComponentsWithStats(letters, connectivity=8)
         hidden = np.bincount(labels[_deep(inside, height)], minlength=count)
         prints = hidden <= LETTER_HIDDEN * facts[:, cv2.CC_STAT_AREA]
@@ -159,8 +157,12 @@ def _colour(pixels: np.ndarray) -> np.ndarray:
 
 def _deep(mask: np.ndarray, height: float) -> np.ndarray:
     """What lies deep in a mask, (H, W) bool."""
-    square = np.ones((round(DEEP * height) | 1,) * 2, np.uint8)
-    return cv2.erode(np.ascontiguousarray(mask).view(np.uint8), square).view(bool)
+    return cv2.erode(np.ascontiguousarray(mask).view(np.uint8), _square(DEEP * height)).view(bool)
+
+
+def _square(side: float) -> np.ndarray:
+    """What erodes and dilates by a square of about so many px."""
+    return np.ones((round(side) | 1,) * 2, np.uint8)
 
 
 def _bands(length: int) -> Iterator[slice]:
