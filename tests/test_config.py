@@ -247,6 +247,9 @@ def test_an_unknown_pipeline_is_told_the_known_ones():
         config.load_pipeline("lit")
 
 
+CHAIN = ("erase.tile", "erase.networks")  # settings of generators
+
+
 @pytest.mark.parametrize(
     ("opt", "word"),
     [
@@ -256,7 +259,7 @@ def test_an_unknown_pipeline_is_told_the_known_ones():
         ("erase.views=[]", "erase.views"),
         ("erase.margin=256", "erase.margin"),
         ("erase.tile=500", "erase.tile must be a multiple of 32 px for erasenet, such as 512, got 500"),
-        ("erase.networks=[]", "erase.networks"),
+        ("erase.networks=[]", "give networks, or paper"),
         ("erase.networks.0.weight=0", "erase.networks.0.weight"),
         ("erase.networks.0.weights=a/b.pdparams", "bare file name"),
         ("mask.threshold=1.5", "mask.threshold"),
@@ -267,13 +270,14 @@ def test_an_unknown_pipeline_is_told_the_known_ones():
         ("segment.skip=0", "skip"),
         ("segment.codes=true", "codes"),
         ("mask.low=0.2", "low"),
-        ("erase.paper=0", "printed needs paper"),
+        ("erase.paper=0", "give networks, or paper"),
+        ("erase.cmp=false", "paper needs cmp"),
         ("line_height=null", "printed needs line_height"),
     ],
 )
 def test_values_that_cannot_work_are_refused(opt, word):
     with pytest.raises(ConfigError) as caught:
-        config.load_pipeline("lite", [opt])
+        config.load_pipeline("lite_chain" if opt.startswith(CHAIN) else "lite", [opt])
     assert word in str(caught.value)
 
 

@@ -162,7 +162,7 @@ def test_odd_arguments_of_networks_are_refused(tmp_path):
         {"self": 1},
         {"refinement": []},
     ):
-        config = load_pipeline("lite").erase.networks[0]
+        config = load_pipeline("lite_chain").erase.networks[0]
         with pytest.raises(ConfigError, match="erasenet"):
             models.build(type(config)(config.type, config.weights, args))
     for args in ({"embedding_dim": 10**9}, {"embedding_dim": 1.5}, {"pretrained": "evil.pdparams"}):

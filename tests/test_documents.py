@@ -259,6 +259,8 @@ def test_what_a_new_file_would_not_keep_is_told(tmp_path):
         "plain.png": (Image.fromarray(page), []),
         "deep.png": (Image.fromarray(page[..., 0].astype(np.uint16) * 257), ["16 bits"]),
         "deep.tif": (Image.fromarray(page[..., 0].astype(np.uint16) * 257), ["16 bits"]),
+        "deeper.tif": (Image.fromarray(page[..., 0].astype(np.int32)), ["32 bits"]),
+        "float.tif": (Image.fromarray(page[..., 0] / np.float32(255)), ["32 bits"]),
         "clear.png": (Image.fromarray(page).convert("RGBA"), ["transparent"]),
         "ink.tif": (Image.fromarray(page).convert("CMYK"), ["CMYK"]),
     }

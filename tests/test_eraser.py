@@ -11,7 +11,7 @@ from drawn import READER, print_page
 from erasers import MARGIN, TILE, constant, dark, eraser_with, everywhere, identity, inverted, tiny
 
 from dehw import eraser as eraser_module
-from dehw.config import Mask, NetworkConfig, load_pipeline
+from dehw.config import Erase, Mask, NetworkConfig, Pipeline, load_pipeline
 from dehw.engine.paddle import PaddleNetwork
 from dehw.engine.pick import Engine
 from dehw.eraser import Eraser
@@ -584,3 +584,21 @@ def test_a_large_page_stays_under_one_gib(tmp_path, pipeline, factor):
     used = int(run.stdout.split()[-1])
     print(f"{pipeline}, scale {factor}: {used / 1024:.0f} MiB")
     assert used < 1024 * 1024
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+@pytest.mark.parametrize("turns", [0, 1])
+def test_without_generators_ink_becomes_paper_and_rules_come_back_but_where_a_person_drew(monkeypatch, factor, turns):
+    """At the page's own size, whatever the networks' is."""
+    monkeypatch.setattr(Layout, "factor", lambda self, target: factor)
+    clean = np.full((300, 400, 3), 235, np.uint8)
+    clean[200:203, 20:380] = 30  # a rule
+    page, (mask, drawn) = clean.copy(), np.zeros((2, 300, 400), bool)
+    page[150:202, 100:106] = (30, 60, 160)
+    mask[146:206, 96:110] = mask[180:220, 250:280] = drawn[180:220, 250:280] = True
+    pipeline = Pipeline(erase=Erase(paper=31, printed=True), line_height=40 * factor)
+    eraser = Eraser(pipeline, None, [])
+    page, mask, drawn, clean = (np.ascontiguousarray(np.rot90(each, turns)) for each in (page, mask, drawn, clean))
+    np.testing.assert_array_equal(erased_by(eraser, page, mask), clean)
+    rubbed = eraser.erase(eraser.prepare(page), mask, drawn=drawn)
+    np.testing.assert_array_equal(rubbed, np.where(drawn[..., None], 235, clean))

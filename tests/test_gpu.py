@@ -25,7 +25,7 @@ def rows(printed):
 
 
 def test_each_network_is_there_once():
-    found = gpu.jobs([PIPELINE, "full", "erasenet"], None)
+    found = gpu.jobs(["lite_chain", "full", "erasenet"], None)
     types = [job.network.type for job in found.values()]
     assert types.count("segformer_b2") == types.count("ppocr_small") == 1 and types.count("erasenet") == 3
     full = found["erasenet refinement=nonlocal"]

@@ -28,10 +28,10 @@ from dehw.commands.erase.progress import Progress
 batch.READ_AHEAD = 0  # a page that is read ahead costs a constant more
 network = NetworkConfig(type="erasenet", weights="tiny.pdparams")
 segment = Segment(network=network, stride=448, blend=True)
-erase, mask = Erase(networks=[network], margin=32, paper=61, printed=True), Mask(0.4, dilate=5, spare=0.5)
+erase, mask = Erase(paper=31, printed=True), Mask(0.4, dilate=5, spare=0.5)
 pipeline = Pipeline(segment=segment, mask=mask, erase=erase, line_height=32)
 segmenter = lambda tiles: (tiles.mean(1, keepdims=True) < 0.5).astype(np.float32)
-eraser = Eraser(pipeline, segmenter, [(lambda tiles, mask: np.ones_like(tiles), 1.0)])
+eraser = Eraser(pipeline, segmenter, [])
 jobs, _ = plan.make(find_pages([sys.argv[1]]), Path(sys.argv[2]))
 machine.forget_peak()
 (done,) = batch.erase_all(batch.with_eraser(eraser), jobs, Progress(1))

@@ -1,5 +1,8 @@
 """What a PDF keeps when a page of it is erased, and that no handwriting stays in its file."""
 
+from dataclasses import replace
+from functools import partial
+
 import cv2
 import numpy as np
 import pikepdf
@@ -36,6 +39,11 @@ def texts_of(path):
         return [page.get_textpage().get_text_bounded().strip() for page in pdf]
     finally:
         pdf.close()
+
+
+def first_of(turns, sheet):
+    """A mask of the pages whose turn is True."""
+    return mask_of(sheet) & next(turns)
 
 
 def clean(tmp_path):
@@ -372,10 +380,18 @@ def note(pdf, kind, content, rect=(8, 38, 42, 48)):
     return pdf.make_indirect(annotation)
 
 
-def stamp(pdf):
-    """One that is written on, by strokes in a form within."""
+def nested(pdf):
+    """A stamp whose strokes lie in a form within."""
     made = note(pdf, "Stamp", "/X Do")
     made.AP.N.Resources = Dictionary(XObject=Dictionary(X=note(pdf, "Stamp", WRITTEN).AP.N))
+    return made
+
+
+def stamp(pdf):
+    """One that is written on, so that its page can only become a picture: nobody knows whether its word is print."""
+    made = nested(pdf)
+    made.AP.N.Resources.Font = Dictionary(F1=Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Helvetica))
+    made.AP.N.write(b"/X Do BT 0.08 0.12 0.78 rg /F1 4 Tf 20 44 Td (ok) Tj ET")
     return made
 
 
@@ -402,7 +418,7 @@ def test_ink_annotations_are_dropped_and_nothing_else(tmp_path):
 
 
 def test_a_page_that_can_only_become_a_picture_says_what_it_loses(tmp_path):
-    """Its handwriting is a stamp, whose strokes lie in a form of their own."""
+    """Its handwriting is a stamp with a word on it."""
     with pikepdf.new() as pdf:
         page = add_page(pdf, PRINTED, Rotate=90, CropBox=Array([0, 10, 60, 90]))
         page.obj.Annots = Array([stamp(pdf)])
@@ -471,6 +487,92 @@ def test_an_annotation_goes_where_all_of_it_is_handwriting(tmp_path, kind):
     if kind != "pinned":
         assert not is_blue(after).any() and b"14 46" not in contents_of(tmp_path / "out.pdf")
     np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=30)
+
+
+@pytest.mark.parametrize("kind", ["nested", "signature", "photo"])
+def test_a_stamp_goes_by_what_it_paints(tmp_path, kind):
+    """Strokes in a form within, or a picture of ink alone; one with print too makes the page a picture."""
+    with pikepdf.new() as pdf:
+        made = nested(pdf)
+        if kind != "nested":
+            alpha = np.zeros((20, 60), np.uint8)
+            alpha[5:15, 5:55:4] = 255
+            scan = paper(100, 300, (slice(30, 70), slice(30, 270)))
+            ink = picture(pdf, np.full((20, 60, 3), BLUE, np.uint8), SMask=picture(pdf, alpha))
+            made.AP.N.write(b"q 34 0 0 10 8 38 cm /I Do Q")
+            made.AP.N.Resources = Dictionary(XObject=Dictionary(I=ink if kind == "signature" else picture(pdf, scan)))
+        add_page(pdf, PRINTED).obj.Annots = Array([made])
+        pdf.save(tmp_path / "in.pdf")
+    [lost] = clean(tmp_path)
+    assert bool(lost) == is_flat(tmp_path / "out.pdf") == (kind == "photo")
+    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any() and not has_ink(tmp_path / "out.pdf")
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        assert not pdf.pages[0].get("/Annots") and b"14 46" not in contents_of(tmp_path / "out.pdf")
+
+
+def written_in(image):
+    """(H, W) bool: where an image shows blue strokes, not just the coloured edges of letters in fields."""
+    blue = (image[..., 2].astype(int) - image[..., 0] > 50).astype(np.uint8)
+    return cv2.dilate(cv2.erode(blue, np.ones((3, 3))), np.ones((7, 7))) > 0
+
+
+SCRIBBLED = [[(x, y), (x + 4, y + 5), (x + 8, y)] for y in (20, 30, 40, 50) for x in (8, 18, 28, 38)]
+
+
+@pytest.mark.parametrize("kind", ["content", "form", "PolyLine"])
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_strokes_that_the_mask_misses_go_with_those_of_the_same_pen(tmp_path, kind, is_kept):
+    """As networks see but most of them; not where a part of the page is to be kept, nor what another pen drew."""
+    with pikepdf.new() as pdf:
+        figure = "q 1.5 w 30 62 m 38 68 l 46 61 l S Q "
+        form = hidden(pdf, "ET")
+        form.write((strokes(*SCRIBBLED)).encode())
+        page = add_page(pdf, PRINTED + figure + {"content": strokes(*SCRIBBLED), "form": "/P0 Do"}.get(kind, ""))
+        page.Resources.XObject.P0 = form
+        if kind == "PolyLine":
+            about = dict(Type=Name.Annot, Subtype=Name.PolyLine, F=4, C=Array([0.1, 0.1, 0.8]), BS=Dictionary(W=1.5))
+            lines = [dict(Vertices=Array([*map(float, np.ravel(line))])) for line in SCRIBBLED]
+            boxes = [Array([*map(float, (*np.min(line, 0) - 1, *np.max(line, 0) + 1))]) for line in SCRIBBLED]
+            page.obj.Annots = Array([Dictionary(**about, **line, Rect=box) for line, box in zip(lines, boxes)])
+        pdf.save(tmp_path / "in.pdf")
+    [sheet] = read_all(tmp_path / "in.pdf")
+    mask = is_blue(sheet.image)
+    mask[110:150, 102:] = False  # one of 16
+    spared = np.zeros_like(mask)
+    spared[110:150, 102:] = is_kept
+    with open_document(tmp_path / "in.pdf") as document, new_document(tmp_path / "out.pdf", "PDF", document) as writer:
+        clean_page = np.where(mask[..., None], np.uint8(255), sheet.image)
+        assert writer.add(replace(document.read(0), image=clean_page, mask=mask, spared=spared)) == ()
+        writer.finish()
+    [after] = read_all(tmp_path / "out.pdf")
+    assert texts_of(tmp_path / "out.pdf") == texts_of(tmp_path / "in.pdf") and b"38 68 l" in contents_of(
+        tmp_path / "out.pdf"
+    )
+    assert is_blue(after.image).any() == is_kept and not is_blue(after.image)[:100].any()
+
+
+@pytest.mark.parametrize("kind", ["Widget", "FreeText"])
+@pytest.mark.parametrize("flat", [False, True])
+def test_text_that_was_typed_stays_where_ink_but_crosses_it(tmp_path, kind, flat):
+    """In a field, or a note; in a field also where the page becomes a picture."""
+    with pikepdf.new() as pdf:
+        page = add_page(pdf, PRINTED + "q 30 0 0 6 12 41 cm /P0 Do Q", pictures=[picture(pdf, paper(6, 30))])
+        typed = note(pdf, kind, "0.9 g 8 38 34 10 re f 0 g BT /F1 8 Tf 10 40 Td (Typed) Tj ET")
+        typed.AP.N.Resources = Dictionary(Font=page.obj.Resources.Font)
+        typed.FT, typed.T, typed.V, typed.DA = Name.Tx, "name", "Typed", "/F1 8 Tf 0 g"
+        tick = note(pdf, "Stamp", strokes([(20, 34), (26, 46), (40, 35)]), (10, 30, 50, 50))
+        page.obj.Annots = Array([typed, tick, stamp(pdf)] if flat else [typed, tick])
+        page.obj.Annots[-1].Rect = Array([8, 10, 42, 20]) if flat else tick.Rect
+        if kind == "Widget":
+            pdf.Root.AcroForm = Dictionary(Fields=Array([typed]), DA=typed.DA)
+        pdf.save(tmp_path / "in.pdf")
+    [lost] = erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: written_in(sheet.image))
+    assert is_flat(tmp_path / "out.pdf") == flat == bool(lost) and not any("filled" in loss for loss in lost)
+    [after] = read_all(tmp_path / "out.pdf")
+    assert not written_in(after.image).any() and (after.image[110:145, 25:70] < 100).any()
+    with pikepdf.open(tmp_path / "out.pdf") as pdf:
+        left = [(str(each.Subtype), each.V) for each in pdf.pages[0].get("/Annots", [])]
+        assert left == ([(f"/{kind}", "Typed")] if kind == "Widget" or not flat else [])
 
 
 def test_a_see_through_line_hides_no_print(tmp_path):
@@ -565,7 +667,7 @@ def test_what_is_filled_into_a_field_goes_where_it_is_erased(tmp_path, kind, has
     mask[112:140, 24:142] = True
     assert (sheet.image[mask] < 100).any()
     [lost] = erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask)
-    assert any("filled into" in loss for loss in lost)
+    assert any("filled into" in loss for loss in lost) and not is_flat(tmp_path / "out.pdf")
     assert read_all(tmp_path / "out.pdf")[0].image[mask].min() > 200
     with pikepdf.open(tmp_path / "out.pdf") as pdf:
         fields = list(pdf.Root.AcroForm.Fields)
@@ -850,15 +952,26 @@ def test_a_picture_under_another_is_painted_too(tmp_path):
     assert not has_ink(tmp_path / "out.pdf")
 
 
-def test_a_picture_written_into_the_content_makes_the_page_a_picture(tmp_path):
-    pixels = INKED[::5, ::5]
-    head = f"q 60 0 0 90 0 0 cm BI /W {pixels.shape[1]} /H {pixels.shape[0]} /BPC 8 /CS /RGB /F /AHx ID "
+@pytest.mark.parametrize("place", ["page", "form"])
+def test_a_picture_written_into_the_content_is_painted_in_its_place(tmp_path, place):
+    """Beside strokes; on two pages that share their content, of which the other one stays."""
+    pixels = paper(50, 34, (slice(24, 28), slice(8, 24)))
+    head = f"q 60 0 0 90 0 0 cm BI /W 34 /H 50 /BPC 8 /CS /RGB /F /AHx ID {pixels.tobytes().hex()}> EI Q "
     with pikepdf.new() as pdf:
-        add_page(pdf, head + pixels.tobytes().hex() + "> EI Q")
+        form = hidden(pdf, "ET")
+        form.write(head.encode())
+        for _ in range(2):
+            content = {"page": head, "form": "/P0 Do "}[place] + "BT /F1 8 Tf 10 70 Td (Print) Tj ET "
+            add_page(pdf, content + strokes([(10, 20), (14, 26), (20, 19)]), pictures=[form])
         pdf.save(tmp_path / "in.pdf")
-    clean(tmp_path)
-    assert is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
-    assert not is_blue(read_all(tmp_path / "out.pdf")[0].image).any()
+    first = iter([True, False])
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", lambda sheet: mask_of(sheet) & next(first)) == [()]
+    before, after = (read_all(tmp_path / name) for name in ("in.pdf", "out.pdf"))
+    assert texts_of(tmp_path / "out.pdf") == ["Print", "Print"] and not is_flat(tmp_path / "out.pdf")
+    assert not is_blue(after[0].image).any() and is_blue(after[1].image).any()
+    np.testing.assert_array_equal(after[1].image, before[1].image)
+    mask = is_blue(before[0].image)
+    np.testing.assert_allclose(after[0].image[~mask].astype(int), before[0].image[~mask], atol=30)
 
 
 def test_a_picture_written_into_the_content_beside_the_handwriting_stays(tmp_path):
@@ -925,19 +1038,25 @@ def test_layers_that_are_hidden_stay_so(tmp_path, is_content):
     np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
 
 
-def test_strokes_in_a_form_make_the_page_a_picture(tmp_path):
-    """Also where they are but a small part of what is erased, and the rest is in a picture."""
+@pytest.mark.parametrize("inside", ["", over()])
+def test_strokes_in_a_form_go_from_it(tmp_path, inside):
+    """Also where they are but a small part of what is erased, and the rest is in a picture. Another page that shows the
+    form keeps it; where it is drawn twice, its page becomes a picture.
+    """
     box, pen = Array([0, 0, 60, 90]), b"0.08 0.12 0.78 RG 0.6 w 10 20 m 14 24 l 18 19 l 22 25 l S"
-    for name, inside in (("alone", ""), ("mixed", over())):
+    for shown, flat in (("/X Do", False), ("/X Do q 1 0 0 1 30 0 cm /X Do Q", True)):
         with pikepdf.new() as pdf:
             form = pdf.make_stream(pen, Type=Name.XObject, Subtype=Name.Form, BBox=box, Resources=Dictionary())
             scan = picture(pdf, paper(250, 167, (slice(40, 120), slice(20, 140))))
-            page = add_page(pdf, inside + "/X Do BT /F1 8 Tf 10 70 Td (Print) Tj ET", pictures=[scan])
+            page = add_page(pdf, f"{inside}{shown} BT /F1 8 Tf 10 70 Td (Print) Tj ET", pictures=[scan])
             page.Resources.XObject.X = form
+            add_page(pdf, "/X Do").Resources.XObject.X = form
             pdf.save(tmp_path / "in.pdf")
-        clean(tmp_path)
-        assert is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf"), name
-        assert b"18 19 l" not in contents_of(tmp_path / "out.pdf"), name
+        erase(tmp_path / "in.pdf", tmp_path / "out.pdf", partial(first_of, iter([True, False])))
+        assert is_flat(tmp_path / "out.pdf") == flat and not has_ink(tmp_path / "out.pdf")
+        after = read_all(tmp_path / "out.pdf")
+        assert not is_blue(after[0].image).any() and is_blue(after[1].image).any()
+        assert contents_of(tmp_path / "out.pdf").count(b"18 19 l") == 1
 
 
 LINES = " ".join(f"{x} 30 m {x} 65 l S" for x in range(11, 40, 3))

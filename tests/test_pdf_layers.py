@@ -314,6 +314,52 @@ def test_a_picture_that_is_cut_out_stays_opaque_where_it_was(tmp_path, kind):
     np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
 
 
+@pytest.mark.parametrize("kind", ["colours", "matte"])
+def test_a_picture_that_is_cut_out_by_its_colours_is_painted_in_its_place(tmp_path, kind):
+    """By a range of them, or by a soft mask that they are mixed with."""
+    ink = paper(*AT_200, (slice(120, 140), slice(40, 120)))
+    ink[40:80] = 255
+    with pikepdf.new() as pdf:
+        if kind == "colours":
+            scan = picture(pdf, ink, Mask=Array([255, 255] * 3))
+        else:
+            alpha = np.where((ink == 255).all(2), np.uint8(0), np.uint8(128))
+            mixed = (ink.astype(int) * alpha[..., None] // 255).astype(np.uint8)
+            scan = picture(pdf, mixed, SMask=picture(pdf, alpha, Matte=Array([0, 0, 0])))
+        add_page(pdf, "0.6 0.8 0.6 rg 0 0 60 90 re f " + over() + "BT /F1 8 Tf 10 5 Td (Print) Tj ET", pictures=[scan])
+        pdf.save(tmp_path / "in.pdf")
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of) == [()] and not is_flat(tmp_path / "out.pdf")
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    assert not is_blue(after).any() and not has_ink(tmp_path / "out.pdf")
+    assert after[60, 80].tolist() == before[60, 80].tolist() == [153, 204, 153]
+    np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
+
+
+def test_colours_under_a_copier_s_mask_keep_no_shape_of_the_handwriting(tmp_path):
+    """Such programs spread the colour of ink far beyond it, where the mask does not paint it."""
+    shape = np.zeros(AT_300, np.uint8)
+    shape[180:200, 60:200], shape[20:30, 60:200] = 255, 255
+    colours = np.full((125, 84, 3), 60, np.uint8)
+    colours[48:80, 10:80] = 20, 30, 200
+    with pikepdf.new() as pdf:
+        add_page(pdf, over(), pictures=[picture(pdf, colours, SMask=picture(pdf, shape))])
+        pdf.save(tmp_path / "in.pdf")
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of) == [()] and not has_ink(tmp_path / "out.pdf")
+    before, after = (read_all(tmp_path / name)[0].image for name in ("in.pdf", "out.pdf"))
+    np.testing.assert_allclose(after[~is_blue(before)].astype(int), before[~is_blue(before)], atol=12)
+
+
+def test_a_scan_deep_in_forms_is_painted(tmp_path):
+    with pikepdf.new() as pdf:
+        deep = form(pdf, "/I Do", I=picture(pdf, paper(*AT_200, (slice(120, 140), slice(40, 120)))))
+        for _ in range(15):
+            deep = form(pdf, "/I Do", I=deep)
+        add_page(pdf, over() + "BT /F1 8 Tf 10 5 Td (Print) Tj ET", pictures=[deep])
+        pdf.save(tmp_path / "in.pdf")
+    assert erase(tmp_path / "in.pdf", tmp_path / "out.pdf", mask_of) == [()]
+    assert not is_flat(tmp_path / "out.pdf") and not has_ink(tmp_path / "out.pdf")
+
+
 def test_a_picture_without_loss_stays_so_however_its_filters_are_named(tmp_path):
     flat = np.full((250, 167, 3), 240, np.uint8)
     flat[120:140, 40:120] = (20, 30, 200)

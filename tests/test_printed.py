@@ -10,7 +10,7 @@ from dehw.page import layout, paper, printed
 
 SIDE, HEIGHT, REACH = 240, 32, 61
 PAPER, PRINT = 235, (30, 30, 30)
-RED, BLUE = (200, 40, 50), (30, 50, 160)
+RED, BLUE, PENCIL = (200, 40, 50), (30, 50, 160), (165, 165, 165)
 LEVEL = ((20, 120), (220, 120))
 
 
@@ -31,9 +31,9 @@ def written(page: np.ndarray, colour: tuple[int, int, int], draw: Callable) -> t
     return (page.astype(np.uint16) * ink // 255).astype(np.uint8), mask
 
 
-def restore(page: np.ndarray, generated: np.ndarray, mask: np.ndarray) -> None:
-    printed.restore_letters(page, generated, mask, paper.tone(page, mask, REACH), HEIGHT)
-    printed.restore_rules(page, generated, mask, layout.dark_pixels(page), HEIGHT)
+def restore(page: np.ndarray, painted: np.ndarray, mask: np.ndarray) -> None:
+    printed.restore_letters(page, painted, mask, paper.tone(page, mask, REACH), HEIGHT)
+    printed.restore_rules(page, painted, mask, layout.dark_pixels(page), HEIGHT)
 
 
 def covering(*boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -44,11 +44,11 @@ def covering(*boxes: tuple[int, int, int, int]) -> np.ndarray:
 
 
 def restored(page: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """What becomes of a page on which a generator painted paper everywhere."""
-    generated = np.full_like(page, PAPER)
-    restore(page, generated, mask)
-    assert (generated[~mask] == PAPER).all()
-    return generated
+    """What becomes of a page that was painted with paper everywhere."""
+    painted = np.full_like(page, PAPER)
+    restore(page, painted, mask)
+    assert (painted[~mask] == PAPER).all()
+    return painted
 
 
 @pytest.mark.parametrize("end", [(220, 120), (220, 127), (220, 112)])
@@ -87,13 +87,20 @@ def test_a_line_drawn_by_pen_stays_erased(thickness):
     assert (restored(page, mask)[mask] == PAPER).all()
 
 
+def test_a_rule_that_a_thin_mask_covers_as_a_whole_stays_erased():
+    page = drawn((*LEVEL, PRINT, 2))
+    mask = cv2.dilate((page[:, :, 0] < 100).view(np.uint8), np.ones((1, 3), np.uint8)).view(bool)
+    mask[:60] = False
+    assert (restored(page, mask)[mask] == PAPER).all()
+
+
 def test_strokes_of_words_and_thick_bars_are_no_rules():
     page = drawn(((20, 120), (54, 120), PRINT, 2), ((20, 180), (220, 180), PRINT, 9))
     mask = covering((40, 0, 80, SIDE))
     assert (restored(page, mask)[mask] == PAPER).all()
 
 
-@pytest.mark.parametrize("colour", [RED, BLUE])
+@pytest.mark.parametrize("colour", [RED, BLUE, PENCIL])
 @pytest.mark.parametrize(
     "draw",
     [
@@ -102,7 +109,7 @@ def test_strokes_of_words_and_thick_bars_are_no_rules():
     ],
     ids=["tick", "circle"],
 )
-def test_letters_under_coloured_ink_come_back(colour, draw):
+def test_letters_under_coloured_and_faint_ink_come_back(colour, draw):
     clean = drawn()
     page, mask = written(clean, colour, draw)
     letters = (clean < PAPER).any(axis=2) & mask
@@ -121,6 +128,18 @@ def test_black_writing_beside_a_red_tick_stays_erased():
     assert (restored(page, mask)[mask] == PAPER).all()
 
 
+def test_the_rims_of_coloured_strokes_on_a_page_of_pale_print_stay_erased():
+    """Where rules are all the print there is, a stroke's rim is as dark as print usually is."""
+    page = np.full((SIDE, SIDE, 3), PAPER, np.uint8)
+    page[::24] = page[:, ::24] = (165, 185, 215)
+    page, mask = written(page, BLUE, lambda page, colour: cv2.ellipse(page, (120, 118), (50, 30), 9, 0, 360, colour, 4))
+    page = cv2.GaussianBlur(page, (0, 0), 1)
+    mask = cv2.dilate(mask.view(np.uint8), np.ones((5, 5), np.uint8)).view(bool)
+    painted = np.full_like(page, PAPER)
+    printed.restore_letters(page, painted, mask, paper.tone(page, mask, REACH), HEIGHT)
+    assert (painted == PAPER).all()
+
+
 def test_letters_under_black_ink_are_not_told_from_it():
     page, mask = written(drawn(), PRINT, lambda page, colour: cv2.line(page, (60, 5), (80, 40), colour, 3))
     assert (restored(page, mask)[mask] == PAPER).all()
@@ -129,9 +148,9 @@ def test_letters_under_black_ink_are_not_told_from_it():
 @pytest.mark.parametrize("shape", [(1, 1), (3, 50), (50, 2), (1100, 30), (30, 1100)])
 def test_pages_of_all_shapes(shape):
     page, mask = np.full((*shape, 3), 200, np.uint8), np.ones(shape, bool)
-    generated = page - 5
-    restore(page, generated, mask)
-    assert (generated == 195).all()
+    painted = page - 5
+    restore(page, painted, mask)
+    assert (painted == 195).all()
 
 
 def spared(page: np.ndarray, mask: np.ndarray, prob: np.ndarray) -> np.ndarray:

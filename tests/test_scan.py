@@ -198,6 +198,8 @@ def test_a_page_on_paper_has_its_size_and_margins(shape, paper, inches):
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == shape
     margins = rows.min(), placed.shape[0] - 1 - rows.max(), columns.min(), placed.shape[1] - 1 - columns.max()
     assert min(margins) / dpi * 25.4 == pytest.approx(papers.MARGIN, abs=0.3)
+    with pytest.raises(InputError, match="too thin"):
+        papers.on_paper(np.broadcast_to(np.uint8(0), (2000, 100, 3)), paper)
     with pytest.raises(InputError, match="choose one of a3"):
         papers.on_paper(placed, "napkin")
 

@@ -68,6 +68,19 @@ def test_a_page_too_thin_for_a_sheet_is_named_and_erased(eraser, capfd, size):
     assert read_image("thin.clean.png").shape[:2] == size
 
 
+@pytest.mark.parametrize("size", [(60, 20000), (20000, 60)])
+def test_a_page_too_thin_for_paper_is_refused_before_it_is_erased(eraser, monkeypatch, capfd, size):
+    write_image("strip.png", np.full((*size, 3), 255, np.uint8))
+    write_image("photo.png", photo_of(sheet(), pose_of()))
+    erased = []
+    erase_page = Eraser.__call__
+    monkeypatch.setattr(Eraser, "__call__", lambda *given, **options: erased.append(1) or erase_page(*given, **options))
+    assert run("strip.png", "photo.png", "--scan", "--paper", "a4") == ExitCode.FAILED
+    cause = f"strip.png: a page of {size[1]} by {size[0]} pixels is too thin for a4; leave out --paper, or crop it."
+    assert cause in capfd.readouterr().err and len(erased) == 1
+    assert files() == ["photo.clean.png", "photo.png", "strip.png"]
+
+
 def test_a_page_without_handwriting_is_scanned_too(eraser):
     blank = np.full((300, 200, 3), 255, np.uint8)
     write_image("blank.png", photo_of(np.repeat(blank, 2, 1), pose_of(), "light"))

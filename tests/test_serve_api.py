@@ -3,7 +3,9 @@
 import base64
 import io
 import json
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from test_serve_http import pytestmark, serving  # noqa: F401
 from visits import INK, Visitor, held, make_eraser, page
 
 from dehw.commands.serve.limits import Limits
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -52,6 +56,16 @@ def test_a_file_goes_in_and_comes_out_erased(program, server):
     assert headers["content-disposition"] == 'attachment; filename="exam.clean.png"'
     np.testing.assert_array_equal(pixels(content), make_eraser()(page()).page)
     assert is_empty(server), "nothing is kept"
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "bmp", "tiff"])
+@pytest.mark.parametrize("name", ["exam", "exam.txt"])
+def test_the_answer_has_the_type_of_its_content(kind, name, program):
+    sent = io.BytesIO()
+    Image.fromarray(page()).save(sent, kind)
+    _, headers, content = program.post_form("/api/erase", (name, sent.getvalue()))
+    assert headers["content-type"] == f"image/{kind}"
+    assert Image.open(io.BytesIO(content)).format == kind.upper()
 
 
 def test_json_tells_all_of_it(program, server):
@@ -131,7 +145,8 @@ def test_it_is_documented_by_openapi(program):
     told = json.loads(program.ask("GET", "/openapi.json")[2])
     assert list(told["paths"]) == ["/api/erase"], "the page's own routes may change"
     route = told["paths"]["/api/erase"]["post"]
-    assert {"200", "422", "503", "507"} <= set(route["responses"])
+    table = (ROOT / "docs/serve.md").read_text(encoding="utf-8").split("| status | meaning |")[1].split("\n\n")[0]
+    assert set(re.findall(r"\d{3}", table)) == set(route["responses"])
     assert {"application/json", "application/octet-stream"} <= set(route["responses"]["200"]["content"])
     form = told["components"]["schemas"][
         route["requestBody"]["content"]["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]

@@ -503,6 +503,20 @@ def test_a_space_laid_out_as_the_docs_say_starts(tmp_path):
         running.communicate()
 
 
+def test_a_page_too_thin_for_paper_is_a_sheet_of_its_own_size(visitor, tmp_path):
+    Image.fromarray(np.full((20, 1500, 3), 255, np.uint8)).save(tmp_path / "strip.png")
+    Image.fromarray(page()).save(tmp_path / "exam.png")
+    for name in ("strip.png", "exam.png"):
+        visitor.send(tmp_path / name)
+    visitor.finished()
+    status, headers, content = visitor.ask("GET", "/visit/sheets.pdf")
+    assert (status, headers["content-type"]) == (200, "application/pdf")
+    (tmp_path / "sheets.pdf").write_bytes(content)
+    strip, exam = pages_of(tmp_path / "sheets.pdf")
+    assert strip.shape[1] > 50 * strip.shape[0], "no paper about it"
+    assert exam.shape[1] / exam.shape[0] == pytest.approx(2**0.5, abs=0.02)
+
+
 # -- questions -----------------------------------------------------------------------------------------------
 
 

@@ -85,6 +85,14 @@ def test_doubts_have_their_chinese():
     assert len(told) > 2 and [each for each in told if not CHINESE.search(translated(each, "zh"))] == []
 
 
+@pytest.mark.parametrize("name", ["documents.py", "pdf/write.py"])
+def test_losses_have_their_chinese(name):
+    tree = ast.parse((DEHW / "files" / name).read_text(encoding="utf-8"))
+    keys = [key for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys]
+    told = [said for key in keys if len((said := sentence(key)).split()) > 2]
+    assert len(told) > 2 and [each for each in told if not CHINESE.search(translated(each, "zh"))] == []
+
+
 @pytest.mark.parametrize(
     ("english", "chinese"),
     [
@@ -105,6 +113,7 @@ def test_doubts_have_their_chinese():
             "a.pdf, page 3 cannot be drawn: it takes more than 60 seconds. Set DEHW_SECONDS higher, or save it anew.",
             "a.pdf 第 3 页 处理超过 60 秒，已停止。请另存一份再试。",
         ),
+        ("32 bits a channel became 8", "每通道 32 位变为 8 位"),
         ("nobody knows this", "nobody knows this"),
     ],
 )

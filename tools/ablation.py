@@ -7,6 +7,7 @@ switches one trick on or off against the pipeline as it is. Seconds are those of
 """
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,35 +28,37 @@ def variants(pipeline: Pipeline) -> dict[str, Pipeline]:
     if segment:
         changed["mask from both mirrored views"] = replace(pipeline, segment=replace(segment, views=FLIPS))
         changed["windows side by side, no overlap"] = replace(pipeline, segment=replace(segment, stride=segment.window))
-    if erase.views == FLIPS:
-        changed["generator not mirrored"] = replace(pipeline, erase=replace(erase, views=FLIPS[:1]))
-    else:
-        changed["generator on both mirrored views"] = replace(pipeline, erase=replace(erase, views=FLIPS))
-    changed["whole tiles kept, no margin"] = replace(pipeline, erase=replace(erase, margin=0))
-    written = replace(erase, cmp=False)
-    if erase.cmp:
-        changed["no cmp: the generator writes every pixel"] = replace(pipeline, erase=written)
-    if segment:
-        changed["no segmentation: no mask, no cmp"] = replace(pipeline, segment=None, erase=written)
-        changed["all views mirrored"] = replace(
-            pipeline, segment=replace(segment, views=FLIPS), erase=replace(erase, views=FLIPS)
-        )
+    if erase.networks:
+        changed |= dict(_generating(pipeline))
     if pipeline.mask.spare:
         unspared = replace(pipeline, mask=replace(pipeline.mask, spare=0))
         changed["letters that the mask reaches into are not spared"] = unspared
     if erase.printed:
         changed["print that the page shows is not put back"] = replace(pipeline, erase=replace(erase, printed=False))
-    if erase.paper:
-        unsettled = replace(erase, paper=0, printed=False)
-        changed["nor nearly paper made paper"] = replace(pipeline, erase=unsettled)
     if pipeline.line_height:
         # letters that are spared, and what is put back, are measured by line heights
         changed["pages at their own size"] = replace(
             pipeline, line_height=None, mask=replace(pipeline.mask, spare=0), erase=replace(erase, printed=False)
         )
-    if len(erase.networks) > 1:
-        changed["first generator alone"] = replace(pipeline, erase=replace(erase, networks=erase.networks[:1]))
     return changed
+
+
+def _generating(pipeline: Pipeline) -> Iterator[tuple[str, Pipeline]]:
+    """A pipeline whose generators paint, with one trick of theirs changed."""
+    segment, erase = pipeline.segment, pipeline.erase
+    both, written = replace(erase, views=FLIPS), replace(erase, cmp=False)
+    if erase.views == FLIPS:
+        yield "generator not mirrored", replace(pipeline, erase=replace(erase, views=FLIPS[:1]))
+    else:
+        yield "generator on both mirrored views", replace(pipeline, erase=both)
+    yield "whole tiles kept, no margin", replace(pipeline, erase=replace(erase, margin=0))
+    if erase.cmp:
+        yield "no cmp: the generator writes every pixel", replace(pipeline, erase=written)
+    if segment:
+        yield "no segmentation: no mask, no cmp", replace(pipeline, segment=None, erase=written)
+        yield "all views mirrored", replace(pipeline, segment=replace(segment, views=FLIPS), erase=both)
+    if len(erase.networks) > 1:
+        yield "first generator alone", replace(pipeline, erase=replace(erase, networks=erase.networks[:1]))
 
 
 def main() -> None:

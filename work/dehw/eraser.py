@@ -1,6 +1,6 @@
 """Page in, page out: the whole pipeline, one method a stage. Read this file first.
 
-page -> prepare (measured, turned, scaled) -> segment -> mask -> erase (generate, compose) -> page
+page -> prepare (measured, turned, scaled) -> segment -> mask -> erase (paint, or generate and compose) -> page
 """
 
 import time
@@ -33,7 +33,7 @@ STAGES = ("prepare", "segment", "mask", "erase", "compose")  # of a page, in thi
 LEVELS = np.float32(2**16 - 1)  # of a probability that is brought to the page's size
 
 # Told (stage, done, of how many): each stage's beginning with done 0, then every batch of tiles. What it raises ends
-# the page.
+# the page. Only generators' pages are composed.
 OnProgress = Callable[[str, int, int], None]
 
 
@@ -66,14 +66,19 @@ class Prepared:
         return self.scaled.shape[:2] == (height, width)
 
     @property
+    def enlarged(self) -> float:
+        """How many px of the page one of `scaled` is long."""
+        return len(self.upright) / len(self.scaled)
+
+    @property
     def dark(self) -> np.ndarray:
-        """What of `scaled` is darker than its paper, (h, w) uint8, 0 or 255, see layout.dark_pixels."""
-        return np.unpackbits(self._dark_bits, axis=1, count=self.scaled.shape[1]) * np.uint8(255)
+        """What of `upright` is darker than its paper, (H, W) uint8, 0 or 255, see layout.dark_pixels."""
+        return np.unpackbits(self._dark_bits, axis=1, count=self.upright.shape[1]) * np.uint8(255)
 
     @cached_property
     def _dark_bits(self) -> np.ndarray:
         """The same, found once and kept at a bit a pixel."""
-        return np.packbits(layout.dark_pixels(self.scaled), axis=1)
+        return np.packbits(layout.dark_pixels(self.upright), axis=1)
 
 
 @dataclass(frozen=True)
@@ -273,17 +278,14 @@ class Eraser:
         prob: (h, w) float32 in [0, 1] of the upright page at any size, from segment(). sensitivity moves the
         thresholds, all alike, see masks.sensitive_threshold.
         """
-        settings, upright = self.pipeline.mask, prepared.upright
-        enlarged, height = len(upright) / len(prepared.scaled), self.pipeline.line_height
-        dark = None
-        if settings.spare and height:  # first of all, for the memory's sake
-            dark = prepared.dark if prepared.is_whole else layout.dark_pixels(upright)
-        prob, one = _to_size(prob, upright.shape[:2])
+        settings, height = self.pipeline.mask, self.pipeline.line_height
+        dark = prepared.dark if settings.spare else None  # first of all, for the memory's sake
+        prob, one = _to_size(prob, prepared.upright.shape[:2])
         mask = masks.threshold(prob, one * masks.sensitive_threshold(settings.threshold, sensitivity))
-        mask = masks.dilate(mask, round(settings.dilate * enlarged))
+        mask = masks.dilate(mask, round(settings.dilate * prepared.enlarged))
         if dark is not None and height:
             likely = one * masks.sensitive_threshold(settings.spare, sensitivity)
-            printed.spare(mask, dark, prob, likely, height * enlarged)
+            printed.spare(mask, dark, prob, likely, height * prepared.enlarged)
         return turn(mask, -prepared.turns)
 
     def confidence(
@@ -293,10 +295,17 @@ class Eraser:
         place = None if allowed is None else np.rot90(allowed, prepared.turns)
         return confidence.measure(prepared.scaled, prob, turn(mask, prepared.turns), prepared.layout, place)
 
-    def erase(self, prepared: Prepared, mask: np.ndarray, progress: OnProgress = _untold) -> np.ndarray:
+    def erase(
+        self,
+        prepared: Prepared,
+        mask: np.ndarray,
+        progress: OnProgress = _untold,
+        drawn: np.ndarray | None = None,
+    ) -> np.ndarray:
         """The page without what the mask holds; a page with an empty mask comes back as it is.
 
-        mask: (H, W) bool at the page's size, True = handwriting, from mask() or anywhere else.
+        mask: (H, W) bool at the page's size, True = handwriting, from mask() or anywhere else. drawn: the same, what a
+        person marked of it; where nothing is generated, no print is put back there.
         Returns (H, W, 3) uint8 RGB, with `cmp` identical to the page outside the mask. Raises InputError.
         """
         page = prepared.page
@@ -304,22 +313,40 @@ class Eraser:
             raise InputError(f"the mask is {mask.shape} and the page {page.shape[:2]}; give both one size")
         if not mask.any():
             return page.copy()
-        upright, hidden = prepared.upright, turn(mask, prepared.turns)
+        hidden = turn(mask, prepared.turns)
         progress("erase", 0, 1)
-        generated = self._generate(prepared, _resize_mask(hidden, prepared.scaled.shape[:2]), progress)
-        progress("compose", 0, 1)
-        if not prepared.is_whole:
-            generated = cv2.resize(generated, upright.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-        if self.pipeline.erase.cmp:
-            np.copyto(generated, upright, where=~hidden[..., None])
-        return turn(generated, -prepared.turns)
+        if self.pipeline.erase.networks:
+            clean = self._generate(prepared, hidden, progress)
+        else:
+            clean = self._paint(prepared, hidden, drawn)
+            progress("erase", 1, 1)
+        return turn(clean, -prepared.turns)
 
-    def _generate(self, prepared: Prepared, mask: np.ndarray, progress: OnProgress) -> np.ndarray:
-        """What the generators make of a page, from the centres of tiles (seed 001): (h, w, 3) uint8 RGB.
+    def _paint(self, prepared: Prepared, mask: np.ndarray, drawn: np.ndarray | None) -> np.ndarray:
+        """The upright page, (H, W, 3) uint8 RGB, with paper in place of what the mask, (H, W) bool, holds.
 
-        mask: (h, w) bool at the size of `prepared.scaled`. With `cmp` on, tiles without ink are left as they are.
+        Print that the page shows there is put back, if the pipeline says so, but for what a person marked.
+        """
+        settings, page = self.pipeline.erase, prepared.upright
+        cells = paper.tone(page, mask, round(settings.paper * prepared.enlarged))
+        painted = page.copy()
+        paper.paint(painted, mask, cells)
+        if settings.printed and self.pipeline.line_height is not None:
+            height = self.pipeline.line_height * prepared.enlarged
+            printed.restore_letters(page, painted, mask, cells, height)
+            printed.restore_rules(page, painted, mask, prepared.dark, height)
+        if drawn is not None:
+            paper.paint(painted, mask & turn(drawn, prepared.turns), cells)
+        return painted
+
+    def _generate(self, prepared: Prepared, hidden: np.ndarray, progress: OnProgress) -> np.ndarray:
+        """The upright page, (H, W, 3) uint8 RGB, as the generators make it, from the centres of tiles (seed 001).
+
+        hidden: the mask, (H, W) bool. With `cmp` on, tiles without ink are left as they are, and so are all pixels
+        outside the mask (seed 000).
         """
         settings, page = self.pipeline.erase, prepared.scaled
+        mask = _resize_mask(hidden, page.shape[:2])
         views = [VIEWS[name] for name in settings.views]
         tiles = self.generator_tiles(*page.shape[:2])
         if settings.cmp:
@@ -337,13 +364,12 @@ class Eraser:
         networks = [network for network, _ in self.generators]
         for tile, pixels in self._each(tiles, settings.batch, paint, networks, tell):
             generated[tile.keep] = pixels
-        if settings.paper:
-            cells = paper.tone(page, mask, settings.paper)
-            paper.settle(generated, mask, cells)
-            if settings.printed and self.pipeline.line_height is not None:
-                height = self.pipeline.line_height
-                printed.restore_letters(page, generated, mask, cells, height)
-                printed.restore_rules(page, generated, mask, prepared.dark, height)
+        progress("compose", 0, 1)
+        upright = prepared.upright
+        if not prepared.is_whole:
+            generated = cv2.resize(generated, upright.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+        if settings.cmp:
+            np.copyto(generated, upright, where=~hidden[..., None])
         return generated
 
     def generator_tiles(self, height: int, width: int) -> list[tiling.Tile]:

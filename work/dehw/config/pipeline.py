@@ -85,14 +85,15 @@ class Mask:
 
 @dataclass(config=STRICT)
 class Erase:
-    """Removing the handwriting: tiles of `tile` px that answer for all but `margin` px on each side.
+    """Removing the handwriting, by networks or by the paper's colour.
 
-    `cmp` keeps the page's own pixels outside the mask. `paper`: what they paint nearly as the paper
-    about it, over so many px at their scale, becomes that paper, see paper.settle; 0 for not at all.
-    `printed`: print that the mask runs over is put back where the page shows it, see printed.restore_letters.
+    networks: see tiles of `tile` px that answer for all but `margin` px on each side. `cmp` keeps the page's own
+    pixels outside the mask.
+    paper: what the mask holds takes the paper's colour, seen within so many px at the networks' scale, see paper.tone;
+    0 where networks paint. `printed`: print that the mask runs over is put back where the page shows it, see printed.
     """
 
-    networks: Annotated[list[NetworkConfig], Field(min_length=1, max_length=16)]
+    networks: Annotated[list[NetworkConfig], Field(max_length=16)] = field(default_factory=list)
     tile: Side = 512
     margin: Pixels = 106
     views: Views = field(default_factory=lambda: ["identity"])
@@ -106,7 +107,9 @@ class Erase:
             _check_side("tile", self.tile, network)
         most = (self.tile - self.tile // FINEST) // 2
         _require(self.margin <= most, f"margin must lie in 0..{most} for tiles of {self.tile} px, got {self.margin}")
-        _require(not self.printed or self.paper > 0, "printed needs paper, a number of px, to tell print by")
+        _require(bool(self.networks) != bool(self.paper), "give networks, or paper: a number of px; one of them")
+        _require(self.cmp or not self.paper, "paper needs cmp; leave it on")
+        _require(not self.printed or self.paper > 0, "printed needs paper, a number of px")
         _check_views(self.views)
 
 

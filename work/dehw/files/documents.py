@@ -168,6 +168,7 @@ def _is_side_picture(image: Image.Image) -> bool:
 def _losses(image: Image.Image) -> tuple[str, ...]:
     """What of an opened image 8-bit RGB or grey does not keep."""
     deep = image.mode[0] in "IF" or any(";16" in str(tile) for tile in getattr(image, "tile", ()))
-    known = {"16 bits a channel became 8": deep, "transparent pixels became white": image.has_transparency_data}
+    bits = max(getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample, (16,)))  # TIFF alone has deeper ones
+    known = {f"{bits} bits a channel became 8": deep, "transparent pixels became white": image.has_transparency_data}
     known |= {f"{image.mode} became RGB": image.mode in ("CMYK", "LAB", "YCbCr", "HSV")}
     return tuple(loss for loss, happens in known.items() if happens)

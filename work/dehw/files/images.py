@@ -79,6 +79,12 @@ def kind_of(path: str | Path) -> str | None:
     return next((kind for kind, pattern in SIGNATURES.items() if re.match(pattern, head, re.DOTALL)), None)
 
 
+def media_type(path: str | Path) -> str | None:
+    """What HTTP calls the kind of a file, see kind_of. Raises PageError."""
+    kind = kind_of(path)
+    return kind and ("application" if kind == "PDF" else "image") + f"/{kind.lower()}"
+
+
 def read_image(path: str | Path) -> np.ndarray:
     """Read a page upright (EXIF rotation applied): (H, W, 3) uint8 RGB, whatever the file's mode.
 

@@ -46,7 +46,7 @@ class Sheet:
     image: (H, W, 3) uint8 RGB, upright. points: (width, height) of a PDF's page. losses: what of the page a
     new file would not keep, a phrase each. mask: (H, W) bool, where it was erased; None where that is not known.
     inked: the page with the strokes that the file holds apart from it, and which `image` does not show; None without.
-    spared: (H, W) bool, where these strokes stay; None where they all go. stored: (h, w, 3) uint8, the page as its
+    spared: (H, W) bool, where strokes stay; None where they all go. stored: (h, w, 3) uint8, the page as its
     file has it, where these pixels are not square; None where they are. lines: words that a PDF is to be searched by.
     """
 

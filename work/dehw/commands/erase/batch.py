@@ -187,11 +187,11 @@ class Task:
 
     def _with_ink(self, sheet: Sheet, erased: Erased) -> tuple[Erased, Sheet]:
         """What was erased with the strokes that the file holds apart, and the page with its mask without them."""
-        sheet = replace(sheet, mask=erased.mask)
+        allowed = masks.allowed(erased.mask.shape, *self.boxes.on(erased.mask.shape))
+        sheet = replace(sheet, mask=erased.mask, spared=None if allowed.all() else ~allowed)
         if sheet.inked is None:
             return erased, sheet
         ink = (sheet.inked != sheet.image).any(2)
-        allowed = masks.allowed(ink.shape, *self.boxes.on(ink.shape))
         return replace(erased, mask=erased.mask | ink & allowed), replace(sheet, spared=ink & ~allowed)
 
     def _write_sides(self, index: int, sheet: Sheet, erased: Erased) -> list[str]:

@@ -20,8 +20,10 @@ class Scan:
         self.eraser, self.paper = eraser, paper
 
     def straighten(self, sheet: Sheet) -> tuple[Sheet, Straightened]:
-        """The page of a photo, as a sheet of its own."""
+        """The page of a photo, as a sheet of its own. Raises InputError for one that does not go on the paper."""
         found = self.eraser.straighten(sheet.image)
+        if self.paper:
+            papers.size(found.page.shape, self.paper)
         about = replace(sheet.metadata, dpi=(papers.usual_dpi(found.page),) * 2, bilevel=False)
         losses = (*sheet.losses, "its page became a picture") if sheet.points else sheet.losses
         return Sheet(found.page, about, losses=losses), found

@@ -19,7 +19,7 @@ from dehw.commands.serve.chinese import translated
 from dehw.commands.serve.session import MEGA, Session, Sessions
 from dehw.commands.serve.uploads import bounded, language, length
 from dehw.errors import InputError
-from dehw.files.images import SIGNATURES
+from dehw.files import images
 from dehw.page.masks import BALANCED
 
 OFTEN = 0.05  # seconds between two looks whether a run has ended
@@ -68,7 +68,9 @@ class Limited(APIRoute):
 
 router = APIRouter(route_class=Limited)
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    413: {"description": "the file is too large"},
+    403: {"description": "the name is not one of this server's, or another site's page asks"},
+    408: {"model": Refusal, "description": "the upload fell silent"},
+    413: {"model": Refusal, "description": "the upload went on beyond the limit"},
     422: {"model": Refusal, "description": "the file cannot be erased, and why"},
     503: {"model": Refusal, "description": "too many wait already"},
     507: {"model": Refusal, "description": "no room on the server's disk"},
@@ -97,7 +99,7 @@ async def erase(
     key = secrets.token_urlsafe(32)
     session = await run_in_threadpool(sessions.of, key)
     session.sensitivity = sensitivity
-    session.scan = SIGNATURES if scan else ()
+    session.scan = images.SIGNATURES if scan else ()
     try:
         await run_in_threadpool(_start, session, file)
         while session.is_working:
@@ -122,7 +124,9 @@ def _answer(session: Session, answer: str, words: str, end: Callable[[], None]) 
         raise InputError(" ".join(session.problems) or "the file could not be erased.")
     (target,) = session.targets
     if answer == "file":
-        return FileResponse(target, filename=target.name, background=BackgroundTask(end))
+        return FileResponse(
+            target, filename=target.name, media_type=images.media_type(target), background=BackgroundTask(end)
+        )
     pages = []
     for page in session.pages:
         mask, done = page.folder / "mask.png", page.outcome

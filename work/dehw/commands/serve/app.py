@@ -26,6 +26,7 @@ from dehw.commands.serve.runs import Busy
 from dehw.commands.serve.session import Full, Gone, Session, Sessions
 from dehw.commands.serve.uploads import Asking, language, receive
 from dehw.errors import DehwError, InputError
+from dehw.files import images
 
 PAGE = Path(__file__).parent / "page"
 SAMPLE = PAGE / "sample.jpg"
@@ -267,7 +268,7 @@ def _file(path: Path | None) -> Response:
     """An answer that browsers save as a file."""
     if path is None or not path.exists():
         raise Gone("the files were removed. Choose them again.")
-    return FileResponse(path, filename=path.name, content_disposition_type="attachment")
+    return FileResponse(path, filename=path.name, media_type=images.media_type(path))
 
 
 def _cookie(request: Request) -> str:

@@ -99,10 +99,16 @@ its notes became part of its picture
     批注变成了图片的一部分
 the digital signature no longer holds, .*
     数字签名失效，因为签署的内容被擦除了
+what is filled into fields with handwriting is but in its picture
+    带笔迹的表单域中填写的内容只保留在图片里
+its form's XFA goes, which may tell what is erased; the form's fields stay
+    表单的 XFA 已删除，因为其中可能留有擦除的内容；表单域保留
+the file is damaged, and only its pages are kept, no outline, fields and attached files
+    文件已损坏，只保留了页面，书签、表单域和附件没有保留
 its end marker was missing
     文件末尾不完整
-16 bits a channel became 8
-    每通道 16 位变为 8 位
+(\d+) bits a channel became 8
+    每通道 {1} 位变为 8 位
 transparent pixels became white
     透明处变为白色
 (.+), page (\d+)

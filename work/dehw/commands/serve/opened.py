@@ -90,7 +90,7 @@ class OpenPage:
         prob = self._prob(eraser, prepared, progress, scan)
         drawn = draw(asked.strokes, image.shape[:2])
         mask = (eraser.mask(prob, prepared, asked.sensitivity) | (drawn == ERASE)) & (drawn != KEEP)
-        clean = eraser.erase(prepared, mask, progress)
+        clean = eraser.erase(prepared, mask, progress, drawn == ERASE)
         np.copyto(clean, image, where=(drawn == KEEP)[..., None])  # without `cmp` more than the mask changes
         self.confidence = eraser.confidence(prob, prepared, mask, drawn != KEEP)
         self._save(image, clean, mask, scan)

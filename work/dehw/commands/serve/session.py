@@ -32,7 +32,7 @@ from dehw.commands.serve.limits import Limits
 from dehw.commands.serve.opened import Ask, OpenDocument, OpenPage, Share4
 from dehw.commands.serve.runs import Busy, Runs
 from dehw.eraser import Erased, Eraser, OnProgress
-from dehw.errors import DehwError, PageError
+from dehw.errors import DehwError, InputError, PageError
 from dehw.files import find, images
 from dehw.files.atomic import atomic_path
 from dehw.files.documents import new_document, open_document
@@ -422,12 +422,15 @@ class _Shown(Progress):
 
 
 def _as_pdf(document: Path, made: Path) -> Path:
-    """The document itself where it is a PDF, else one that is made, with its pages on A4 each."""
+    """The document itself where it is a PDF, else one that is made, with its pages on A4 each but for thin ones."""
     if document.suffix.lower() == ".pdf":
         return document
     with open_document(document) as opened, new_document(made, "PDF", None) as writer:
         for index in range(opened.count):
-            page, dpi = papers.on_paper(opened.read(index).image, "a4")
+            page = opened.read(index).image
+            dpi = papers.usual_dpi(page)
+            with contextlib.suppress(InputError):
+                page, dpi = papers.on_paper(page, "a4")
             writer.add(Sheet(page, Metadata(dpi=(dpi, dpi))))
         writer.finish()
     return made

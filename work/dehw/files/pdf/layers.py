@@ -19,7 +19,7 @@ MAX_SIDE = 65_500  # pixels, of a JPEG
 MAX_DPI = 600  # finer pictures gain nothing; a page that is one picture of up to PHOTO pixels keeps all of them
 PHOTO = 24_000_000
 COVERS = 0.01  # share of the page that pictures of a density cover, to count
-NESTED, FORMS = 8, 10_000  # forms within forms, and of a page, that are looked into: a hostile page multiplies them
+NESTED, FORMS = 24, 10_000  # forms within forms, and of a page, that are looked into: a hostile page multiplies them
 INVISIBLE = 3  # PDF's text rendering mode of text that is only searched
 Box = tuple[float, float, float, float]  # (x0, y0, x1, y1)
 ALL: Box = (-math.inf, -math.inf, math.inf, math.inf)
@@ -55,8 +55,9 @@ class Picture:
 class Layers:
     """pictures: in the order they are drawn. text, hidden: whether there is text to see, or only to search. drawn:
     whether there are lines, areas or notes, beside one area behind all pictures, such as white paper. forms: each
-    with its matrix, (3, 3), to the page's space. means: pictures in what is painted with, soft masks and patterns, or
-    in annotations. tiles: the contents of soft masks and patterns, like forms.
+    with its matrix, (3, 3), to the page's space. means: pictures in what is painted with, soft masks and patterns.
+    noted: those in annotations, each with the place of its annotation. tiles: the contents of soft masks and patterns,
+    like forms.
     """
 
     pictures: list[Picture] = field(default_factory=list)
@@ -65,6 +66,7 @@ class Layers:
     drawn: bool = False
     forms: list[tuple[pikepdf.Object, np.ndarray]] = field(default_factory=list)
     means: list[Picture] = field(default_factory=list)
+    noted: list[tuple[int, Picture]] = field(default_factory=list)
     tiles: list[tuple[pikepdf.Object, np.ndarray]] = field(default_factory=list)
     seen: set[tuple] = field(default_factory=set)  # numbers and places of soft masks and patterns, to look through once
 
@@ -131,13 +133,13 @@ def layers(page: pikepdf.Page) -> Layers:
     return found
 
 
-def inside(form: pikepdf.Object, ctm: np.ndarray) -> list[Picture]:
-    """The pictures in a form with a matrix, (3, 3), to the page's space. Raises as `layers` does."""
+def inside(form: pikepdf.Object, ctm: np.ndarray) -> Layers:
+    """Look through a form with a matrix, (3, 3), to the page's space. Raises as `layers` does."""
     import pikepdf
 
     found = Layers()
     _walk(form, form.get("/Resources", pikepdf.Dictionary()), ctm, ALL, 0, found)
-    return found.pictures + found.means
+    return found
 
 
 def filling(form: pikepdf.Object, box: Sequence[float]) -> np.ndarray:
@@ -204,7 +206,8 @@ def show_optional(trial: pikepdf.Pdf, source: pikepdf.Pdf) -> None:
 
 def _finest(page: Layers, at: Frame) -> tuple[tuple[float, float], float]:
     """Pixels a unit, across and down as shown, of the finest pictures that cover enough; the share that all cover."""
-    known = sorted((_density(picture, at) for picture in page.pictures + page.means), key=lambda each: -max(each[0]))
+    pictures = page.pictures + page.means + [picture for _, picture in page.noted]
+    known = sorted((_density(picture, at) for picture in pictures), key=lambda each: -max(each[0]))
     covered, finest = 0.0, (0.0, 0.0)
     for density, share in known:
         covered += share

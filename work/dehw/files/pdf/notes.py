@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -23,13 +23,19 @@ INK = "/Ink"
 LINES = ("/Line", "/PolyLine", "/Polygon")
 # Drawn, as lines are, where the file says not how. Others show then but what their viewer makes up, such as a stamp.
 PLAIN = (INK, "/Circle", "/FreeText", "/Highlight", "/Square", "/Squiggly", "/StrikeOut", "/Text", "/Underline")
-UNSEEN = 2 | 32  # flags of annotations: hidden, and not viewed
+HIDDEN, NO_VIEW = 2, 32  # flags of annotations that are not shown: nowhere, and not on screens
+UNSEEN = HIDDEN | NO_VIEW
 
 
 def is_drawn(note: pikepdf.Object) -> bool:
     """Whether an annotation is drawn as a part of the page's picture."""
     kind = note.get("/Subtype")
     return kind not in IN_FRONT and ("/AP" in note or kind in PLAIN or kind in LINES)
+
+
+def is_field(note: pikepdf.Object) -> bool:
+    """Whether an annotation is a field of a form."""
+    return note.get("/Subtype") == "/Widget"
 
 
 def can_go(note: pikepdf.Object) -> bool:
@@ -43,6 +49,14 @@ def found(page: pikepdf.Page) -> list[pikepdf.Object]:
 
     notes = page.obj.get("/Annots")
     return [note for note in notes if isinstance(note, pikepdf.Dictionary)] if isinstance(notes, pikepdf.Array) else []
+
+
+def in_array(page: pikepdf.Page) -> list[int]:
+    """The same by their places in the page's array, where there is more than annotations in damaged files."""
+    import pikepdf
+
+    notes = page.obj.Annots if found(page) else ()
+    return [number for number, note in enumerate(notes) if isinstance(note, pikepdf.Dictionary)]
 
 
 def looks(page: pikepdf.Page, pdf: pikepdf.Pdf) -> Iterator[tuple[int, pikepdf.Object, np.ndarray]]:
@@ -64,12 +78,13 @@ def looks(page: pikepdf.Page, pdf: pikepdf.Pdf) -> Iterator[tuple[int, pikepdf.O
                 yield number, look, layers.filling(look, [float(side) for side in note.Rect])
 
 
-def pictures(page: pikepdf.Page, pdf: pikepdf.Pdf) -> list[layers.Picture]:
-    """The pictures in `looks`."""
-    shown: list[layers.Picture] = []
-    for _, form, ctm in looks(page, pdf):
+def pictures(page: pikepdf.Page, pdf: pikepdf.Pdf) -> list[tuple[int, layers.Picture]]:
+    """The pictures in `looks`, each with the place of its annotation."""
+    shown: list[tuple[int, layers.Picture]] = []
+    for number, form, ctm in looks(page, pdf):
         try:
-            shown += layers.inside(form, ctm)
+            found = layers.inside(form, ctm)
+            shown += [(number, picture) for picture in found.pictures + found.means]
         except MemoryError:
             raise
         except Exception:  # a damaged one, which raises nearly anything
@@ -112,6 +127,13 @@ def _line(note: pikepdf.Object) -> bytes:
     how = {1: "G", 3: "RG", 4: "K"}.get(colour.count(" ") + 1, "G")
     end = "s" if note.Subtype == "/Polygon" else "S"
     return f"/GS gs {colour} {how} {float(width):.3f} w 1 J 1 j {corners} l {end}".encode()
+
+
+def pen(note: pikepdf.Object) -> tuple[str, ...]:
+    """With what a line, or a row of them, is drawn; nothing for other annotations."""
+    if note.get("/Subtype") not in LINES:
+        return ()
+    return str(note.Subtype), str(list(note.get("/C", ()))), str(note.get("/BS", {}).get("/W", 1))
 
 
 def drawn_by(note: pikepdf.Object) -> dict[tuple[int, int], pikepdf.Object]:
@@ -159,6 +181,12 @@ def bare(page: pikepdf.Page, numbers: Collection[int]) -> None:
                 del node[key]
 
 
+def hide(annotations: Iterable[pikepdf.Object]) -> None:
+    """Have annotations and fields not drawn."""
+    for note in annotations:
+        note.F = HIDDEN
+
+
 def is_filled(page: pikepdf.Page, numbers: Collection[int]) -> bool:
     """Whether something is filled into any of some form fields."""
     notes = found(page)
@@ -174,34 +202,23 @@ def _with_parents(field: pikepdf.Object) -> Iterator[pikepdf.Object]:
         field = field.Parent
 
 
-def touched_fields(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
-    """The form fields that the mask touches, as a signature."""
-    at = layers.frame(page)
-
-    def touched(note: pikepdf.Object) -> bool:
-        if note.get("/Subtype") != "/Widget" or "/Rect" not in note or sheet.mask is None:
-            return False
-        left, top, right, bottom = _place(note, at, sheet)
-        return bool(sheet.mask[top:bottom, left:right].any())
-
-    return tuple(number for number, note in enumerate(found(page)) if touched(note))
-
-
-def touched(page: pikepdf.Page, sheet: Sheet) -> list[tuple[slice, slice]]:
+def touched(page: pikepdf.Page, sheet: Sheet) -> dict[int, tuple[slice, slice]]:
     """Where annotations and form fields that are seen lie, in pixels: those that the mask touches."""
     assert sheet.mask is not None
     at = layers.frame(page)
-    seen = (note for note in found(page) if "/Rect" in note and ("/AP" in note or is_drawn(note)))
-    edges = (_place(note, at, sheet) for note in seen)
-    places = [(slice(top, bottom), slice(left, right)) for left, top, right, bottom in edges]
-    return [place for place in places if sheet.mask[place].any()]
+    places: dict[int, tuple[slice, slice]] = {}
+    for number, note in enumerate(found(page)):
+        if "/Rect" in note and ("/AP" in note or is_drawn(note) or is_field(note)):
+            left, top, right, bottom = _place(note, at, sheet)
+            places[number] = slice(top, bottom), slice(left, right)
+    return {number: place for number, place in places.items() if sheet.mask[place].any()}
 
 
 def show_fields(trial: pikepdf.Pdf, source: pikepdf.Pdf) -> None:
     """Have the form fields of the first page of a PDF drawn, as in the one that it was taken from."""
     import pikepdf
 
-    fields = [note for note in found(trial.pages[0]) if note.get("/Subtype") == "/Widget"]
+    fields = [note for note in found(trial.pages[0]) if is_field(note)]
     if not fields or "/AcroForm" not in source.Root:  # without one, none is drawn
         return
     form = source.Root.AcroForm
@@ -223,6 +240,12 @@ def inks(page: pikepdf.Page, sheet: Sheet) -> tuple[int, ...]:
     if sheet.inked is None:
         return ()
     return tuple(number for number, note in enumerate(found(page)) if unwanted(note))
+
+
+def places(page: pikepdf.Page, sheet: Sheet, numbers: Collection[int]) -> list[tuple[int, int, int, int]]:
+    """(left, top, right, bottom) of some annotations in pixels."""
+    all_notes, at = found(page), layers.frame(page)
+    return [_place(all_notes[number], at, sheet) for number in numbers]
 
 
 def _place(note: pikepdf.Object, at: layers.Frame, sheet: Sheet) -> tuple[int, int, int, int]:

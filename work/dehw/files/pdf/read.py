@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import numpy as np
 from dehw.files.images import Metadata
 from dehw.files.pdf import layers, mend, notes
 from dehw.files.pdf.layers import Frame, Layers
+from dehw.files.pdf.notes import HIDDEN
 from dehw.files.sheet import INCH, Sheet
 from dehw.files.worker.limits import PAGES
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 EDGE = 0.005  # pixels, see _draw_exactly
 REOPEN = 8  # pages read before a PDF is opened anew, because PDFium keeps the contents of every page it has seen
-HIDDEN = 2  # the flag of an annotation that is not shown
+PAINTED = 40  # levels by which a page has to differ where an annotation paints
 NO_PAGES = "it has no pages"
 LOCKED = "it is locked by a password, and has to be saved without one"
 
@@ -59,7 +61,7 @@ class Source:
         try:
             look = self.look(index)
             _show_lines(page, notes.plain_lines(self.content.pages[index]))
-            inks = _flags_of_inks(page)
+            inks = _flags(page, is_ink=True)
             inked = draw(self.pdf, page, look.size, look.exact) if inks else None
             _set_flags(page, {number: flags | HIDDEN for number, flags in inks.items()})
             image = draw(self.pdf, page, look.size, look.exact)
@@ -72,6 +74,30 @@ class Source:
         finally:
             page.close()
 
+    def shares(self, index: int, numbers: Sequence[int], mask: np.ndarray) -> dict[int, float]:
+        """Of what annotations and fields paint, by their places among those of a page, the shares that lie in a mask,
+        (H, W) bool.
+        """
+        if not numbers:
+            return {}
+        page, content = self.pdf[index], self.content.pages[index]
+        size, exact = (mask.shape[1], mask.shape[0]), self.look(index).exact
+        try:
+            _show_lines(page, notes.plain_lines(content))
+            flags, inks, places = _flags(page, False), _flags(page, True), notes.in_array(content)
+            _set_flags(page, {number: flag | HIDDEN for number, flag in inks.items()})
+            shown, shares = draw(self.pdf, page, size, exact), dict[int, float]()
+            for number in numbers:
+                place = places[number]
+                _set_flags(page, {place: flags[place] | HIDDEN})
+                painted = cv2.absdiff(shown, draw(self.pdf, page, size, exact)).max(2) > PAINTED
+                _set_flags(page, {place: flags[place]})
+                shares[number] = float(mask[painted].mean()) if painted.any() else 0.0
+            _set_flags(page, inks)
+            return shares
+        finally:
+            page.close()
+
     def look(self, index: int) -> Look:
         """Look at a page's content, without drawing it."""
         page = self.content.pages[index]
@@ -79,7 +105,7 @@ class Source:
         try:
             found = layers.layers(page)
             found.drawn |= any(notes.is_drawn(note) for note in notes.found(page))
-            found.means += notes.pictures(page, self.content)
+            found.noted = notes.pictures(page, self.content)
         except MemoryError:
             raise
         except Exception:  # damaged content raises nearly anything; PDFium draws what it can of it
@@ -212,16 +238,16 @@ def _show_lines(page: pypdfium2.PdfPage, looks: dict[int, bytes]) -> None:
         raw.FPDFPage_CloseAnnot(annotation)
 
 
-def _flags_of_inks(page: pypdfium2.PdfPage) -> dict[int, int]:
-    """The flags of a page's Ink annotations, by their places."""
+def _flags(page: pypdfium2.PdfPage, is_ink: bool) -> dict[int, int]:
+    """The flags of a page's annotations, or of the Ink ones alone, by their places."""
     import pypdfium2.raw as raw
 
-    inks: dict[int, int] = {}
+    flags: dict[int, int] = {}
     for number, annotation in enumerate(_annotations(page)):
-        if raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_INK:
-            inks[number] = raw.FPDFAnnot_GetFlags(annotation)
+        if not is_ink or raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_INK:
+            flags[number] = raw.FPDFAnnot_GetFlags(annotation)
         raw.FPDFPage_CloseAnnot(annotation)
-    return inks
+    return flags
 
 
 def _set_flags(page: pypdfium2.PdfPage, flags: dict[int, int]) -> None:

@@ -15,7 +15,9 @@ from dehw.files.images import Metadata
 from dehw.files.pdf import encode, layers, notes, strokes, tags
 from dehw.files.pdf.encode import Encoded
 from dehw.files.pdf.layers import Frame, Layers, Picture
+from dehw.files.pdf.strokes import Laid
 from dehw.files.pdf.tags import Marked
+from dehw.files.pdf.words import Bounds
 from dehw.files.sheet import Sheet, TextLine
 from dehw.files.worker import wire
 
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
 
 FAR = 40  # levels between two pixels that are seen as different
 NEAR = 8  # the same of faint pencil in a picture that is left as it is
+PEN = 12  # pixels beside the middle of a stroke that it may paint
 HIDDEN = 0.01  # share of a picture that a page has to hide, for it to be cropped
 INSIDE, OUTSIDE = 0.02, 0.001  # shares of the mask, and of the rest, that may come out different
 LOSSY = {"/DCTDecode", "/JPXDecode"}
 WHITE = (255, 255, 255)
 # Of a page or form: a preview, what its program keeps of it, and XMP, which holds previews, show the handwriting too.
+EMPTIED = "what is filled into fields that are erased"
 NOT_SHOWN = ("/Thumb", "/PieceInfo", "/Metadata")
 
 
@@ -40,8 +44,9 @@ class Change:
     """What to change of a page. pictures, forms: by their place among those that it draws; of forms their
     content. content: in place of the page's own; None where that stays. page: the picture that the page becomes.
     points: (width, height) of a page that is new. gone, bare: annotations to remove, and form fields to empty, see
-    dehw.files.pdf.notes. emptied: whether all else goes first. told: marked parts that show less, see
-    dehw.files.pdf.tags. lines: to be laid on it, where it holds no text then.
+    dehw.files.pdf.notes. outside: whether pictures written into the content become others first. emptied: whether all
+    else goes first. told: marked parts that show less, see dehw.files.pdf.tags. lines: to be laid on it, where it holds
+    no text then.
     """
 
     pictures: tuple[tuple[int, Encoded], ...] = ()
@@ -51,6 +56,7 @@ class Change:
     points: tuple[float, float] | None = None
     gone: tuple[int, ...] = ()
     bare: tuple[int, ...] = ()
+    outside: bool = False
     emptied: bool = False
     told: tuple[Marked, ...] = ()
     lines: tuple[TextLine, ...] = ()
@@ -80,8 +86,10 @@ def apply(pdf: pikepdf.Pdf, page: pikepdf.Page, change: Change, put: Put) -> Non
         if "/Group" in page.obj:  # how its layers were blended
             del page.obj.Group
         put(page.obj.Resources.XObject, "/Page", change.page)
-    elif change.pictures or change.forms:
+    elif change.pictures or change.forms or change.outside:
         page.obj.Resources = _own(pdf, page.resources, 0)
+        if change.outside:
+            page.externalize_inline_images()
         found = layers.layers(page)
         for number, encoded in change.pictures:
             picture = found.pictures[number]
@@ -145,9 +153,9 @@ def _own(pdf: pikepdf.Pdf, resources: pikepdf.Object, depth: int) -> pikepdf.Obj
     return mine
 
 
-def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tuple[Change, tuple[str, ...]] | None:
-    """How a page comes to show `sheet` where its mask is, without the annotations of `gone`, and what is lost by that;
-    None where only a picture of all of it can do that.
+def plan(source: Source, index: int, sheet: Sheet, laid: Laid) -> tuple[Change, tuple[str, ...]] | None:
+    """How a page comes to show `sheet` where its mask is, and `laid` of its annotations, and what is lost by that; None
+    where only a picture of all of it can do that.
 
     Strokes and words under the mask are left out; where that does not do, the pictures that it touches are painted
     anew. Whether it does is seen by drawing the page.
@@ -158,29 +166,37 @@ def plan(source: Source, index: int, sheet: Sheet, gone: tuple[int, ...]) -> tup
         return None
     try:
         look, page = source.look(index), source.content.pages[index]
+        inline = any(each.holder is None and _is_in(each, look.frame, sheet.mask) for each in look.layers.pictures)
+        if inline:
+            page.externalize_inline_images()
+            look = source.look(index)
         found, at = look.layers, look.frame
         if look.size != sheet.image.shape[1::-1]:
             return None
-        if any(strokes.are_in(form, ctm, at, sheet.mask) for form, ctm in found.forms + found.tiles):
-            return None  # others may show the same form, or be painted with it
-        if any(_is_in(each, at, sheet.mask) for each in found.means):
+        if any(strokes.are_in(form, ctm, at, sheet.mask) for form, ctm in found.tiles):
+            return None  # others may be painted with it
+        noted = [each for number, each in found.noted if number not in (*laid.gone, *laid.bare)]
+        if any(_is_in(each, at, sheet.mask) for each in found.means + noted):
             return None  # what it paints looks different elsewhere
-        forms = [form for form, _ in found.forms]
-        contents = [list(pikepdf.parse_content_stream(each)) for each in (page, *forms)]
-        kept, losses = strokes.without(source.pdf, index, contents, at, sheet.mask, _drawn_fonts(page))
-        names = [form.objgen for form in forms]
+        places = [(page, np.eye(3)), *found.forms]
+        read = [(list(pikepdf.parse_content_stream(each)), ctm) for each, ctm in places]
+        freed: list[Bounds] | None = [] if strokes.can_free(sheet) else None
+        kept, losses = strokes.without(source.pdf, index, read, at, sheet.mask, _drawn_fonts(page), freed)
+        contents, names = [content for content, _ in read], [form.objgen for form, _ in found.forms]
         written = {name for name, old, new in zip(names, contents[1:], kept[1:]) if new is not old}
         if any(names.count(name) > 1 for name in written):
-            return None  # drawn twice, with different words under the mask
-        written_notes = tuple(strokes.in_notes(source.content, page, at, sheet.mask))
-        gone = (*gone, *written_notes)
-        change = _written(page, found, contents, kept, Change(gone=gone))
-        if (change.content is not None or change.forms or written_notes) and _shows(source, index, look, change, sheet):
+            return None  # drawn twice, with something else under the mask
+        light = (*(freed or ()), *notes.places(page, sheet, laid.freed))
+        losses += (EMPTIED,) if notes.is_filled(page, laid.bare) else ()
+        change = _written(page, found, contents, kept, Change(gone=laid.gone, bare=laid.bare, outside=inline))
+        changes = change.content is not None or change.forms or change.gone or change.bare
+        if changes and _shows(source, index, look, change, sheet, laid.typed, light):
             return change, losses
         alone = look.exact and len(found.pictures) == 1 and not (found.text or found.drawn or found.means)
+        alone = alone and not any(map(notes.is_field, notes.found(page)))  # see read.draw
         pictures = tuple(_painted(found.pictures, at, sheet, alone))
-        change = _written(page, found, contents, kept, Change(pictures, gone=gone))
-        return (change, losses) if change.pictures and _shows(source, index, look, change, sheet) else None
+        change = _written(page, found, contents, kept, replace(change, pictures=pictures))
+        return (change, losses) if pictures and _shows(source, index, look, change, sheet, laid.typed, light) else None
     except MemoryError:
         raise
     except Exception:  # a damaged or rare picture makes decoders raise nearly anything
@@ -227,36 +243,57 @@ def _is_in(picture: Picture, at: Frame, mask: np.ndarray) -> bool:
     return bool(mask[top:bottom, left:right].any())
 
 
-def _shows(source: Source, index: int, look: Look, change: Change, sheet: Sheet) -> bool:
+def _shows(
+    source: Source,
+    index: int,
+    look: Look,
+    change: Change,
+    sheet: Sheet,
+    typed: Collection[int],
+    freed: Sequence[Bounds],
+) -> bool:
     """Whether a page, once changed, shows no handwriting, and all else.
 
-    Words and lines of its own and its forms that lie under the mask but in part are print, and better than what was
-    erased there: so only what lies behind them is compared for what is too dark.
+    Words and lines of its own and its forms that lie under the mask but in part are print, and so is what was typed
+    into annotations and fields, by their places; they are better than what was erased there: so only what lies behind
+    them is compared for what is too dark. freed: boxes, in pixels, which strokes left that the mask does not cover.
     """
     import pikepdf
 
-    assert sheet.mask is not None
     with pikepdf.new() as trial:
         trial.pages.append(source.content.pages[index])
         changed = trial.pages[0]
         notes.show_fields(trial, source.content)
         notes.show_lines(trial, changed)
         layers.show_optional(trial, source.content)
+        all_notes = notes.found(changed)
         apply(trial, changed, change, lambda holder, key, new: holder.__setitem__(key, new.stream(trial)))
         near = FAR if change.pictures else NEAR
         shown = _drawn(trial, look.size, look.exact)
+        sheet = _lighter(sheet, shown, freed)
+        assert sheet.mask is not None
         lighter, darker, outside = _far(shown, sheet, near)
         most = INSIDE * np.count_nonzero(sheet.mask)
         if outside > OUTSIDE * sheet.mask.size or lighter > most:
             return False
-        laid = notes.touched(changed, sheet)
-        if (darker > most or laid) and (look.layers.text or look.layers.drawn):
+        laid = notes.touched(changed, sheet).values()
+        if (darker > most or laid) and (look.layers.text or look.layers.drawn or typed):
             changed.obj.Contents = trial.make_stream(strokes.bare(changed))
             for form, _ in layers.layers(changed).forms:
                 form.write(strokes.bare(form))
+            notes.hide([all_notes[number] for number in typed])
             shown = _drawn(trial, look.size, look.exact)
             darker = _far(shown, sheet, near)[1]
         return darker <= most and not any(_stays(shown, sheet, place, near) for place in laid)
+
+
+def _lighter(sheet: Sheet, shown: np.ndarray, boxes: Sequence[Bounds]) -> Sheet:
+    """A sheet that may be as light as what is shown, (H, W, 3) uint8, in boxes of pixels and a little about them."""
+    image = sheet.image.copy() if boxes else sheet.image
+    for left, top, right, bottom in boxes:
+        place = slice(max(int(top) - PEN, 0), int(bottom) + PEN), slice(max(int(left) - PEN, 0), int(right) + PEN)
+        np.maximum(image[place], shown[place], out=image[place])
+    return replace(sheet, image=image)
 
 
 def _stays(shown: np.ndarray, sheet: Sheet, place: tuple[slice, slice], near: int) -> bool:
@@ -337,16 +374,16 @@ def _repainted(places: Sequence[Picture], at: Frame, sheet: Sheet, alone: bool, 
     mask, unseen = _together(seen)
     if not mask.any() and not (crop and unseen.mean() > HIDDEN):
         return None
-    if picture.holder is None or not isinstance(stream.get("/Mask", stream), type(stream)):
-        raise ValueError("written into the content, or see-through by colour")
+    if picture.holder is None:
+        raise ValueError("written into the content of a form without a name")
     if picture.is_stencil:
         return _stencil(stream, mask | unseen)
     lossless = LOSSY.isdisjoint(pikepdf.PdfImage(stream).filters)
-    if stream.get("/SMaskInData", 0) == 1:
+    if _is_to_part(stream):
         apart = pikepdf.new()  # has to stay, for its objects go with it
         stream = _parted(stream, apart)
         places = [replace(each, stream=stream) for each in places]
-    masks = _masks(places, at, sheet)
+    masks, visible = _masks(places, at, sheet, size)
     if alone and not masks and _is_aligned(seen[0][0], size):
         return encode.picture(_warp(sheet.image, seen[0][0], size, WHITE), sheet.metadata, lossless)
     pixels = _decoded(stream)
@@ -354,16 +391,21 @@ def _repainted(places: Sequence[Picture], at: Frame, sheet: Sheet, alone: bool, 
     about = Metadata(grey=grey and sheet.metadata.grey, bilevel=grey and is_bilevel(pixels))
     for there, inside, _ in seen:
         np.copyto(pixels, _warp(sheet.image, there, size, WHITE), where=inside[..., None])
+    if masks:  # what is not painted has the shape of the handwriting, as where a copier keeps ink and paper apart
+        pixels[~visible] = pixels[visible].mean(0) if visible.any() else WHITE
     pixels[unseen] = WHITE
     made = encode.picture(pixels, about, lossless)
     return Encoded(made.data, made.head, tuple(masks.items()))
 
 
-def _masks(places: Sequence[Picture], at: Frame, sheet: Sheet) -> dict[str, Encoded]:
-    """The masks of a picture, drawn in some places, by their keys, without handwriting: there it is not painted, unless
-    it is opaque.
+def _masks(
+    places: Sequence[Picture], at: Frame, sheet: Sheet, shape: tuple[int, int]
+) -> tuple[dict[str, Encoded], np.ndarray]:
+    """The masks of a picture of (width, height), drawn in some places, by their keys, without handwriting: there it is
+    not painted, unless it is opaque. And where it is painted, or close to that, (h, w) bool.
     """
     made: dict[str, Encoded] = {}
+    visible = np.ones(shape[::-1], np.uint8)
     for key in ("/SMask", "/Mask"):
         stream = places[0].stream.get(key)
         if stream is None:
@@ -375,7 +417,19 @@ def _masks(places: Sequence[Picture], at: Frame, sheet: Sheet) -> dict[str, Enco
         samples = _decoded(stream)[..., 0].copy()
         samples[mask | unseen] = opaque if (samples[mask] == opaque).all() else blank
         made[key] = encode.picture(samples, Metadata(grey=True), True) if is_alpha else encode.bits(samples, True)
-    return made
+        painted = (samples != blank).astype(np.uint8) * np.uint8(255)
+        visible &= cv2.dilate(cv2.resize(painted, shape, interpolation=cv2.INTER_AREA), np.ones((5, 5))) > 0
+    return made, visible > 0
+
+
+def _is_to_part(stream: pikepdf.Object) -> bool:
+    """Whether a picture says otherwise than by a mask beside it where it is see-through: by its own data, by its
+    colours, or by what its colours are mixed with.
+    """
+    import pikepdf
+
+    is_by_colour = isinstance(stream.get("/Mask"), pikepdf.Array)
+    return is_by_colour or stream.get("/SMaskInData", 0) == 1 or "/Matte" in stream.get("/SMask", {})
 
 
 def _stencil(stream: pikepdf.Object, mask: np.ndarray) -> Encoded:
@@ -385,9 +439,9 @@ def _stencil(stream: pikepdf.Object, mask: np.ndarray) -> Encoded:
 
 
 def _parted(stream: pikepdf.Object, pdf: pikepdf.Pdf) -> pikepdf.Object:
-    """A picture whose own data say how opaque it is, as one with a soft mask, in a PDF."""
-    black = _decoded(stream, b"0 g 0 0 1 1 re f ").astype(np.int32)
-    alpha = (255 - (_decoded(stream) - black).max(2)).clip(0, 255).astype(np.uint8)
+    """A picture of which _is_to_part holds, as one with a soft mask, in a PDF."""
+    black, white = (_decoded(stream, b"%d g 0 0 1 1 re f " % level).astype(np.int32) for level in (0, 1))
+    alpha = (255 - (white - black).max(2)).clip(0, 255).astype(np.uint8)
     colours = (black * 255 // np.maximum(alpha, 1)[..., None]).clip(0, 255).astype(np.uint8)
     mask = encode.picture(alpha, Metadata(grey=True), lossless=True)
     return replace(encode.picture(colours, Metadata(), lossless=True), masks=(("/SMask", mask),)).stream(pdf)
@@ -395,14 +449,14 @@ def _parted(stream: pikepdf.Object, pdf: pikepdf.Pdf) -> pikepdf.Object:
 
 def _decoded(stream: pikepdf.Object, behind: bytes = b"") -> np.ndarray:
     """A picture without its masks, (H, W, 3) uint8 RGB, as PDFium draws it, which knows JBIG2 and every colour space.
-    A stencil is black where it paints. behind: content that draws on the unit square first.
+    A stencil is black where it paints. behind: content that draws on the unit square first; then the masks stay.
     """
     import pikepdf
 
     size = int(stream.Width), int(stream.Height)
     with pikepdf.new() as trial:
         alone = trial.copy_foreign(stream)
-        for key in {"/SMask", "/Mask", "/OC"} & set(alone.keys()):
+        for key in ({"/OC"} if behind else {"/SMask", "/Mask", "/OC"}) & set(alone.keys()):
             del alone[key]
         page = pikepdf.Dictionary(Type=pikepdf.Name("/Page"), MediaBox=pikepdf.Array([0, 0, *size]))
         page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Alone=alone))

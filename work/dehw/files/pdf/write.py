@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dehw.files.pdf import encode, layers, mend, notes, read, repaint, tags
+from dehw.files.pdf import encode, layers, mend, notes, read, repaint, strokes, tags
 from dehw.files.pdf.encode import Spool
+from dehw.files.pdf.read import Source
 from dehw.files.pdf.repaint import Change
+from dehw.files.pdf.strokes import Laid
 from dehw.files.pdf.tags import Marked
 from dehw.files.pdf.text import TextLayers
 from dehw.files.sheet import DPI, INCH, Sheet
@@ -30,11 +32,12 @@ def change(path: Path, index: int, sheet: Sheet, file: Path) -> tuple[str, ...]:
     inks = notes.inks(page, sheet)
     if sheet.mask is not None and not sheet.mask.any():
         return _save(Change(gone=inks), sheet, file)
-    planned = repaint.plan(source, index, sheet, inks)
+    laid = _laid(source, index, sheet, inks)
+    planned = repaint.plan(source, index, sheet, laid)
     if planned:
         return _save(planned[0], sheet, file, planned[1])
     drawn = [number for number, note in enumerate(notes.found(page)) if notes.can_go(note) and number not in inks]
-    bare = notes.touched_fields(page, sheet)
+    bare = tuple({*_touched_fields(page, sheet)} - {*laid.typed})
     lost = {
         "its text can no longer be selected": _has_text(page),
         "its notes became part of its picture": drawn,
@@ -125,6 +128,23 @@ def assemble(path: Path | None, pages: Sequence[Path | str], target: Path, folde
         pdf.close()
         if path:
             read.close(path)  # Windows replaces no file that is open
+
+
+def _laid(source: Source, index: int, sheet: Sheet, inks: tuple[int, ...]) -> Laid:
+    """What becomes of annotations and fields, where that can be found out. inks: those that go anyway."""
+    try:
+        laid = strokes.in_notes(source, index, sheet, inks) if sheet.mask is not None else Laid()
+    except MemoryError:
+        raise
+    except Exception:  # see Source.look
+        laid = Laid()
+    return replace(laid, gone=(*inks, *laid.gone))
+
+
+def _touched_fields(page: pikepdf.Page, sheet: Sheet) -> list[int]:
+    """The form fields that a mask touches, by their places."""
+    touched = notes.touched(page, sheet) if sheet.mask is not None else ()
+    return [number for number in touched if notes.is_field(notes.found(page)[number])]
 
 
 def _streams(pdf: pikepdf.Pdf, index: int) -> dict[tuple[int, int], pikepdf.Object]:
