@@ -254,6 +254,7 @@ CHAIN = ("erase.tile", "erase.networks")  # settings of generators
     ("opt", "word"),
     [
         ("segment.stride=1100", "segment.stride"),
+        ("segment.window=1000", "segment.window must be a multiple of 32 px for ppocr_small, such as 1024, got 1000"),
         ("segment.views=[hflp]", "'hflip'"),
         ("erase.views=[]", "erase.views"),
         ("erase.margin=256", "erase.margin"),
@@ -290,6 +291,6 @@ def test_tiles_fit_each_of_the_generators():
 
 
 def test_the_sides_that_tiles_need_are_those_the_networks_ask_for():
-    from dehw.models import erasenet, mtrnet
+    from dehw.models import erasenet, mtrnet, ppocr
 
-    assert config.SIDES == {"erasenet": erasenet.DOWN, "mtrnet": mtrnet.DOWN}
+    assert config.SIDES == {"erasenet": erasenet.DOWN, "mtrnet": mtrnet.DOWN, "ppocr_small": ppocr.DOWN}

@@ -376,6 +376,11 @@ def test_wrong_arguments_exit_with_2(capsys):
         ["serve", "--port", "-1"],
         ["serve", "--max-pages", "0"],
         ["bench", "--tiles", "-1"],
+        ["bench", "--largest", "0"],
+        ["synth", "0", "-o", "out"],
+        ["synth", "1", "-o", "out", "--print-height", "3"],
+        ["synth", "1", "-o", "out", "--print-height", "nan"],
+        ["synth", "1", "-o", "out", "--seed", "-1"],
         ["watch", "in", "out", "--every", "inf"],
     ):
         with pytest.raises(SystemExit) as end:

@@ -379,3 +379,8 @@ def test_the_threshold_panel_shows_page_gt_and_what_exceeds_each_threshold():
     for tile, above in zip(tiles[2:], (6, 4, 3, 2, 1)):  # stripes darker by more than 1, 5, 10, 15, 25
         white = (tile == 255).all(axis=2)
         assert white.sum() == above * 5 * 50 and ((tile == 0).all(axis=2) | white).all()
+
+
+def test_crops_that_no_training_takes_are_refused_by_the_sheet(pairs, tmp_path, capsys):
+    assert main.main(["recipes", str(tmp_path / "set"), "-o", str(tmp_path / "sheet.png"), "--size", "100000"]) == 2
+    assert "'size' must be at most 4096" in capsys.readouterr().err

@@ -45,13 +45,14 @@ def materials(args: argparse.Namespace) -> int:
 
 def recipes(args: argparse.Namespace) -> int:
     """Write the picture that shows what each step of the training crops' recipes does."""
+    from dehw.config import validate
     from dehw.data.crops import CropSettings, scaled
     from dehw.data.figures import recipe_sheet
     from dehw.data.pairs import find_pairs
-    from dehw.data.recipes import Recipes
     from dehw.files.images import write_image
 
-    settings = CropSettings(size=args.size, recipes=Recipes(materials=args.materials, mistakes=args.mistakes))
+    folders = {"materials": args.materials, "mistakes": args.mistakes}
+    settings = validate({"size": args.size, "recipes": folders}, CropSettings, "dehw recipes")
     pairs = find_pairs(args.data)
     if args.output.resolve() in {path.resolve() for pair in pairs for path in (pair.image, pair.gt)}:
         raise InputError(f"{args.output} is one of the pages; choose another file with -o.")

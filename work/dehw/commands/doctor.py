@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Say what this machine has of what erasing needs, and what to do about anything missing: MISSING keeps it "
         "from erasing, missing does not. The last line erases a small page. Exit codes: 0 erasing works, 1 it does "
-        "not, 3 weights, 5 device."
+        "not, 2 no such pipeline, 3 weights, 5 device."
     )
     add = parser.add_argument
     add("--pipeline", default="lite", help="name in configs/pipelines, or a file; default: %(default)s")

@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dehw.errors import ExitCode, InputError, tell
+from dehw.commands.arguments import at_least
+from dehw.errors import ExitCode, tell
 
 if TYPE_CHECKING:
     from dehw.data.synth.mix import PageMix
     from dehw.data.synth.sources import Sources
 
-LEAST_HEIGHT = 8  # px
+LEAST_HEIGHT = 8  # px of print; smaller print is too small to write beside
 SHOWN = 24  # pages on a contact sheet
 _sources: Sources | None = None  # of a worker process
 
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "alone; pages that are there already are passed over."
     )
     add = parser.add_argument
-    add("count", type=int, metavar="N", help="how many pages")
+    add("count", type=at_least(1, int), metavar="N", help="how many pages")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="where to write them")
     add("--mix", type=Path, metavar="FILE", help="what the pages are mixed from; default: configs/synth.yml")
     add("--clean", type=Path, nargs="+", default=[], metavar="DIR", help="print some from these PDFs or clean images")
@@ -38,10 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--drawings", type=Path, metavar="DIR", help="print these pictures beside texts")
     add("--ink", type=Path, nargs="+", default=[], metavar="DIR", help="strokes, pieces or pairs to write with")
     add("--fonts", type=Path, metavar="DIR", help="handwriting fonts to write with")
-    add("--print-height", type=float, default=32, metavar="PX", help="height of printed characters; default: 32")
-    add("--seed", type=int, default=0, help="number of the first page; default: 0")
+    height = "height of printed characters; default: 32"
+    add("--print-height", type=at_least(LEAST_HEIGHT), default=32, metavar="PX", help=height)
+    add("--seed", type=at_least(0, int), default=0, help="number of the first page; default: 0")
     add("--sheet", type=Path, metavar="FILE", help=f"show the first {SHOWN} pages, handwriting tinted, in one picture")
-    add("--workers", type=int, default=os.cpu_count() or 1, help="processes; default: one a processor core")
+    workers = "processes; default: one a processor core"
+    add("--workers", type=at_least(1, int), default=os.cpu_count() or 1, metavar="N", help=workers)
     parser.set_defaults(command=run)
 
 
@@ -55,12 +58,6 @@ def run(args: argparse.Namespace) -> int:
     from dehw.data.synth.mix import MIX, load_mix
     from dehw.data.synth.sources import find_sources
 
-    if args.count < 1 or args.seed < 0 or args.workers < 1:
-        raise InputError("give 1 page or more, a seed of 0 or more, and 1 worker or more")
-    if args.print_height < LEAST_HEIGHT:
-        raise InputError(
-            f"print {args.print_height:g} px high is too small to write beside; give {LEAST_HEIGHT} or more"
-        )
     seeds = [seed for seed in range(args.seed, args.seed + args.count) if not _files(args.output, seed)[-1].exists()]
     start = time.perf_counter()
     mix = load_mix(args.mix or MIX)

@@ -17,7 +17,8 @@ from dehw.errors import ConfigError
 
 PIPELINES = CONFIGS / "pipelines"
 
-SIDES = {"erasenet": 32, "mtrnet": 4}  # px; the sides of tiles that a generator halves down to its middle are multiples
+# px, of which sides are multiples: of the tiles that a network halves down to its middle
+SIDES = {"erasenet": 32, "mtrnet": 4, "ppocr_small": 32}
 
 FINEST = 16  # windows, or what a tile answers for, in the length of one: each costs a pass of the network
 
@@ -65,6 +66,7 @@ class Segment:
         least = -(-self.window // FINEST)
         inside = least <= self.stride <= self.window
         _require(inside, f"stride must lie in {least}..window ({self.window}), got {self.stride}")
+        _check_side("window", self.window, self.network)
         _check_views(self.views)
 
 
@@ -102,9 +104,7 @@ class Erase:
 
     def __post_init__(self) -> None:
         for network in self.networks:
-            step = SIDES.get(network.type, 1)
-            advice = f"tile must be a multiple of {step} px for {network.type}, such as {-(-self.tile // step) * step}"
-            _require(self.tile % step == 0, f"{advice}, got {self.tile}")
+            _check_side("tile", self.tile, network)
         most = (self.tile - self.tile // FINEST) // 2
         _require(self.margin <= most, f"margin must lie in 0..{most} for tiles of {self.tile} px, got {self.margin}")
         _require(bool(self.networks) != bool(self.paper), "give networks, or paper: a number of px; one of them")
@@ -166,6 +166,12 @@ def _is_bare(name: str) -> bool:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
+
+
+def _check_side(name: str, side: int, network: NetworkConfig) -> None:
+    step = SIDES.get(network.type, 1)
+    advice = f"{name} must be a multiple of {step} px for {network.type}, such as {-(-side // step) * step}"
+    _require(side % step == 0, f"{advice}, got {side}")
 
 
 def _check_views(views: list[str]) -> None:

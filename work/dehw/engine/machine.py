@@ -59,7 +59,7 @@ def bf16_units() -> list[str] | None:
 
 
 def free_memory() -> int | None:
-    """Bytes that programs can still have, a container's limit included; None where the system does not tell."""
+    """Bytes that programs can still have, a container's limit (cgroup v2) included; None where nothing tells."""
     lines = (line.split() for line in _read("/proc/meminfo").splitlines())
     free = [int(words[1]) * 1024 for words in lines if words[:1] == ["MemAvailable:"]]
     limit, used = (_read(f"/sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current"))

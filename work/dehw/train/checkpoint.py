@@ -90,7 +90,7 @@ def load(
     """
     state = read(path)
     for name, part in (("scheduler", scheduler), ("scaler", scaler), ("discriminator", discriminator)):
-        if part is not None and state.get(name) is None:  # files of before there were discriminators lack the key
+        if part is not None and state.get(name) is None:  # older files lack the last key
             raise WeightsError(f"{path} was written without a {name}; resume with the config it was trained with.")
     try:
         if discriminator is None:

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     timed = "passes of each network timed for it, 0: all; default: 4"
     add("--tiles", type=at_least(0, int), default=4, metavar="N", help=timed)
     add("--scale", type=Path, metavar="PNG", help="draw seconds and memory against area and inked share instead")
-    add("--largest", type=float, default=60, metavar="MP", help="megapixels of its largest page; default: 60")
+    add("--largest", type=at_least(0.01), default=60, metavar="MP", help="megapixels of its largest page; default: 60")
     add("--json", type=Path, metavar="FILE", help="write all figures there too")
     parser.set_defaults(command=run)
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"the sample pages are not in {SAMPLES}; name a folder of images with --pages")
     found = find.find_pages([args.pages or SAMPLES])
     pipeline = load_pipeline(args.pipeline)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:  # Windows keeps files that engines read
         folder = Path(name)
         if args.size:
             found = resized(found, args.size, folder / "pages")

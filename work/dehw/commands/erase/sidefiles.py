@@ -24,7 +24,7 @@ NAME = re.compile(rf"(.+)\.({'|'.join(MAKERS)})\.(png|jpg)", re.DOTALL)
 def path(target: Path, side: str, kind: str | None, index: int, count: int) -> Path:
     """Where a side file of a page goes: STEM.SIDE.png beside target, STEM.N.SIDE.png for page N of many.
 
-    STEM goes without .clean. kind: of the target, as pages.kind_of; the comparison is a JPEG where it is one.
+    STEM goes without .clean. kind: of the target, as images.kind_of; the comparison is a JPEG where it is one.
     """
     number = f".{index + 1:0{len(str(count))}}" if count > 1 else ""
     suffix = "jpg" if side == "compare" and kind in LOSSY else "png"
