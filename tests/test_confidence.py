@@ -74,7 +74,7 @@ def test_a_blank_page_says_nothing():
         (0.0, Confidence(0.0, 0.0, 0.0, 0.0), []),
         (0.05, Confidence(0.2, 0.03, 0.04, 0.02), ["handwriting may be left"]),
         (0.05, Confidence(0.2, 0.005, 0.06, 0.02), ["print may have been erased"]),
-        (0.35, Confidence(0.9, 0.005, 0.18, 0.02), []),  # a page written on throughout
+        (0.35, Confidence(0.9, 0.005, 0.16, 0.02), []),  # a page written on throughout
         (0.0, Confidence(0.01, 0.006, 0.005, 0.0), []),  # specks of a page of print
         (0.05, Confidence(0.2, 0.005, 0.04, 0.12), ["12% of the print and writing was erased in part"]),
         (0.5, Confidence(0.2, 0.005, 0.04, 0.02), ["50% of the page"]),

@@ -11,9 +11,9 @@ from dehw.page import layout
 from dehw.page.layout import Layout
 
 # Chosen on one half of the pages of `python -m tools.warned` and judged on the other, see docs/results.md.
-LEFT = 0.008  # of the dark pixels
+LEFT, LITTLE = 0.03, 0.2  # of the ink and this share of the dark pixels together
 TORN = 0.1  # of the dark pixels
-TAKEN, TRACE = 0.18, 0.1  # of the ink; where there is next to none, print is compared with this share of dark pixels
+TAKEN, TRACE = 0.18, 0.04  # of the ink; where there is next to none, print is compared with this share of dark pixels
 LARGE = 0.4  # of the page; pages written on throughout have up to 0.38, one on which print and shadow went 0.47
 EMPTY = 0.001  # share of dark pixels below which a page is blank
 
@@ -68,7 +68,9 @@ def doubts(share: float, confidence: Confidence | None) -> list[str]:
         return []
     scale = "look at this page, or try a pipeline with another line_height"
     found = {
-        "handwriting may be left; look at this page, or try a higher --sensitivity": confidence.left > LEFT,
+        "handwriting may be left; look at this page, or try a higher --sensitivity": (
+            confidence.left > LEFT * (confidence.ink + LITTLE)
+        ),
         "print may have been erased; look at this page, or try a lower --sensitivity": (
             confidence.taken > TAKEN * (confidence.ink + TRACE)
         ),
