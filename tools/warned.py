@@ -10,7 +10,7 @@ threshold from 0.5 to 0.98 and 0.02. Generators do not run: what warns is known 
 
 A result is bad where more than 5 % of the print is taken or more than 15 % of the ink left, good where at most 1 % and
 5 % are. What makes up less than 1 % of a page's dark pixels is neither print nor ink to judge by.
---half: of the pages, by their names; the thresholds of dehw.page.confidence were chosen on half 0.
+--half: of the pages, by their names.
 """
 
 from __future__ import annotations

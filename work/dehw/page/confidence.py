@@ -10,10 +10,10 @@ import numpy as np
 from dehw.page import layout
 from dehw.page.layout import Layout
 
-# Chosen on one half of the pages of `python -m tools.warned` and judged on the other, see docs/results.md.
-LEFT, LITTLE = 0.03, 0.2  # of the ink and this share of the dark pixels together
+# Chosen on pages of `python -m tools.warned`, see docs/results.md.
+LEFT, LITTLE = 0.01, 0.6  # of the ink and this share of the dark pixels together
 TORN = 0.1  # of the dark pixels
-TAKEN, TRACE = 0.18, 0.04  # of the ink; where there is next to none, print is compared with this share of dark pixels
+TAKEN, TRACE = 0.17, 0.1  # of the ink; where there is next to none, print is compared with this share of dark pixels
 LARGE = 0.4  # of the page; pages written on throughout have up to 0.38, one on which print and shadow went 0.47
 EMPTY = 0.001  # share of dark pixels below which a page is blank
 
